@@ -1,0 +1,70 @@
+"""The configuration: every field there is, its default, and what it means."""
+
+from ml_collections import ConfigDict
+
+
+def default() -> ConfigDict:
+    """A locked configuration that other configurations change; its comments are its manual."""
+    config = ConfigDict()
+    config.seed = 0
+    # Weights to start from: a name in the package or a .safetensors file; "" starts afresh.
+    config.init = ""
+
+    config.model = ConfigDict()
+    config.model.dtype = "float32"  # of computation: float32 | bfloat16; parameters are float32
+    config.model.encoder = "edsr"
+    config.model.edsr = ConfigDict({"features": 64, "blocks": 16})  # EDSR-baseline
+    config.model.decoder = "spectral"  # spectral | liif | pixel_shuffle
+    config.model.spectral = ConfigDict()
+    config.model.spectral.bands = (0.5, 1.0, 2.0)  # highest frequency, cycles per LR pixel
+    config.model.spectral.frequencies = (4, 8, 20)  # waves per band
+    config.model.spectral.width = 64  # of the field head's hidden layers
+    config.model.spectral.depth = 1  # hidden layers of the field head
+    config.model.spectral.max_scale = 4.0  # cells are never taken smaller than 1 / max_scale
+    config.model.liif = ConfigDict({"width": 256, "layers": 4})
+    config.model.pixel_shuffle = ConfigDict({"scale": 4})
+
+    config.data = ConfigDict()
+    config.data.dataset = "embedded"  # embedded | tfds:NAME
+    config.data.split = "train"  # of a TFDS data set
+    config.data.folder = ""  # a folder of pictures; when given, it takes the place of `dataset`
+    config.data.mode = "resident"  # resident: all pictures in device memory | streaming
+    config.data.patch = 32  # side of an LR patch, pixels
+    config.data.min_scale = 1.0  # scales are drawn uniformly from min_scale .. max_scale
+    config.data.max_scale = 4.0
+    config.data.queries = 2304  # HR pixels asked per patch
+    config.data.layout = "points"  # points: anywhere in the patch | window: a square of pixels
+
+    config.loss = ConfigDict()  # weight of each term; 0 leaves it out
+    config.loss.l1 = 1.0
+    config.loss.charbonnier = 0.0  # sqrt(error^2 + 1e-6)
+    config.loss.mse = 0.0
+    config.loss.fourier = 0.0  # L1 of Fourier magnitudes; needs data.layout = window
+
+    config.optimizer = ConfigDict()
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.warmup = 200  # steps of linear warm-up, then cosine to 0
+    config.optimizer.weight_decay = 0.0  # of kernels; never of biases and frequencies
+    config.optimizer.b1 = 0.9
+    config.optimizer.b2 = 0.99
+    config.optimizer.clip = 1.0  # global gradient norm
+    config.optimizer.frequency_multiplier = 1.0  # frequencies' rate, times learning_rate
+    config.optimizer.frequency_schedule = "cosine"  # cosine | constant (after the warm-up)
+
+    config.train = ConfigDict()
+    config.train.steps = 1000
+    config.train.batch_size = 16
+    config.train.accumulate = 1  # slices a batch is cut into, one after the other, to save memory
+    config.train.steps_per_dispatch = 10  # steps run on the device between looks from the host
+    config.train.ema = 0.999  # decay of the averaged parameters that are evaluated and kept
+    config.train.log_every = 10
+    config.train.checkpoint_every = 500
+    config.train.eval_every = 500
+
+    config.eval = ConfigDict()
+    config.eval.dataset = "embedded"  # test pictures of the package; or a folder
+    config.eval.scales = "2,2.7,3,4,8"  # of the report at the end
+    config.eval.protocol = "y"
+    config.eval.during = "2,4"  # scales of the evaluations while training
+    config.eval.pictures = 4  # how many pictures those use
+    return config.lock()

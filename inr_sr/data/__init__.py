@@ -1,0 +1,1 @@
+"""Pictures and what training takes from them: sources, crops, samples."""

@@ -1,0 +1,91 @@
+"""Pictures held in device memory, decoded once; crops are cut there."""
+
+from collections.abc import Iterable
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inr_sr.errors import InputError
+
+MAX_PIXELS = 2**31 - 1  # pixels are addressed by int32
+
+
+@flax.struct.dataclass
+class ResidentSet:
+    """All pictures in one buffer.
+
+    Attributes:
+      pixels: uint8 [N, 3], the pictures one after the other, row by row.
+      offset: int32 [P] first pixel of each picture.
+      shape: int32 [P, 2] rows and columns.
+      cumulative: float32 [P] share of crop positions in this picture and those before it.
+      border: pixels by which a crop may reach over a picture's edge, mirrored.
+      crop: side of a crop.
+    """
+
+    pixels: jax.Array
+    offset: jax.Array
+    shape: jax.Array
+    cumulative: jax.Array
+    border: int = flax.struct.field(pytree_node=False)
+    crop: int = flax.struct.field(pytree_node=False)
+
+    @classmethod
+    def from_pictures(
+        cls, pictures: Iterable[np.ndarray], *, crop: int, border: int
+    ) -> "ResidentSet":
+        """Packs uint8 [h, w, 3] pictures; those too small for a crop are left out.
+
+        Raises:
+          InputError: no picture is large enough, or all together are too many pixels.
+        """
+        smallest = crop - 2 * border
+        kept, largest = [], (0, 0)
+        for picture in pictures:
+            largest = max(largest, picture.shape[:2], key=min)
+            if min(picture.shape[:2]) >= smallest:
+                kept.append(picture)
+        if not kept:
+            raise InputError(
+                f"every picture is smaller than a crop of {smallest}x{smallest} pixels (the "
+                f"largest is {largest[0]}x{largest[1]}); lower data.patch or data.max_scale"
+            )
+        shape = np.array([p.shape[:2] for p in kept], np.int64)
+        count = shape.prod(axis=1)
+        if count.sum() > MAX_PIXELS:
+            raise InputError(
+                f"{count.sum()} pixels are too many to hold at once (at most {MAX_PIXELS}); "
+                "set data.mode = streaming"
+            )
+        positions = (shape - smallest + 1).prod(axis=1)
+        return cls(
+            pixels=np.concatenate([p.reshape(-1, 3) for p in kept]),
+            offset=(np.cumsum(count) - count).astype(np.int32),
+            shape=shape.astype(np.int32),
+            cumulative=(np.cumsum(positions) / positions.sum()).astype(np.float32),
+            border=border,
+            crop=crop,
+        )
+
+    def draw(self, keys: jax.Array) -> jax.Array:
+        """uint8 [B, crop, crop, 3], every crop position of the set as likely as any other.
+
+        Positions are such that the crop without its border lies in the picture.
+        """
+        return jax.vmap(self._draw)(keys)
+
+    def _draw(self, key: jax.Array) -> jax.Array:
+        k_picture, k_corner = jax.random.split(key)
+        u = jax.random.uniform(k_picture)
+        i = jnp.minimum(jnp.searchsorted(self.cumulative, u, side="right"), len(self.offset) - 1)
+        shape = self.shape[i]
+        room = (shape - (self.crop - 2 * self.border) + 1).astype(jnp.float32)
+        corner = jnp.minimum(jnp.floor(jax.random.uniform(k_corner, (2,)) * room), room - 1)
+        steps = jnp.arange(self.crop, dtype=jnp.int32)[None, :]
+        at = corner.astype(jnp.int32)[:, None] - self.border + steps  # [2, crop]
+        at = jnp.where(at < 0, -1 - at, at)
+        at = jnp.where(at >= shape[:, None], 2 * shape[:, None] - 1 - at, at)
+        index = self.offset[i] + at[0][:, None] * shape[1] + at[1][None, :]
+        return self.pixels[index]

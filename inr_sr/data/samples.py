@@ -1,0 +1,138 @@
+"""From HR crops to training samples, on the device: LR patch, queries, and their true colours.
+
+Scale is data, not shape: every sample of a batch has its own, and one program serves all.
+"""
+
+import dataclasses
+import math
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from inr_sr.errors import InputError
+from inr_sr.resampling import resample
+
+CUBIC_REACH = 2  # half the support of the bicubic kernel, LR pixels
+
+
+@flax.struct.dataclass
+class Batch:
+    """Training samples.
+
+    Attributes:
+      lr: [B, patch, patch, 3] in [0, 1], rounded to 8 bits as files are.
+      cell: int32 [B, Q, 2] LR pixel of each query.
+      delta: [B, Q, 2] its offset from that pixel's centre, LR pixels.
+      footprint: [B, 2] size of an HR pixel, LR pixels.
+      target: [B, Q, 3] the HR pixels asked.
+    """
+
+    lr: jax.Array
+    cell: jax.Array
+    delta: jax.Array
+    footprint: jax.Array
+    target: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """What a training sample looks like; the fields of `config.data` of the same names.
+
+    Raises:
+      InputError: a scale range, patch or query count that cannot be met.
+    """
+
+    patch: int
+    min_scale: float
+    max_scale: float
+    queries: int
+    layout: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_scale <= self.max_scale < math.inf:
+            raise InputError(
+                f"data.min_scale {self.min_scale} and data.max_scale {self.max_scale} must be "
+                "finite and 1 <= min_scale <= max_scale"
+            )
+        if self.patch < 4 or self.queries < 1:
+            raise InputError(
+                f"data.patch {self.patch} must be at least 4 and data.queries {self.queries} at "
+                "least 1"
+            )
+        if self.layout not in ("points", "window"):
+            raise InputError(f"data.layout {self.layout!r} must be 'points' or 'window'")
+        side = math.isqrt(self.queries)
+        smallest = int(self.patch * self.min_scale)
+        if self.layout == "window" and (side**2 != self.queries or side > smallest):
+            raise InputError(
+                f"data.layout 'window' needs data.queries to be a square of a side up to "
+                f"{smallest} (patch times min_scale), not {self.queries}"
+            )
+
+    @property
+    def border(self) -> int:
+        """HR pixels around the patch that its border LR pixels are averaged from."""
+        return math.ceil(CUBIC_REACH * self.max_scale)
+
+    @property
+    def crop(self) -> int:
+        """Side of the HR crop a sample is made from, border included."""
+        return math.ceil(self.patch * self.max_scale) + 2 * self.border
+
+
+def _augment(key: jax.Array, crop: jax.Array) -> jax.Array:
+    """One of the 8 flips and rotations of a square crop [c, c, 3]."""
+    flip_rows, flip_cols, transpose = jax.random.bernoulli(key, 0.5, (3,))
+    crop = jnp.where(flip_rows, crop[::-1], crop)
+    crop = jnp.where(flip_cols, crop[:, ::-1], crop)
+    return jnp.where(transpose, crop.transpose(1, 0, 2), crop)
+
+
+def _pixels(key: jax.Array, spec: Sampling, extent: jax.Array) -> jax.Array:
+    """int32 [Q, 2] HR pixels of the patch, whose side is `extent` HR pixels (traced)."""
+    side = math.isqrt(spec.queries)
+    if spec.layout == "points":
+        u = jax.random.uniform(key, (spec.queries, 2))
+        return jnp.minimum(jnp.floor(u * extent), extent - 1).astype(jnp.int32)
+    corner = jnp.floor(jax.random.uniform(key, (2,)) * (extent - side + 1)).astype(jnp.int32)
+    square = jnp.stack(jnp.meshgrid(*[jnp.arange(side, dtype=jnp.int32)] * 2, indexing="ij"), -1)
+    return square.reshape(-1, 2) + corner[None]
+
+
+def _sample(key: jax.Array, crop: jax.Array, spec: Sampling) -> Batch:
+    k_scale, k_augment, k_pixels = jax.random.split(key, 3)
+    scale = jax.random.uniform(k_scale, (), minval=spec.min_scale, maxval=spec.max_scale)
+    crop = _augment(k_augment, crop)
+    origin = jnp.full((2,), spec.border, jnp.float32)
+    size = (spec.patch, spec.patch)
+    hr = crop.astype(jnp.float32) / 255
+    lr = resample(hr, size, origin, scale, max_scale=spec.max_scale)
+    lr = jnp.round(255 * jnp.clip(lr, 0, 1)) / 255
+    # HR pixel j of the patch has its centre at (j + 0.5) / scale; those below patch exist.
+    extent = jnp.floor(spec.patch * scale + 0.5)
+    pixel = _pixels(k_pixels, spec, extent)
+    x = (pixel.astype(jnp.float32) + 0.5) / scale
+    cell = jnp.minimum(jnp.floor(x), spec.patch - 1)
+    target = hr[pixel[:, 0] + spec.border, pixel[:, 1] + spec.border]
+    return Batch(
+        lr=lr,
+        cell=cell.astype(jnp.int32),
+        delta=x - cell - 0.5,
+        footprint=jnp.full((2,), 1 / scale),
+        target=target,
+    )
+
+
+def make_batch(keys: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
+    """Samples from HR crops.
+
+    Args:
+      keys: [B] random keys, one for each sample, so that a sample does not depend on its batch.
+      crops: uint8 [B, crop, crop, 3] with crop = spec.crop.
+      spec: what to draw.
+
+    Returns:
+      A Batch of B samples.
+    """
+    return jax.vmap(lambda key, crop: _sample(key, crop, spec))(keys, crops)

@@ -1,0 +1,141 @@
+"""Crops of pictures that are too many to hold in memory, decoded in threads as they are needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import numpy as np
+
+from inr_sr.data.sources import Source
+from inr_sr.errors import InputError
+
+
+def stream_crops(
+    source: Source,
+    *,
+    batch_size: int,
+    crop: int,
+    border: int = 0,
+    seed: int,
+    start_step: int = 0,
+    num_threads: int | None = None,
+    prefetch: int = 4,
+    cache_bytes: int = 2**30,
+) -> Iterator[np.ndarray]:
+    """Batches of random crops, without end.
+
+    The crops have the distribution of resident mode: every crop position of the set is as likely as
+    any other, so a picture is drawn in proportion to the positions it holds. Pictures too small
+    for a crop are left out. Batch t is a function of (source, seed, t) alone: neither threads nor
+    the cache change it, and resuming is starting at a step. There are no epochs: crops are drawn
+    independently, as in resident mode.
+
+    A picture is decoded whole for each crop that finds it out of the cache; large pictures are
+    best cut into tiles of some 500 pixels beforehand.
+
+    Args:
+        source: the pictures.
+        batch_size: crops in a batch.
+        crop: side of a crop, pixels.
+        border: how far a crop may reach over the edge of its picture, which is mirrored there (the
+            pixels at the edge included). A picture must have crop - 2 * border pixels a side.
+        seed: any integer.
+        start_step: step of the first batch.
+        num_threads: threads that decode; None is one for each core.
+        prefetch: batches decoded ahead.
+        cache_bytes: of decoded pictures that are kept, those used last.
+
+    Yields:
+        uint8 [batch_size, crop, crop, 3].
+
+    Raises:
+        InputError: no picture is large enough, or one cannot be read.
+    """
+    import grain
+
+    crops = _Crops(source, crop, border, seed, start_step * batch_size, cache_bytes)
+    threads = num_threads or os.cpu_count() or 1
+    options = grain.ReadOptions(
+        num_threads=threads, prefetch_buffer_size=max(threads, prefetch * batch_size)
+    )
+    dataset = grain.MapDataset.source(crops).to_iter_dataset(options).batch(batch_size)
+
+    def batches() -> Iterator[np.ndarray]:
+        iterator = iter(dataset)
+        try:
+            yield from iterator
+        finally:
+            iterator.close()
+
+    return batches()
+
+
+class _Crops:
+    """The endless sequence of crops, by index."""
+
+    def __init__(
+        self, source: Source, crop: int, border: int, seed: int, start: int, cache_bytes: int
+    ) -> None:
+        self._pictures = _Decoded(source, cache_bytes)
+        self._crop, self._border = crop, border
+        self._seed, self._start = seed % 2**64, start
+        smallest = crop - 2 * border
+        sizes = np.array([source.size(i) for i in range(len(source))], np.int64)
+        largest = sizes[sizes.min(axis=1).argmax()]
+        if largest.min() < smallest:
+            raise InputError(
+                f"every picture is smaller than a crop of {smallest}x{smallest} pixels (the "
+                f"largest is {largest[0]}x{largest[1]}); lower data.patch or data.max_scale"
+            )
+        self._positions = np.maximum(sizes - smallest + 1, 0)
+        self._ends = np.cumsum(self._positions.prod(axis=1))
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        # A counter-based generator: any place of the sequence is reached without those before it.
+        key = np.array([self._seed, self._start + index], np.uint64)
+        drawn = np.random.Generator(np.random.Philox(key=key)).integers(self._ends[-1])
+        which = int(np.searchsorted(self._ends, drawn, side="right"))
+        rows, cols = self._positions[which]
+        corner = divmod(int(drawn - self._ends[which] + rows * cols), int(cols))
+        picture = self._pictures[which]
+        at_rows, at_cols = (
+            _mirrored(start - self._border, self._crop, length)
+            for start, length in zip(corner, picture.shape[:2], strict=True)
+        )
+        return picture[at_rows[:, None], at_cols]
+
+
+def _mirrored(start: int, length: int, size: int) -> np.ndarray:
+    """Indices start .. start + length - 1 of an axis that is mirrored about its edges."""
+    at = np.arange(start, start + length) % (2 * size)
+    return np.minimum(at, 2 * size - 1 - at)
+
+
+class _Decoded:
+    """Pictures of a source, of which those used last are kept up to a number of bytes."""
+
+    def __init__(self, source: Source, limit: int) -> None:
+        self._source, self._room = source, limit
+        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        with self._lock:
+            if index in self._kept:
+                self._kept.move_to_end(index)
+                return self._kept[index]
+        picture = self._source[index]
+        with self._lock:
+            if index not in self._kept:
+                self._kept[index] = picture
+                self._room -= picture.nbytes
+            while self._room < 0:
+                self._room += self._kept.popitem(last=False)[1].nbytes
+        return picture

@@ -1,0 +1,254 @@
+"""Scores upscalers on the pictures of a source, at several scales, under one protocol."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inr_sr.errors import InputError
+from inr_sr.evaluation import metrics
+from inr_sr.evaluation.panels import Panel, busiest_window, comparison, magnified, write_panel
+from inr_sr.evaluation.protocols import Protocol, Scale, check_size, make_pair
+from inr_sr.evaluation.results import PictureScore, Results, Row
+
+if TYPE_CHECKING:
+    from inr_sr.data.sources import Source
+    from inr_sr.upscaling import Upscaler
+
+Progress = Callable[[int, int, str], None]
+"""Told after each enlargement: how many are done, how many there are, and which one it was."""
+
+
+def evaluate(
+    upscalers: Sequence[Upscaler],
+    source: Source,
+    scales: Sequence[Scale],
+    protocol: Protocol,
+    dataset_name: str,
+    *,
+    panels_dir: Path | None = None,
+    panel_pictures: int = 3,
+    progress: Progress | None = None,
+) -> Results:
+    """Enlarges every picture with every upscaler at every scale and scores it.
+
+    One picture is in memory at a time. An upscaler whose attribute `compiles` is true enlarges
+    the first picture of each scale twice and only the second counts, so that compiling is not
+    timed. An attribute `parameters` is reported.
+
+    Args:
+        upscalers: methods of distinct names.
+        source: the ground truth, uint8 [h, w, 3] each.
+        scales: see `protocols.parse_scales`.
+        protocol: see `protocols.get_protocol`.
+        dataset_name: how tables call the source.
+        panels_dir: folder to write the side-by-side panels to; made if need be.
+        panel_pictures: how many pictures, from the first, get a panel at every scale.
+        progress: see `Progress`.
+
+    Raises:
+        InputError: no pictures, scales or methods, a method named twice, or a picture too small
+            for a scale; all of it before anything is enlarged.
+        ValueError: an upscaler returned another shape than it was asked for, or no finite numbers.
+    """
+    _check_request(upscalers, source, scales, protocol, dataset_name)
+    total = len(source) * len(scales) * len(upscalers)
+    done = 0
+    scores: dict[tuple[str, str], list[PictureScore]] = {}
+    panels: list[Panel] = []
+    for index in range(len(source)):
+        for scale in scales:
+            case = _Case.of(source.name(index), source[index], scale, protocol)
+            outputs: dict[str, np.ndarray] = {}
+            for upscaler in upscalers:
+                output, score = case.run(upscaler, warm_up=index == 0)
+                scores.setdefault((upscaler.name, scale.label), []).append(score)
+                if index < panel_pictures:
+                    outputs[upscaler.name] = output
+                done += 1
+                if progress is not None:
+                    progress(done, total, f"{case.name} ×{scale.label} {upscaler.name}")
+            if outputs:
+                notes = {name: _note(scores[name, scale.label][-1], protocol) for name in outputs}
+                panels.append(case.panel(index, outputs, notes))
+                if panels_dir is not None:
+                    write_panel(panels_dir, panels[-1])
+    rows = tuple(
+        _row(dataset_name, scale, upscaler, scores[upscaler.name, scale.label])
+        for scale in scales
+        for upscaler in upscalers
+    )
+    names = tuple(upscaler.name for upscaler in upscalers)
+    return Results(dataset_name, protocol, tuple(scales), names, rows, tuple(panels))
+
+
+def enlargement(
+    upscalers: Sequence[Upscaler], picture: np.ndarray, name: str, *, factor: int = 12
+) -> Panel:
+    """The busiest 32 x 32 pixels of a picture, enlarged as they are: there is no truth to show.
+
+    Each method is given 16 pixels of the surroundings as well, so that no border is in sight.
+
+    Args:
+        upscalers: the methods to show, in order.
+        picture: uint8 [h, w, 3].
+        name: how the picture is called.
+        factor: the magnification.
+    """
+    luma = metrics.luma(picture)
+    activity = np.zeros_like(luma)
+    activity[1:] += np.diff(luma, axis=0) ** 2
+    activity[:, 1:] += np.diff(luma, axis=1) ** 2
+    row, col, rows, cols = busiest_window(activity, (32, 32))
+    top, left = min(row, 16), min(col, 16)
+    context = picture[row - top : row + rows + 16, col - left : col + cols + 16]
+    image = context.astype(np.float32) / np.float32(255)
+    size = (context.shape[0] * factor, context.shape[1] * factor)
+    inner = tuple(slice(k * factor, (k + n) * factor) for k, n in ((top, rows), (left, cols)))
+    outputs = {u.name: metrics.quantise(u.upscale(image, size)[inner]) for u in upscalers}
+    lr = picture[row : row + rows, col : col + cols]
+    return magnified(f"{name}_x{factor}_magnified", f"{name} ×{factor}", lr, outputs)
+
+
+def _check_request(
+    upscalers: Sequence[Upscaler],
+    source: Source,
+    scales: Sequence[Scale],
+    protocol: Protocol,
+    dataset_name: str,
+) -> None:
+    names = [upscaler.name for upscaler in upscalers]
+    if len(source) == 0:
+        raise InputError(f"there are no pictures in {dataset_name} to evaluate on")
+    if not names or not scales:
+        raise InputError("an evaluation needs at least one method and at least one scale")
+    if len(set(names)) < len(names):
+        raise InputError(f"the methods to compare must differ in name, got {', '.join(names)}")
+    for index in range(len(source)):
+        picture = source[index]
+        for scale in scales:
+            check_size(picture, scale, protocol, source.name(index))
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One picture at one scale: what every method is given, and what it is measured against."""
+
+    name: str
+    scale: Scale
+    protocol: Protocol
+    lr: np.ndarray
+    truth: np.ndarray
+
+    @classmethod
+    def of(cls, name: str, hr: np.ndarray, scale: Scale, protocol: Protocol) -> _Case:
+        return cls(name, scale, protocol, *make_pair(hr, scale, protocol.lr_kernel, name=name))
+
+    def run(self, upscaler: Upscaler, *, warm_up: bool) -> tuple[np.ndarray, PictureScore]:
+        """The output, rounded or clipped as the protocol wants it, and its score."""
+        image = self.lr.astype(np.float32) / np.float32(255)
+        size = (self.truth.shape[0], self.truth.shape[1])
+        if warm_up and getattr(upscaler, "compiles", False):
+            upscaler.upscale(image, size)
+        _reset_peak_memory()
+        start = time.perf_counter()
+        output = np.asarray(upscaler.upscale(image, size))
+        seconds = time.perf_counter() - start
+        peak = _peak_memory()
+        if output.shape != self.truth.shape:
+            raise ValueError(
+                f"{upscaler.name} returned {output.shape} for {self.name} at scale "
+                f"{self.scale.label}, not {self.truth.shape}"
+            )
+        if not np.isfinite(output).all():
+            raise ValueError(
+                f"{upscaler.name} returned numbers that are not finite for {self.name} "
+                f"at scale {self.scale.label}"
+            )
+        if self.protocol.rounding == "uint8":
+            output = metrics.quantise(output)
+        else:
+            output = np.clip(output, 0.0, 1.0)
+        return output, self._score(output, seconds, peak)
+
+    def _score(self, output: np.ndarray, seconds: float, peak: float | None) -> PictureScore:
+        border = self.protocol.border(self.scale)
+        image, truth = metrics.shave(output, border), metrics.shave(self.truth, border)
+        image_y, truth_y = metrics.luma(image), metrics.luma(truth)
+        pair = (image_y, truth_y) if self.protocol.channel == "y" else (image, truth)
+        return PictureScore(
+            name=self.name,
+            psnr_y=metrics.psnr(image_y, truth_y),
+            psnr_rgb=metrics.psnr(image, truth),
+            ssim=metrics.ssim(*pair),
+            lr_psnr=metrics.lr_consistency(output, self.lr, self.protocol.lr_kernel),
+            seconds=seconds,
+            megapixels=self.truth.shape[0] * self.truth.shape[1] / 1e6,
+            peak_mib=peak,
+        )
+
+    def panel(self, index: int, outputs: dict[str, np.ndarray], notes: dict[str, str]) -> Panel:
+        return comparison(
+            name=f"{index:02d}_{self.name}_x{self.scale.label}",
+            title=f"{self.name} ×{self.scale.label}",
+            lr=self.lr,
+            outputs={name: metrics.quantise(output) for name, output in outputs.items()},
+            truth=self.truth,
+            notes=notes,
+            border=self.protocol.border(self.scale),
+        )
+
+
+def _note(score: PictureScore, protocol: Protocol) -> str:
+    value = score.psnr_y if protocol.channel == "y" else score.psnr_rgb
+    return "identical" if math.isinf(value) else f"{value:.2f} dB"
+
+
+def _row(dataset: str, scale: Scale, upscaler: Upscaler, images: list[PictureScore]) -> Row:
+    peaks = [image.peak_mib for image in images if image.peak_mib is not None]
+    return Row(
+        dataset=dataset,
+        scale=scale.label,
+        method=upscaler.name,
+        psnr_y=_mean(image.psnr_y for image in images),
+        psnr_rgb=_mean(image.psnr_rgb for image in images),
+        ssim=_mean(image.ssim for image in images),
+        lr_psnr=_mean(image.lr_psnr for image in images),
+        seconds=statistics.median(image.seconds for image in images),
+        seconds_per_megapixel=statistics.median(i.seconds / i.megapixels for i in images),
+        peak_mib=max(peaks) if peaks else None,
+        parameters=int(getattr(upscaler, "parameters", 0)),
+        images=tuple(images),
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    return metrics.MeanState.from_values(values).compute()
+
+
+def _reset_peak_memory() -> None:
+    """Lowers the high-water mark of resident memory to what is resident now, where it can be."""
+    if sys.platform == "linux":
+        try:
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")
+        except OSError:
+            return  # a sandbox without it: the mark then covers the process so far
+
+
+def _peak_memory() -> float | None:
+    """The high-water mark of this process's resident memory in MiB; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

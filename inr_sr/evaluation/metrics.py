@@ -1,0 +1,135 @@
+"""PSNR, SSIM and LR-consistency of one picture, and means of them that can be merged.
+
+Everything here is float64 on the host: a metric should not depend on the device or on its
+matrix precision. Pictures are uint8, or floating in [0, 1]; a metric of either is the same.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from inr_sr.resampling import resize_uint8
+
+_LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
+_LUMA_OFFSET = 16.0 / 255.0
+
+
+def unit(image: np.ndarray) -> np.ndarray:
+    """`image` as float64 with its white at 1, whether uint8, uint16 or floating."""
+    image = np.asarray(image)
+    if np.issubdtype(image.dtype, np.integer):
+        return image.astype(np.float64) / np.iinfo(image.dtype).max
+    return image.astype(np.float64)
+
+
+def quantise(image: np.ndarray) -> np.ndarray:
+    """A floating picture in [0, 1] as uint8: clipped, rounded half up."""
+    return np.floor(np.clip(unit(image), 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+
+
+def luma(image: np.ndarray) -> np.ndarray:
+    """BT.601 luma as MATLAB's rgb2ycbcr has it, unrounded.
+
+    Args:
+        image: RGB [..., 3], uint8 or floating in [0, 1].
+
+    Returns:
+        float64 [...], 16/255 for black to 235/255 for white.
+    """
+    return unit(image) @ _LUMA + _LUMA_OFFSET
+
+
+def shave(image: np.ndarray, border: tuple[int, int]) -> np.ndarray:
+    """`image` [h, w, ...] without `border` = (rows, cols) pixels at each edge."""
+    rows, cols = border
+    return image[rows : image.shape[0] - rows, cols : image.shape[1] - cols]
+
+
+def psnr(image: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB over all elements; infinite for equal pictures.
+
+    The peak is white: 255 for uint8, 1 for floating input, so both give the same number.
+    """
+    if image.shape != truth.shape:
+        raise ValueError(f"cannot compare pictures of shapes {image.shape} and {truth.shape}")
+    error = float(np.mean(np.square(unit(image) - unit(truth))))
+    return math.inf if error == 0.0 else -10.0 * math.log10(error)
+
+
+def ssim(image: np.ndarray, truth: np.ndarray) -> float:
+    """Structural similarity of Wang et al. 2004 (doi:10.1109/TIP.2003.819861).
+
+    An 11 x 11 Gaussian window of sigma 1.5 at every place where it fits, K1 = 0.01, K2 = 0.03.
+
+    Args:
+        image, truth: [h, w] or [h, w, c] (the mean over channels), each side at least 11,
+            uint8 or floating in [0, 1].
+    """
+    if image.shape != truth.shape:
+        raise ValueError(f"cannot compare pictures of shapes {image.shape} and {truth.shape}")
+    x, y = unit(image), unit(truth)
+    if x.ndim == 3:
+        return float(np.mean([ssim(x[..., c], y[..., c]) for c in range(x.shape[2])]))
+    c1, c2 = 0.01**2, 0.03**2
+    mean_x, mean_y = _blur(x), _blur(y)
+    var_x = _blur(x * x) - mean_x**2
+    var_y = _blur(y * y) - mean_y**2
+    covariance = _blur(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return float(np.mean(luminance * (2 * covariance + c2) / (var_x + var_y + c2)))
+
+
+def _blur(plane: np.ndarray) -> np.ndarray:
+    """The window of SSIM over [h, w], where it fits: [h - 10, w - 10]."""
+    window = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+    for _ in range(2):  # rows, then, transposed, columns
+        n = plane.shape[0] - len(window) + 1
+        if n < 1:
+            raise ValueError(f"SSIM needs at least {len(window)} pixels per axis")
+        total = window[5] * plane[5 : 5 + n]
+        for k in range(5):
+            total += window[k] * (plane[k : k + n] + plane[10 - k : 10 - k + n])
+        plane = total.T
+    return plane
+
+
+def lr_consistency(
+    image: np.ndarray, lr: np.ndarray, lr_kernel: Literal["matlab", "pil"] = "matlab"
+) -> float:
+    """PSNR in dB, over RGB, of the output shrunk again against the LR it was made from.
+
+    The output takes the very way the ground truth took: rounded to 8 bits, then the same
+    kernel. The ground truth itself therefore scores infinity, and no border is cut.
+
+    Args:
+        image: the enlarged picture [H, W, 3], uint8 or floating in [0, 1].
+        lr: uint8 [h, w, 3].
+        lr_kernel: the kernel that made `lr`.
+    """
+    eight_bit = image if image.dtype == np.uint8 else quantise(image)
+    size = (lr.shape[0], lr.shape[1])
+    return psnr(resize_uint8(eight_bit, size, "bicubic", mode=lr_kernel, border="mirror"), lr)
+
+
+@dataclass(frozen=True)
+class MeanState:
+    """A mean that can be collected in parts: `from_values`, `merge`, `compute`."""
+
+    total: float = 0.0
+    count: int = 0
+
+    @classmethod
+    def from_values(cls, values: Iterable[float]) -> "MeanState":
+        values = list(values)
+        return cls(math.fsum(values), len(values))
+
+    def merge(self, other: "MeanState") -> "MeanState":
+        return MeanState(self.total + other.total, self.count + other.count)
+
+    def compute(self) -> float:
+        """The mean; infinite as soon as one value was, NaN of nothing."""
+        return self.total / self.count if self.count else math.nan

@@ -1,0 +1,241 @@
+"""What an evaluation found, as JSON for programs and as tables for people."""
+
+import json
+import math
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from inr_sr.evaluation.panels import Panel
+from inr_sr.evaluation.protocols import Protocol, Scale
+from inr_sr.imagefile import atomic_path
+
+UNITS = {
+    "psnr_y": "dB, with the protocol's border and rounding; null is infinite",
+    "psnr_rgb": "dB, with the protocol's border and rounding; null is infinite",
+    "ssim": "Wang 2004, on the protocol's channel",
+    "lr_psnr": "dB over RGB of the output shrunk again against its LR picture; null is infinite",
+    "seconds": "median per picture, the first compilation left out",
+    "seconds_per_megapixel": "median per picture, per million output pixels",
+    "peak_mib": "highest resident memory of the process while the method ran, where its "
+    "high-water mark can be reset (Linux); elsewhere the highest since the process began",
+}
+
+
+@dataclass(frozen=True)
+class PictureScore:
+    """What one method did to one picture at one scale."""
+
+    name: str
+    psnr_y: float
+    psnr_rgb: float
+    ssim: float
+    lr_psnr: float
+    seconds: float
+    megapixels: float
+    peak_mib: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method at one scale: means over the pictures, and the pictures. Units: `UNITS`."""
+
+    dataset: str
+    scale: str
+    method: str
+    psnr_y: float
+    psnr_rgb: float
+    ssim: float
+    lr_psnr: float
+    seconds: float
+    seconds_per_megapixel: float
+    peak_mib: float | None
+    parameters: int
+    images: tuple[PictureScore, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people: its title, the head of its columns, and rows of text.
+
+    `best` holds the (row, column) of the entries to stress.
+    """
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    best: frozenset[tuple[int, int]] = frozenset()
+
+
+def describe_machine() -> dict[str, str]:
+    """The processor, the cores this process may use, the devices of JAX, and versions."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    device = jax.devices()[0]
+    kind = "CPU" if device.platform == "cpu" else device.device_kind
+    return {
+        "processor": _processor(),
+        "cores": str(usable),
+        "jax devices": f"{jax.device_count()} × {kind}",
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@dataclass(frozen=True)
+class Results:
+    """An evaluation: one row per method and scale, and panels that show some pictures."""
+
+    dataset: str
+    protocol: Protocol
+    scales: tuple[Scale, ...]
+    methods: tuple[str, ...]
+    rows: tuple[Row, ...]
+    panels: tuple[Panel, ...] = ()
+    machine: dict[str, str] = field(default_factory=describe_machine)
+
+    def row(self, method: str, scale: Scale) -> Row:
+        """The row of a method at a scale."""
+        wanted = (method, scale.label)
+        return next(row for row in self.rows if (row.method, row.scale) == wanted)
+
+    def headline(self, row: Row) -> float:
+        """PSNR in dB on the protocol's channel."""
+        return row.psnr_y if self.protocol.channel == "y" else row.psnr_rgb
+
+    def summary(self) -> str:
+        """One sentence: what was measured, and how."""
+        count = len(self.rows[0].images)
+        return (
+            f"{self.dataset}, {count} picture{'' if count == 1 else 's'}, protocol "
+            f"{self.protocol.name}: {self.protocol.description}."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of the JSON file. Infinite PSNR becomes None: JSON has no infinity."""
+        document = {
+            "results": [asdict(row) for row in self.rows],
+            "dataset": self.dataset,
+            "protocol": asdict(self.protocol),
+            "units": UNITS,
+            "version": _version(),
+            "machine": self.machine,
+        }
+        return _without_infinity(document)
+
+    def tables(self) -> list[Table]:
+        """Quality, gain over bicubic where it was measured, consistency, cost."""
+        channel = self.protocol.channel.upper()
+        quality = self._table(
+            f"PSNR in dB / SSIM ({channel})",
+            lambda row: f"{decibels(self.headline(row))} / {row.ssim:.4f}",
+            self.methods,
+            self.headline,
+        )
+        others = [method for method in self.methods if method != "bicubic"]
+        gain = self._table(f"Gain over bicubic in dB ({channel})", self._gain, others)
+        consistency = self._table(
+            "LR-consistency PSNR in dB: the output shrunk again, against the LR picture (RGB)",
+            lambda row: decibels(row.lr_psnr),
+            self.methods,
+        )
+        with_gain = [gain] if others and "bicubic" in self.methods else []
+        return [quality, *with_gain, consistency, self._cost()]
+
+    def to_markdown(self) -> str:
+        """The tables as GitHub Markdown, under one sentence that says what was measured how."""
+        parts = [self.summary()]
+        for table in self.tables():
+            rows = [
+                [f"**{text}**" if (i, j) in table.best else text for j, text in enumerate(row)]
+                for i, row in enumerate(table.rows)
+            ]
+            lines = [table.head, ["---"] + ["---:"] * (len(table.head) - 1), *rows]
+            parts.append(table.title)
+            parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+        return "\n\n".join(parts) + "\n"
+
+    def _table(
+        self,
+        title: str,
+        text: Callable[[Row], str],
+        methods: Sequence[str],
+        value: Callable[[Row], float] | None = None,
+    ) -> Table:
+        """Methods down, scales across; where `value` is highest in a column is the best."""
+        grid = [[self.row(method, scale) for scale in self.scales] for method in methods]
+        best = set()
+        if value is not None and len(methods) > 1:
+            for j in range(len(self.scales)):
+                column = [value(line[j]) for line in grid]
+                best.add((column.index(max(column)), j + 1))
+        head = ("method", *(f"×{scale.label}" for scale in self.scales))
+        rows = tuple((m, *map(text, line)) for m, line in zip(methods, grid, strict=True))
+        return Table(title, head, rows, frozenset(best))
+
+    def _gain(self, row: Row) -> str:
+        scale = next(scale for scale in self.scales if scale.label == row.scale)
+        difference = self.headline(row) - self.headline(self.row("bicubic", scale))
+        return f"{difference:+.2f}" if math.isfinite(difference) else "–"
+
+    def _cost(self) -> Table:
+        speed = self._table(
+            "Seconds per output megapixel, and what it takes",
+            lambda row: f"{row.seconds_per_megapixel:.3g}",
+            self.methods,
+        )
+        rows = []
+        for text in speed.rows:
+            own = [row for row in self.rows if row.method == text[0]]
+            peaks = [row.peak_mib for row in own if row.peak_mib is not None]
+            peak = f"{max(peaks):,.0f}" if peaks else "–"
+            rows.append((*text, f"{own[0].parameters:,}", peak))
+        return Table(speed.title, (*speed.head, "parameters", "peak MiB"), tuple(rows))
+
+
+def decibels(value: float) -> str:
+    """A PSNR with two decimals, or the sign of infinity."""
+    return "∞" if math.isinf(value) else f"{value:.2f}"
+
+
+def write_json(path: Path, results: Results) -> None:
+    """Writes `results` to the JSON file `path`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        text = json.dumps(results.to_dict(), indent=2, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_markdown(path: Path, results: Results) -> None:
+    """Writes the tables of `results` to `path`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(results.to_markdown(), encoding="utf-8")
+
+
+def _version() -> str:
+    try:
+        return metadata.version("inr_sr")
+    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
+        return "not installed"
+
+
+def _without_infinity(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_infinity(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_infinity(item) for item in value]
+    return None if isinstance(value, float) and math.isinf(value) else value

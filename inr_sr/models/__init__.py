@@ -1,0 +1,89 @@
+"""Networks: build(config) makes encoder and decoder of one chain, image -> Field."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from inr_sr.errors import InputError
+from inr_sr.models.decoders.liif import LiifDecoder
+from inr_sr.models.decoders.pixel_shuffle import PixelShuffleDecoder
+from inr_sr.models.decoders.spectral import SpectralDecoder
+from inr_sr.models.encoders.edsr import EDSR
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+class Model(nn.Module):
+    """encode(LR) -> features -> decoder.field: LR pictures [B, h, w, 3] in [0, 1] to a Field."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+
+    def __call__(self, image: jax.Array) -> Any:
+        """Returns the Field of `image`."""
+        return self.decoder(self.encoder(image), image)
+
+    @property
+    def receptive_field(self) -> int:
+        """LR pixels beyond its own that any output pixel depends on."""
+        return self.encoder.receptive_field + self.decoder.receptive_field
+
+    @property
+    def fixed_scale(self) -> int | None:
+        """The only scale the model knows, or None when it answers at any."""
+        return getattr(self.decoder, "scale", None)
+
+
+def _choose(kind: str, name: str, builders: dict[str, Any]) -> Any:
+    if name not in builders:
+        raise InputError(f"unknown {kind} {name!r}; there are: {', '.join(sorted(builders))}")
+    return builders[name]()
+
+
+def build(config: ConfigDict) -> Model:
+    """The model that `config` (the `model` section of a configuration) describes.
+
+    Raises:
+      InputError: an unknown encoder, decoder or dtype, or bands that do not fit together.
+    """
+    dtype = _choose("dtype", config.dtype, {k: lambda v=v: v for k, v in DTYPES.items()})
+
+    def spectral() -> SpectralDecoder:
+        c = config.spectral
+        if len(c.bands) != len(c.frequencies) or list(c.bands) != sorted(set(c.bands)):
+            raise InputError(
+                f"model.spectral.bands {tuple(c.bands)} must rise and be as many as "
+                f"model.spectral.frequencies {tuple(c.frequencies)}"
+            )
+        return SpectralDecoder(
+            bands=tuple(c.bands),
+            frequencies=tuple(c.frequencies),
+            width=c.width,
+            depth=c.depth,
+            max_scale=c.max_scale,
+            dtype=dtype,
+        )
+
+    encoder = _choose(
+        "encoder",
+        config.encoder,
+        {"edsr": lambda: EDSR(config.edsr.features, config.edsr.blocks, dtype)},
+    )
+    decoder = _choose(
+        "decoder",
+        config.decoder,
+        {
+            "spectral": spectral,
+            "liif": lambda: LiifDecoder(config.liif.width, config.liif.layers, dtype),
+            "pixel_shuffle": lambda: PixelShuffleDecoder(config.pixel_shuffle.scale, dtype),
+        },
+    )
+    return Model(encoder=encoder, decoder=decoder)
+
+
+def init(model: Model, key: jax.Array) -> Any:
+    """Fresh parameters, float32."""
+    return model.init(key, jnp.zeros((1, 8, 8, 3), jnp.float32))["params"]

@@ -1,0 +1,1 @@
+"""Decoders: features in, a Field out that answers any coordinate."""

@@ -1,0 +1,110 @@
+"""LIIF (arXiv 2012.09161): 3x3 unfold, cell decoding, local ensemble of 4 corners, an MLP.
+
+The first layer is split: what multiplies the unfolded features is a 3x3 convolution, done once
+per LR pixel; what multiplies the offset and the cell is added per query. The function is the
+same as the published one, with this project's bicubic skip and zero last layer.
+"""
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from inr_sr.coordinates import Axis
+
+ROWS_AT_ONCE = 8  # output rows per chunk of a grid, which bounds the memory
+
+
+@flax.struct.dataclass
+class LiifField:
+    """First-layer features on the LR lattice and the rest of the MLP.
+
+    Attributes:
+      image: [B, h, w, 3] the LR picture that the bicubic skip enlarges.
+      hidden: [B, h, w, W] first layer's share of the features, before its activation.
+      coordinate: [4, W] first layer's weights of (offset row, col, cell row, col).
+      layers: (kernel, bias) of the following layers.
+    """
+
+    image: jax.Array
+    hidden: jax.Array
+    coordinate: jax.Array
+    layers: tuple[tuple[jax.Array, jax.Array], ...]
+
+    def _mlp(self, x: jax.Array) -> jax.Array:
+        for i, (kernel, bias) in enumerate(self.layers):
+            x = jnp.einsum("...i,io->...o", jax.nn.relu(x), kernel)
+            x = x + bias.reshape((1,) * (x.ndim - 1) + (-1,))
+            if i == len(self.layers) - 1:
+                return x
+        return x
+
+    def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
+        """Residual [B, Q, 3] at offsets delta [B, Q, 2] in cells [B, Q, 2], footprint [B, 2]."""
+        batch, h, w, width = self.hidden.shape
+        flat = self.hidden.reshape(batch, h * w, width)
+        limit = jnp.array([h - 1, w - 1], jnp.int32)[None, None]
+        # The 4 LR centres around x are those of cell, or of its neighbour on the side of delta.
+        side = jnp.where(delta < 0, -1, 1).astype(jnp.int32)
+        total = jnp.zeros((batch, cell.shape[1], 3), jnp.float32)
+        shape = footprint[:, None, :].astype(jnp.float32)
+        for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            move = side * jnp.array(corner, jnp.int32)[None, None]
+            neighbour = jnp.clip(cell + move, 0, limit)
+            offset = (cell - neighbour).astype(jnp.float32) + delta
+            index = (neighbour[..., 0] * w + neighbour[..., 1])[..., None]
+            # Units of the paper: coordinates in [-1, 1], scaled by the LR size, so 2 per pixel.
+            inputs = 2 * jnp.concatenate([offset, jnp.broadcast_to(shape, offset.shape)], axis=-1)
+            x = jnp.take_along_axis(flat, index, axis=1) + jnp.einsum(
+                "bqi,io->bqo", inputs, self.coordinate
+            )
+            # Weight: area of the rectangle to the corner diagonally opposite; the four sum to 1.
+            reach = jnp.abs(delta - move.astype(jnp.float32))
+            total = total + jnp.prod(1 - reach, axis=-1, keepdims=True) * self._mlp(x)
+        return total
+
+    def grid(self, rows: Axis, cols: Axis) -> jax.Array:
+        """Residual [B, len(rows), len(cols), 3], rows in chunks of bounded memory."""
+        batch, n_rows, n_cols = self.hidden.shape[0], rows.cell.shape[0], cols.cell.shape[0]
+        footprint = jnp.broadcast_to(jnp.stack([rows.step, cols.step])[None], (batch, 2))
+
+        def chunk(axis_cell: jax.Array, axis_delta: jax.Array) -> jax.Array:
+            pair = lambda r, c: jnp.broadcast_to(  # noqa: E731
+                jnp.stack(jnp.meshgrid(r, c, indexing="ij"), axis=-1).reshape(1, -1, 2),
+                (batch, r.shape[0] * n_cols, 2),
+            )
+            y = self.points(pair(axis_cell, cols.cell), pair(axis_delta, cols.delta), footprint)
+            return y.reshape(batch, -1, n_cols, y.shape[-1])
+
+        pad = -n_rows % ROWS_AT_ONCE
+        split = lambda a: jnp.pad(a, (0, pad), mode="edge").reshape(-1, ROWS_AT_ONCE)  # noqa: E731
+        out = jax.lax.map(lambda a: chunk(*a), (split(rows.cell), split(rows.delta)))
+        out = jnp.moveaxis(out, 0, 1).reshape(batch, n_rows + pad, n_cols, out.shape[-1])
+        return out[:, :n_rows]
+
+
+class LiifDecoder(nn.Module):
+    """Features [B, h, w, C] and the LR picture to a LiifField; `layers` hidden of `width`."""
+
+    width: int
+    layers: int
+    dtype: jnp.dtype = jnp.float32
+
+    receptive_field = 2  # 3x3 unfold around the corner one pixel away
+
+    @nn.compact
+    def __call__(self, features: jax.Array, image: jax.Array) -> LiifField:
+        hidden = nn.Conv(self.width, (3, 3), dtype=self.dtype, name="unfold")(features)
+        coordinate = self.param("coordinate", nn.initializers.lecun_normal(), (4, self.width))
+        layers = []
+        for i in range(self.layers):
+            last = i == self.layers - 1
+            init = nn.initializers.zeros if last else nn.initializers.lecun_normal()
+            size = 3 if last else self.width
+            layers.append(
+                (
+                    self.param(f"kernel_{i}", init, (self.width, size)),
+                    self.param(f"bias_{i}", nn.initializers.zeros, (size,)),
+                )
+            )
+        return LiifField(image, hidden.astype(jnp.float32), coordinate, tuple(layers))

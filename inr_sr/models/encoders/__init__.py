@@ -1,0 +1,1 @@
+"""Encoders: LR picture in, features on the LR lattice out."""

@@ -1,0 +1,89 @@
+"""AdamW in parts: kernels, what never decays, and the frequency matrices at their own rate."""
+
+import re
+from typing import Any
+
+import jax
+import optax
+from ml_collections import ConfigDict
+
+from inr_sr.errors import InputError
+
+# First match wins; every parameter must match one rule.
+RULES = (
+    ("frequencies", r"frequencies_\d+$"),
+    ("undecayed", r"(bias|bias_\d+|log_kappa)$"),
+    ("kernels", r".*"),
+)
+
+
+def labels(params: Any) -> Any:
+    """The part that each parameter belongs to, by its path, e.g. decoder/frequencies_0."""
+
+    def label(path: tuple[Any, ...], _: Any) -> str:
+        name = "/".join(str(key.key) for key in path)
+        return next(part for part, rule in RULES if re.search(rule, name))
+
+    return jax.tree_util.tree_map_with_path(label, params)
+
+
+def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Schedule]:
+    """Learning rate of the weights, and of the frequency matrices, by step.
+
+    Raises:
+      InputError: an unknown schedule, or rates that are not positive.
+    """
+    if config.learning_rate <= 0 or config.frequency_multiplier < 0:
+        raise InputError(
+            f"optimizer.learning_rate {config.learning_rate} must be above 0 and "
+            f"optimizer.frequency_multiplier {config.frequency_multiplier} at least 0"
+        )
+    warmup = min(config.warmup, max(steps // 2, 1))
+
+    def schedule(kind: str, peak: float) -> optax.Schedule:
+        rise = optax.linear_schedule(peak / max(warmup, 1), peak, max(warmup, 1))
+        shapes = {
+            "cosine": optax.cosine_decay_schedule(peak, max(steps - warmup, 1)),
+            "constant": optax.constant_schedule(peak),
+        }
+        if kind not in shapes:
+            raise InputError(
+                f"optimizer.frequency_schedule {kind!r} must be one of {', '.join(shapes)}"
+            )
+        return optax.join_schedules([rise, shapes[kind]], [warmup])
+
+    rate = config.learning_rate
+    return (
+        schedule("cosine", rate),
+        schedule(config.frequency_schedule, rate * config.frequency_multiplier),
+    )
+
+
+def make_optimizer(config: ConfigDict, steps: int, decoder: str) -> optax.GradientTransformation:
+    """Clipping over all parameters, then Adam per part; only kernels decay.
+
+    Args:
+      config: `optimizer` section of a configuration.
+      steps: length of the training.
+      decoder: name of the decoder; a spectral one must have frequency matrices.
+    """
+    weights, frequencies = schedules(config, steps)
+
+    def adam(schedule: optax.Schedule, decay: float) -> optax.GradientTransformation:
+        return optax.adamw(schedule, b1=config.b1, b2=config.b2, weight_decay=decay)
+
+    parts = {
+        "frequencies": adam(frequencies, 0.0),
+        "undecayed": adam(weights, 0.0),
+        "kernels": adam(weights, config.weight_decay),
+    }
+
+    def partition(params: Any) -> Any:
+        found = labels(params)
+        if decoder == "spectral" and "frequencies" not in jax.tree.leaves(found):
+            raise ValueError(f"no parameter matches the rule {RULES[0]}: was a module renamed?")
+        return found
+
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip), optax.partition(parts, partition)
+    )

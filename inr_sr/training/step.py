@@ -1,0 +1,166 @@
+"""The training step: several of them in one compiled program, data-parallel over a mesh."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from ml_collections import ConfigDict
+
+from inr_sr import render
+from inr_sr.data.resident import ResidentSet
+from inr_sr.data.samples import Batch, Sampling, make_batch
+from inr_sr.models import Model
+from inr_sr.training import losses
+from inr_sr.training.optimizer import labels, schedules
+from inr_sr.training.state import TrainState
+
+Metrics = dict[str, jax.Array]
+# advance(state, data, count) -> (state, metrics), metrics[name][i] of step i
+Advance = Callable[[TrainState, Any, Any], tuple[TrainState, Any]]
+
+
+def loops_are_slow() -> bool:
+    """Whether convolution gradients must stay out of compiled loops.
+
+    XLA's CPU backend runs them there some 80 times slower (github.com/jax-ml/jax/issues/12868),
+    and a dispatch costs next to nothing on a CPU.
+    """
+    return jax.default_backend() == "cpu"
+
+
+def ema_decay(decay: float, step: jax.Array) -> jax.Array:
+    """Decay at `step`: a short memory at first, so that the average forgets its start."""
+    t = step.astype(jnp.float32)
+    return jnp.minimum(decay, (1 + t) / (10 + t))
+
+
+def frequency_statistics(params: Any) -> Metrics:
+    """Mean and largest |b| in cycles per LR pixel, and kappa; nothing without frequencies."""
+    parts = jax.tree.map(lambda part, p: (part, p), labels(params), params)
+    pairs = jax.tree.leaves(parts, is_leaf=lambda x: isinstance(x, tuple))
+    matrices = [p for part, p in pairs if part == "frequencies"]
+    if not matrices:
+        return {}
+    length = jnp.linalg.norm(jnp.concatenate(matrices), axis=-1)
+    return {
+        "frequency_mean": jnp.mean(length),
+        "frequency_max": jnp.max(length),
+        "kappa": jnp.exp(params["decoder"]["log_kappa"]),
+    }
+
+
+def make_gradients(
+    config: ConfigDict, model: Model, spec: Sampling, mesh: Mesh
+) -> Callable[[Any, jax.Array, Any], tuple[Any, Metrics]]:
+    """gradients(params, key, data) of one batch: mean over all its samples.
+
+    `data` is a ResidentSet, or uint8 crops [batch, crop, crop, 3]. The batch is cut into
+    `train.accumulate` slices, one after the other, each spread over the mesh.
+    """
+    batch_size, slices = config.train.batch_size, config.train.accumulate
+    weights = losses.check(config.loss, spec.layout)
+    spread = NamedSharding(mesh, P(None, "data"))
+
+    def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
+        field = model.apply({"params": params}, batch.lr)
+        out = render.points(field, batch.cell, batch.delta, batch.footprint)
+        total, values = losses.terms(weights, out, batch.target)
+        return total, {**values, "loss": total, "mse": losses.mse(out, batch.target)}
+
+    def sliced(x: jax.Array) -> jax.Array:
+        x = x.reshape(slices, batch_size // slices, *x.shape[1:])
+        return jax.lax.with_sharding_constraint(x, spread)
+
+    def slice_gradients(params: Any, keys: jax.Array, data: Any) -> tuple[Any, Metrics]:
+        crop_keys, sample_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        crops = data.draw(crop_keys) if isinstance(data, ResidentSet) else data
+        batch = make_batch(sample_keys, crops, spec)
+        return jax.grad(loss, has_aux=True)(params, batch)
+
+    def gradients(params: Any, key: jax.Array, data: Any) -> tuple[Any, Metrics]:
+        # A key for each sample: results do not depend on how the batch is cut or spread.
+        keys = sliced(jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(batch_size)))
+        resident = isinstance(data, ResidentSet)
+        inputs = (keys, None if resident else sliced(data))
+
+        def accumulate(total: Any, part: Any) -> tuple[Any, None]:
+            part_keys, crops = part
+            new = slice_gradients(params, part_keys, data if resident else crops)
+            return jax.tree.map(jnp.add, total, new), None
+
+        first = jax.tree.map(lambda x: x[0], inputs)
+        shapes = jax.eval_shape(slice_gradients, params, first[0], data if resident else first[1])
+        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        if loops_are_slow():
+            total = zero
+            for i in range(slices):
+                total, _ = accumulate(total, jax.tree.map(lambda x, i=i: x[i], inputs))
+        else:
+            total, _ = jax.lax.scan(accumulate, zero, inputs)
+        return jax.tree.map(lambda x: x / slices, total)
+
+    return gradients
+
+
+def make_advance(
+    config: ConfigDict,
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    spec: Sampling,
+    mesh: Mesh,
+) -> Advance:
+    """The function that runs `count` <= steps_per_dispatch training steps on the devices.
+
+    Its `data` is a ResidentSet, or uint8 crops [steps_per_dispatch, batch, crop, crop, 3]. The
+    count is data, so that one program serves every stretch between looks from the host. The
+    state is donated.
+    """
+    most = config.train.steps_per_dispatch
+    gradients = make_gradients(config, model, spec, mesh)
+    rate, frequency_rate = schedules(config.optimizer, config.train.steps)
+
+    def one_step(state: TrainState, data: Any) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
+        grads, metrics = gradients(state.params, key, data)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes int32 counts and floats
+            updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+            rates = {
+                "learning_rate": rate(state.step),
+                "frequency_learning_rate": frequency_rate(state.step),
+            }
+        params = optax.apply_updates(state.params, updates)
+        keep = ema_decay(config.train.ema, state.step)
+        metrics["psnr"] = -10 * jnp.log10(metrics.pop("mse"))
+        metrics["gradient_norm"] = optax.global_norm(grads)
+        metrics.update(rates, **frequency_statistics(params))
+        ema = optax.incremental_update(params, state.ema, 1 - keep)
+        new = TrainState(state.step + 1, params, ema, opt_state, state.rng)
+        return new, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), metrics)
+
+    def at(data: Any, i: Any) -> Any:
+        return data if isinstance(data, ResidentSet) else data[i]
+
+    def looped(state: TrainState, data: Any, count: jax.Array) -> tuple[TrainState, Metrics]:
+        def body(i: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
+            state, buffers = carry
+            state, metrics = one_step(state, at(data, i))
+            return state, jax.tree.map(lambda b, x: b.at[i].set(x), buffers, metrics)
+
+        shapes = jax.eval_shape(lambda s: one_step(s, at(data, 0))[1], state)
+        buffers = jax.tree.map(lambda s: jnp.full((most,), jnp.nan, s.dtype), shapes)
+        return jax.lax.fori_loop(0, count, body, (state, buffers))
+
+    single = jax.jit(one_step, donate_argnums=0)
+
+    def unrolled(state: TrainState, data: Any, count: int) -> tuple[TrainState, Any]:
+        rows = []
+        for i in range(count):
+            state, metrics = single(state, at(data, i))
+            rows.append(metrics)
+        return state, {name: [row[name] for row in rows] for name in rows[0]}
+
+    return unrolled if loops_are_slow() else jax.jit(looped, donate_argnums=0)
