@@ -70,6 +70,18 @@ def test_lossless_formats_return_what_they_were_given(tmp_path, dtype, channels,
 
 
 @pytest.mark.parametrize("dtype", DEPTHS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (129, 3)])
+def test_small_and_narrow_pictures(tmp_path, dtype, size):
+    picture = noise(dtype, alpha=True, size=size)
+    for name in ("a.png", "a.tif", "a.webp", "a.jpg", "a.bmp"):
+        imagefile.write(tmp_path / name, picture)
+        got = imagefile.read(tmp_path / name)
+        assert got.size == size
+        if name in ("a.png", "a.tif"):
+            assert_same(got, picture)
+
+
+@pytest.mark.parametrize("dtype", DEPTHS)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_other_programs_read_our_files(tmp_path, dtype, channels, alpha):
@@ -328,6 +340,7 @@ def annotated(source: Path) -> Picture:
     """A photograph with all that a camera and an editor write, read back."""
     exif = Image.Exif()
     exif[ExifTags.Base.Artist] = "somebody"
+    exif[ExifTags.Base.NewSubfileType] = 1  # what editors leave behind: "a reduced copy"
     exif[ExifTags.Base.Orientation] = 3
     exif.get_ifd(ExifTags.IFD.Exif).update(
         {
@@ -366,6 +379,7 @@ def test_metadata_goes_from_file_to_file(tmp_path, dtype, suffix):
     exif.load(got.exif)
     details = exif.get_ifd(ExifTags.IFD.Exif)
     assert exif[ExifTags.Base.Artist] == "somebody"
+    assert ExifTags.Base.NewSubfileType not in exif
     assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
     assert float(details[ExifTags.Base.ExposureTime]) == pytest.approx(0.01)
     assert details[ExifTags.Base.ExifImageWidth] == 112
@@ -378,14 +392,27 @@ def test_metadata_goes_from_file_to_file(tmp_path, dtype, suffix):
 
 def test_text_of_a_png_is_kept(tmp_path):
     text = {"Title": "a title", "Autor": "Ωμέγα", "Software": "none"}
-    imagefile.write(tmp_path / "a.png", Picture(smooth(), text=text))
+    listing = {"exif:PixelXDimension": "56", "date:create": "2019-02-12T17:43:08+01:00"}
+    imagefile.write(tmp_path / "a.png", Picture(smooth(), text=text | listing))
     assert imagefile.read(tmp_path / "a.png").text == text
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".jpg"])
+def test_nothing_is_made_up(tmp_path, suffix):
+    imagefile.write(tmp_path / f"a{suffix}", Picture(smooth()))
+    got = imagefile.read(tmp_path / f"a{suffix}")
+    assert (got.icc, got.exif, got.xmp, got.dpi, got.text) == (None, None, None, None, {})
 
 
 def test_profile_of_another_colour_space_is_dropped(tmp_path):
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.new("L", (8, 8)).save(tmp_path / "a.jpg", icc_profile=icc)
     assert imagefile.read(tmp_path / "a.jpg").icc is None
+    grey = icc[:16] + b"GRAY" + icc[20:]
+    imagefile.write(tmp_path / "a.png", Picture(noise(channels=1).pixels, icc=grey))
+    assert imagefile.read(tmp_path / "a.png").icc == grey
+    imagefile.write(tmp_path / "a.webp", imagefile.read(tmp_path / "a.png"))  # holds RGB alone
+    assert imagefile.read(tmp_path / "a.webp").icc is None
 
 
 def test_metadata_too_large_for_jpeg_is_left_out_with_a_warning(tmp_path):

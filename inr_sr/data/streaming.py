@@ -106,14 +106,16 @@ class _Crops:
         corner = divmod(int(drawn - self._ends[which] + rows * cols), int(cols))
         picture = self._pictures[which]
         at_rows, at_cols = (
-            _mirrored(start - self._border, self._crop, length)
-            for start, length in zip(corner, picture.shape[:2], strict=True)
+            _mirrored(start - self._border, self._crop, size)
+            for start, size in zip(corner, picture.shape[:2], strict=True)
         )
-        return picture[at_rows[:, None], at_cols]
+        return picture[at_rows][:, at_cols]
 
 
-def _mirrored(start: int, length: int, size: int) -> np.ndarray:
-    """Indices start .. start + length - 1 of an axis that is mirrored about its edges."""
+def _mirrored(start: int, length: int, size: int) -> slice | np.ndarray:
+    """Places start .. start + length - 1 of an axis that is mirrored about its edges."""
+    if start >= 0 and start + length <= size:
+        return slice(start, start + length)  # ten times as fast as indices, and the usual case
     at = np.arange(start, start + length) % (2 * size)
     return np.minimum(at, 2 * size - 1 - at)
 

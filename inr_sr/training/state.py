@@ -1,14 +1,11 @@
-"""What training changes from step to step, and the devices it lies on."""
+"""What training changes from step to step."""
 
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jax.sharding import AxisType, Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 
 
 @flax.struct.dataclass
@@ -40,24 +37,3 @@ def create(params: Any, optimizer: optax.GradientTransformation, seed: int) -> T
         rng=jax.random.key_data(jax.random.key(seed)),
     )
 
-
-def make_mesh() -> Mesh:
-    """All devices of all hosts in one axis, "data"."""
-    # Auto: under the default, Explicit, pixel shuffles and gathers of a sharded batch fail.
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-
-
-def replicated(mesh: Mesh) -> NamedSharding:
-    """The same value on every device."""
-    return NamedSharding(mesh, P())
-
-
-def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Puts host values on every device of every host; all hosts must hold the same values."""
-    sharding = replicated(mesh)
-
-    def put(x: Any) -> jax.Array:
-        value = np.asarray(x)
-        return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
-
-    return jax.tree.map(put, tree)

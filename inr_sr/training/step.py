@@ -6,13 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from inr_sr import render
 from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, Sampling, make_batch
+from inr_sr.devices import spread
 from inr_sr.models import Model
 from inr_sr.training import losses
 from inr_sr.training.optimizer import labels, schedules
@@ -63,7 +63,7 @@ def make_gradients(
     """
     batch_size, slices = config.train.batch_size, config.train.accumulate
     weights = losses.check(config.loss, spec.layout)
-    spread = NamedSharding(mesh, P(None, "data"))
+    sharding = spread(mesh)
 
     def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         field = model.apply({"params": params}, batch.lr)
@@ -73,7 +73,7 @@ def make_gradients(
 
     def sliced(x: jax.Array) -> jax.Array:
         x = x.reshape(slices, batch_size // slices, *x.shape[1:])
-        return jax.lax.with_sharding_constraint(x, spread)
+        return jax.lax.with_sharding_constraint(x, sharding)
 
     def slice_gradients(params: Any, keys: jax.Array, data: Any) -> tuple[Any, Metrics]:
         crop_keys, sample_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)

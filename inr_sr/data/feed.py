@@ -1,0 +1,78 @@
+"""What training steps are fed with: a resident set, or a stream of crops, by configuration."""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from inr_sr.data.resident import ResidentSet
+from inr_sr.data.samples import Sampling
+from inr_sr.data.sources import Source, open_source
+from inr_sr.devices import place, replicated, spread
+from inr_sr.errors import InputError
+
+
+def sampling(config: ConfigDict) -> Sampling:
+    """The Sampling that a configuration describes."""
+    data = config.data
+    return Sampling(data.patch, data.min_scale, data.max_scale, data.queries, data.layout)
+
+
+def training_source(config: ConfigDict) -> Source:
+    """The pictures to train on."""
+    return open_source(config.data.folder or config.data.dataset, config.data.split)
+
+
+class ResidentFeed:
+    """All pictures on every device; steps cut their own crops."""
+
+    def __init__(self, source: Source, spec: Sampling, mesh: Mesh):
+        pictures = (source[i] for i in range(len(source)))
+        packed = ResidentSet.from_pictures(pictures, crop=spec.crop, border=spec.border)
+        self._set = place(packed, replicated(mesh))
+
+    def take(self, count: int) -> ResidentSet:
+        """The same set for any number of steps."""
+        return self._set
+
+
+class StreamFeed:
+    """Crops decoded ahead by threads of the host.
+
+    Every host reads all crops of a batch and keeps its share: what a step sees depends on seed
+    and step alone, however many hosts there are.
+    """
+
+    def __init__(self, config: ConfigDict, source: Source, spec: Sampling, mesh: Mesh, step: int):
+        from inr_sr.data.streaming import stream_crops  # grain, only where it is used
+
+        self._crops: Iterator[np.ndarray] = stream_crops(
+            source,
+            batch_size=config.train.batch_size,
+            crop=spec.crop,
+            border=spec.border,
+            seed=config.seed,
+            start_step=step,
+        )
+        self._most = config.train.steps_per_dispatch
+        self._sharding = spread(mesh)
+
+    def take(self, count: int) -> jax.Array:
+        """uint8 [steps_per_dispatch, batch, crop, crop, 3], of which `count` are to be used."""
+        crops = np.stack([next(self._crops) for _ in range(count)])
+        crops = np.pad(crops, ((0, self._most - count), *((0, 0),) * 4))
+        return place(crops, self._sharding)
+
+
+def open_feed(
+    config: ConfigDict, spec: Sampling, mesh: Mesh, step: int
+) -> ResidentFeed | StreamFeed:
+    """The feed of `config`, ready to go on after `step`."""
+    source = training_source(config)
+    if config.data.mode == "resident":
+        return ResidentFeed(source, spec, mesh)
+    if config.data.mode == "streaming":
+        return StreamFeed(config, source, spec, mesh, step)
+    raise InputError(f"data.mode {config.data.mode!r} must be 'resident' or 'streaming'")

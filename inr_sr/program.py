@@ -1,0 +1,91 @@
+"""What train.py and eval.py share: flags, one-line errors, and exit codes.
+
+0 all done, 2 a mistake in the request, 130 interrupted (after saving); messages on stderr.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+from absl import flags
+
+from inr_sr.errors import InputError
+
+MISTAKE, INTERRUPTED = 2, 130
+
+
+def define_host_flags() -> None:
+    """Flags of a job over several hosts; see jax.distributed.initialize."""
+    flags.DEFINE_bool("distributed", False, "Join the other hosts of this job before starting.")
+    flags.DEFINE_string(
+        "coordinator_address", None, "HOST:PORT of process 0; found by itself on known clusters."
+    )
+    flags.DEFINE_integer("num_processes", None, "Processes of the job, with coordinator_address.")
+    flags.DEFINE_integer("process_id", None, "Number of this process, from 0.")
+
+
+def join_hosts() -> None:
+    """Joins the other hosts when asked to by the flags."""
+    if not flags.FLAGS.distributed:
+        return
+    try:
+        jax.distributed.initialize(
+            flags.FLAGS.coordinator_address, flags.FLAGS.num_processes, flags.FLAGS.process_id
+        )
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"--distributed: {str(error).splitlines()[0]}") from error
+
+
+def _parse(argv: list[str]) -> None:
+    """Parses the flags, config overrides included.
+
+    Raises:
+      InputError: an unknown flag or field (with a suggestion), a bad value, a missing file.
+    """
+    try:
+        rest = flags.FLAGS(argv)[1:]
+    except flags.Error as error:
+        raise InputError(_line(error)) from error
+    except (AttributeError, KeyError) as error:
+        # What ml_collections raises for a field that a locked config does not have.
+        field, _, hint = str(error.args[0]).partition("\n")
+        raise InputError(f"unknown config field {field} {hint}".strip()) from error
+    except OSError as error:
+        path = next((a.split("=", 1)[1] for a in argv if a.startswith("--config=")), "?")
+        raise InputError(f"--config: cannot read {path.split(':')[0]!r}") from error
+    except (TypeError, ValueError, SyntaxError, ImportError) as error:
+        raise InputError(f"--config: {_line(error)}") from error
+    if rest:
+        raise InputError(f"unexpected argument {rest[0]!r}; all arguments are --name=value")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def use_compile_cache() -> None:
+    """Keeps compiled programs between runs, unless the environment says where or whether."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(home / "inr_sr" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def fail(message: str, code: int) -> int:
+    """Prints a message on stderr and returns the exit code."""
+    print(message, file=sys.stderr)
+    return code
+
+
+def run(main: Callable[[], int]) -> None:
+    """Parses flags, runs `main` and exits with its code; mistakes become one line."""
+    try:
+        _parse(sys.argv)
+        code = main()
+    except InputError as error:
+        code = fail(f"error: {error}", MISTAKE)
+    except KeyboardInterrupt:
+        code = fail("interrupted", INTERRUPTED)
+    sys.exit(code)

@@ -1,0 +1,110 @@
+"""Checkpoints on disk: the newest and the best, written in the background, whole or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from inr_sr.errors import InputError
+from inr_sr.training.state import TrainState
+
+SCORE = "eval_psnr"  # what the best checkpoint is best at
+
+
+class Checkpoints:
+    """The checkpoints of one working directory.
+
+    Parameters and their average are an item of their own, so that evaluation can read them
+    without knowing the optimizer.
+    """
+
+    def __init__(self, folder: Path):
+        # max_to_keep with best_fn would delete the newest step, and with it the place to resume.
+        keep = AnyPreservationPolicy(
+            [
+                LatestN(1),
+                BestN(
+                    get_metric_fn=lambda metrics: metrics[SCORE],
+                    n=1,
+                    keep_checkpoints_without_metrics=False,
+                ),
+            ]
+        )
+        self._manager = ocp.CheckpointManager(
+            folder.absolute(),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=keep,
+                best_fn=lambda metrics: metrics[SCORE],
+                best_mode="max",
+                cleanup_tmp_directories=True,
+            ),
+            item_names=("parameters", "rest"),
+        )
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints there are, ascending."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, state: TrainState, step: int, score: float | None) -> None:
+        """Begins to write `state`; a `score` (dB) lets it become the best."""
+        if step in self._manager.all_steps():
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                parameters=ocp.args.StandardSave({"params": state.params, "ema": state.ema}),
+                rest=ocp.args.StandardSave({"opt_state": state.opt_state, "rng": state.rng}),
+            ),
+            metrics=None if score is None else {SCORE: score},
+        )
+
+    def restore(self, like: TrainState) -> TrainState | None:
+        """The newest checkpoint in the form and on the devices of `like`; None if there is none.
+
+        Raises:
+          InputError: the checkpoint cannot be read, or is of another model.
+        """
+        step = self._manager.latest_step()
+        if step is None:
+            return None
+        found = self._read(
+            step,
+            parameters={"params": like.params, "ema": like.ema},
+            rest={"opt_state": like.opt_state, "rng": like.rng},
+        )
+        return TrainState(step=like.step + step, **found["parameters"], **found["rest"])
+
+    def restore_average(self, like: Any) -> tuple[int, Any]:
+        """Step and averaged parameters of the best checkpoint, or the newest if none was scored.
+
+        Args:
+          like: parameters of the same model, whose form and devices are taken.
+
+        Raises:
+          InputError: there is no checkpoint, it cannot be read, or it is of another model.
+        """
+        step = self._manager.best_step()
+        step = self._manager.latest_step() if step is None else step
+        if step is None:
+            raise InputError(f"{self._manager.directory} holds no checkpoint")
+        found = self._read(step, parameters={"params": like, "ema": like})
+        return step, found["parameters"]["ema"]
+
+    def _read(self, step: int, **items: Any) -> Any:
+        args = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
+        try:
+            return self._manager.restore(step, args=ocp.args.Composite(**args))
+        except Exception as error:  # Orbax raises whatever its storage does
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"checkpoint {step} in {self._manager.directory} cannot be restored: {reason}"
+            ) from error
+
+    def wait(self) -> None:
+        """Returns when all that was saved is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, and frees what the manager holds."""
+        self._manager.close()

@@ -1,0 +1,58 @@
+"""What a training writes as it goes: metrics.jsonl, and TensorBoard with pictures."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from tensorboardX import SummaryWriter
+
+from inr_sr.imagefile import atomic_path
+
+METRICS = "metrics.jsonl"
+
+
+def rows(path: Path) -> list[dict[str, float]]:
+    """The whole rows of a metrics.jsonl; a torn last line is left out."""
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            break  # torn by a kill: nothing after it can be trusted
+    return found
+
+
+class Journal:
+    """Rows of numbers by step. It holds no clock readings, so equal runs write equal files."""
+
+    def __init__(self, workdir: Path, step: int):
+        """Opens the journal for going on after `step`: later rows and torn lines are removed."""
+        path = workdir / METRICS
+        kept = [row for row in rows(path) if row["step"] <= step]
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        self._file = path.open("a")
+        # Rows of a run that was killed after its last checkpoint are hidden, not repeated.
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """One row, on disk when this returns."""
+        numbers = {name: float(value) for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+        self._file.flush()
+        for name, value in numbers.items():
+            self._board.add_scalar(name, value, step)
+
+    def speed(self, step: int, samples_per_second: float) -> None:
+        """Pace, which goes to TensorBoard only: it differs between equal runs."""
+        self._board.add_scalar("samples_per_second", samples_per_second, step)
+
+    def picture(self, step: int, name: str, picture: np.ndarray) -> None:
+        """A picture [h, w, 3] in [0, 1] for TensorBoard."""
+        self._board.add_image(name, picture, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Flushes and closes both."""
+        self._file.close()
+        self._board.close()

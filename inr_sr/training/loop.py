@@ -1,0 +1,250 @@
+"""The training loop: from a configuration and a folder to a trained model, resumable at any time."""
+
+import dataclasses
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from inr_sr import models
+from inr_sr.data.feed import open_feed, sampling
+from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.errors import InputError
+from inr_sr.training import state as training_state
+from inr_sr.training.checkpoints import SCORE, Checkpoints
+from inr_sr.training.journal import Journal
+from inr_sr.training.optimizer import make_optimizer
+from inr_sr.training.progress import TrainingProgress
+from inr_sr.training.state import TrainState
+from inr_sr.training.step import Advance, make_advance
+from inr_sr.training.workdir import claim
+
+CHECKPOINTS = "checkpoints"
+
+# validate(parameters) -> (numbers for the journal, SCORE among them; pictures by name)
+Validate = Callable[[Any], tuple[dict[str, float], dict[str, np.ndarray]]]
+
+
+class Interrupted(Exception):
+    """Training was asked to stop, saved its state and did so."""
+
+
+class NotFinite(Exception):
+    """The loss was no longer a finite number."""
+
+
+class _StopRequest:
+    """Turns Ctrl-C and SIGTERM into a question the loop asks between dispatches."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_StopRequest":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def agreed(self) -> bool:
+        """Whether any host was asked: all must stop at the same step."""
+        if jax.process_count() == 1:
+            return self.asked
+        return bool(multihost_utils.process_allgather(np.array(self.asked)).any())
+
+
+def _next_stop(step: int, train: ConfigDict) -> int:
+    """The step at which the host must look next: where something is due, or the dispatch ends."""
+    due = [step + train.steps_per_dispatch, train.steps]
+    due += [
+        (step // every + 1) * every
+        for every in (train.checkpoint_every, train.eval_every, train.log_every)
+    ]
+    return min(due)
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses a `train` section that cannot work.
+
+    Raises:
+      InputError: naming the field, its value and what is allowed.
+    """
+    train = config.train
+    for name in (
+        "steps", "batch_size", "accumulate", "steps_per_dispatch",
+        "log_every", "checkpoint_every", "eval_every",
+    ):  # fmt: skip
+        if train[name] < 1:
+            raise InputError(f"train.{name} {train[name]} must be at least 1")
+    if not 0 <= train.ema < 1:
+        raise InputError(f"train.ema {train.ema} must be at least 0 and below 1")
+    share = train.accumulate * jax.device_count()
+    if train.batch_size % share:
+        raise InputError(
+            f"train.batch_size {train.batch_size} must be a multiple of train.accumulate "
+            f"{train.accumulate} times the number of devices {jax.device_count()}"
+        )
+    if config.model.decoder == "pixel_shuffle":
+        scales = {config.data.min_scale, config.data.max_scale}
+        if scales != {float(config.model.pixel_shuffle.scale)}:
+            raise InputError(
+                f"a pixel_shuffle decoder of scale {config.model.pixel_shuffle.scale} needs "
+                f"data.min_scale = data.max_scale = that, not {sorted(scales)}"
+            )
+
+
+def train(
+    config: ConfigDict, workdir: Path, validate: Validate, initial: Any | None = None
+) -> TrainState:
+    """Trains, or goes on training, until `config.train.steps`.
+
+    Args:
+      config: a full configuration; it is stored in `workdir`.
+      workdir: the folder for everything this training writes.
+      validate: called every `train.eval_every` steps and at the end with the averaged parameters.
+      initial: parameters to start from instead of random ones.
+
+    Returns:
+      The final state.
+
+    Raises:
+      InputError: a configuration that cannot work, or a workdir of another training.
+      Interrupted: Ctrl-C or SIGTERM; the state is saved.
+      NotFinite: the loss became NaN or infinite; the last checkpoint before it stays.
+    """
+    check(config)
+    spec = sampling(config)
+    model = models.build(config.model)
+    mesh = make_mesh()
+    optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
+    if initial is None:
+        initial = models.init(model, jax.random.key(config.seed))
+    state = training_state.create(initial, optimizer, config.seed)
+    advance = make_advance(config, model, optimizer, spec, mesh)
+    lead = jax.process_index() == 0
+    if lead:
+        claim(workdir, config)
+    checkpoints = Checkpoints(workdir / CHECKPOINTS)
+    state = place(jax.tree.map(np.asarray, state), replicated(mesh))
+    state = checkpoints.restore(state) or state
+    step = int(state.step)
+    if step >= config.train.steps:
+        checkpoints.close()
+        return state
+    feed = open_feed(config, spec, mesh, step)
+    if step == 0 and lead:
+        describe(model, config)
+    run = _Run(
+        train=config.train,
+        advance=advance,
+        feed=feed,
+        validate=validate,
+        checkpoints=checkpoints,
+        journal=Journal(workdir, step) if lead else None,
+        progress=TrainingProgress(config.train.steps, step, config.train.batch_size),
+    )
+    with run, _StopRequest() as stop:
+        return run.until_done(state, stop)
+
+
+def describe(model: models.Model, config: ConfigDict) -> None:
+    """Prints the table of parameters, on standard error."""
+    patch = jax.ShapeDtypeStruct((1, config.data.patch, config.data.patch, 3), np.float32)
+    options = {"force_terminal": False, "width": 110}
+    table = model.tabulate(jax.random.key(0), patch, depth=2, console_kwargs=options)
+    print(table, file=sys.stderr)
+
+
+@dataclasses.dataclass
+class _Run:
+    """The collaborators of one training, and the loop over them."""
+
+    train: ConfigDict
+    advance: Advance
+    feed: Any
+    validate: Validate
+    checkpoints: Checkpoints
+    journal: Journal | None
+    progress: TrainingProgress
+    _unread: tuple[int, int, Any] | None = None  # step, its index, metrics still on the device
+
+    def until_done(self, state: TrainState, stop: _StopRequest) -> TrainState:
+        """Runs to the last step, or raises Interrupted after saving."""
+        step = int(state.step)
+        while step < self.train.steps:
+            stretch = _next_stop(step, self.train) - step
+            state, metrics = self.advance(state, self.feed.take(stretch), stretch)
+            # Metrics are read one dispatch late, so that the device never waits for the host.
+            self._read()
+            step += stretch
+            self._unread = (step, stretch - 1, metrics)
+            last = step == self.train.steps
+            stopping = not last and stop.agreed()
+            judged = last or step % self.train.eval_every == 0
+            if stopping or judged or step % self.train.checkpoint_every == 0:
+                score = self._look(state, judged)
+                self.checkpoints.save(state, step, score)
+            if stopping:
+                self.checkpoints.wait()
+                raise Interrupted(f"stopped at step {step} of {self.train.steps}, saved")
+        self.checkpoints.wait()
+        return state
+
+    def _look(self, state: TrainState, judged: bool) -> float | None:
+        """Reads what is unread; where `judged`, validates too and returns the score."""
+        if not judged:
+            self._read()
+            return None
+        step = self._unread[0] if self._unread else int(state.step)
+        began = time.monotonic()
+        numbers, pictures = self.validate(state.ema)
+        self.progress.exclude(time.monotonic() - began)
+        self._read(numbers)
+        if self.journal:
+            for name, picture in pictures.items():
+                self.journal.picture(step, name, picture)
+        score = numbers[SCORE]
+        self.progress.say(f"step {step}: {SCORE} {score:.2f} dB")
+        return score
+
+    def _read(self, extra: dict[str, float] | None = None) -> None:
+        """Brings the unread metrics to the host: stops on NaN, journals, moves the bar."""
+        if self._unread is None:
+            return
+        step, index, metrics = self._unread
+        self._unread = None
+        numbers = {name: float(values[index]) for name, values in metrics.items()}
+        if not math.isfinite(numbers["loss"]):
+            raise NotFinite(
+                f"loss is {numbers['loss']} at step {step}; the last checkpoint is from step "
+                f"{max(self.checkpoints.steps(), default=0)}. Try a lower optimizer.learning_rate"
+            )
+        due = extra or step == self.train.steps or step % self.train.log_every == 0
+        if self.journal and due:
+            self.journal.write(step, {**numbers, **(extra or {})})
+            self.journal.speed(step, self.progress.samples_per_second)
+        self.progress.tick(step, numbers)
+
+    def __enter__(self) -> "_Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.close()
+        self.checkpoints.close()
+        if self.journal:
+            self.journal.close()

@@ -1,0 +1,123 @@
+"""One training from start to finish: train, export the weights, evaluate, write the report."""
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from inr_sr import models
+from inr_sr.data.sources import Source, open_source
+from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.errors import InputError
+from inr_sr.evaluation.evaluate import enlargement, evaluate
+from inr_sr.evaluation.protocols import get_protocol, parse_scales
+from inr_sr.evaluation.report import write_report
+from inr_sr.training.checkpoints import Checkpoints
+from inr_sr.training.loop import CHECKPOINTS, train
+from inr_sr.training.validation import Validation
+from inr_sr.training.workdir import read_config
+from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler
+from inr_sr.weights import load_weights, save_weights
+
+WEIGHTS = "model.safetensors"
+REPORT = "report"
+
+
+def run(config: ConfigDict, workdir: Path) -> None:
+    """Trains in `workdir` or goes on there; a finished one is left as it is.
+
+    Raises:
+      InputError: a request that cannot work; nothing has been written then.
+      Interrupted: Ctrl-C or SIGTERM; the state is saved.
+      NotFinite: the loss became NaN or infinite.
+    """
+    test = open_source(config.eval.dataset, "test")
+    validation = Validation(config, test)
+    parse_scales(config.eval.scales)
+    train(config, workdir, validation, _initial(config))
+    if jax.process_index() == 0 and not (workdir / REPORT).is_dir():
+        upscaler = export(workdir)
+        report(config, workdir, upscaler, test)
+
+
+def _initial(config: ConfigDict) -> Any | None:
+    """Parameters of `config.init`, which must be of the same model."""
+    if not config.init:
+        return None
+    weights = load_weights(config.init)
+    if weights.config.to_dict() != config.model.to_dict():
+        theirs, ours = weights.config.to_dict(), config.model.to_dict()
+        differing = [key for key in ours if theirs.get(key) != ours[key]]
+        raise InputError(
+            f"config.init {config.init!r} is of another model: model.{', model.'.join(differing)} "
+            "differ"
+        )
+    return weights.params
+
+
+def load_average(workdir: Path) -> tuple[ConfigDict, int, Any]:
+    """Configuration, step and averaged parameters (numpy) of a training's best checkpoint.
+
+    Raises:
+      InputError: no training there, no checkpoint yet, or one that cannot be read.
+    """
+    config = read_config(workdir)
+    like = models.init(models.build(config.model), jax.random.key(0))
+    checkpoints = Checkpoints(workdir / CHECKPOINTS)
+    try:
+        like = place(jax.tree.map(np.asarray, like), replicated(make_mesh()))
+        step, average = checkpoints.restore_average(like)
+    finally:
+        checkpoints.close()
+    return config, step, jax.tree.map(np.asarray, average)
+
+
+def facts(config: ConfigDict, step: int) -> dict[str, Any]:
+    """What a model card says of a training."""
+    return {
+        "steps": step,
+        "seed": config.seed,
+        "data": Path(config.data.folder).name or config.data.dataset,
+        "batch": f"{config.train.batch_size} LR patches of {config.data.patch} pixels a side",
+        "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
+        "loss": {name: weight for name, weight in config.loss.items() if weight},
+        "hardware": f"{jax.device_count()} x {jax.devices()[0].device_kind}, "
+        f"{os.cpu_count()} cores {platform.machine()}",
+        "jax": jax.__version__,
+    }
+
+
+def export(workdir: Path) -> NetworkUpscaler:
+    """Writes the averaged parameters of the best checkpoint as one weights file."""
+    config, step, params = load_average(workdir)
+    save_weights(workdir / WEIGHTS, params, config.model, facts(config, step))
+    return NetworkUpscaler(models.build(config.model), params, name=workdir.resolve().name)
+
+
+def report(config: ConfigDict, workdir: Path, upscaler: NetworkUpscaler, test: Source) -> None:
+    """Evaluates against the classical methods and writes the page."""
+    methods = [ResampleUpscaler("nearest"), ResampleUpscaler("bicubic"), upscaler]
+    scales = parse_scales(config.eval.scales)
+    if upscaler.model.fixed_scale:
+        scales = [s for s in scales if s.rows == s.cols == upscaler.model.fixed_scale]
+    results = evaluate(
+        methods, test, scales, get_protocol(config.eval.protocol), config.eval.dataset
+    )
+    far = None if upscaler.model.fixed_scale else enlargement(methods[1:], test[0], test.name(0))
+    told = {
+        "command": f"python eval.py --workdir={workdir} --scales={config.eval.scales}",
+        "training": json.dumps(facts(config, config.train.steps)),
+        "parameters": f"{upscaler.parameters:,}",
+    }
+    write_report(
+        workdir / REPORT,
+        results,
+        title=f"{upscaler.name}: super-resolution at any scale",
+        facts=told,
+        enlargement=far,
+    )

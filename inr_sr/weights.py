@@ -1,0 +1,198 @@
+"""Weights in one file: safetensors that hold the parameters, the model's configuration and facts.
+
+The file is read without running anything in it. Its metadata are strings: "format" is FORMAT,
+"name" what tables call the network, "config" the JSON of the `model` section of a configuration,
+"training" the JSON of facts about how it was made, and "sha256" the checksum of the tensors.
+The weights that come with the package are `pretrained/NAME.safetensors`, each with a model card
+NAME.md beside it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from inr_sr.errors import InputError
+from inr_sr.imagefile import atomic_path
+
+FORMAT = "inr_sr/1"
+SUFFIX = ".safetensors"
+PRETRAINED = Path(__file__).with_name("pretrained")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's parameters and what its file says about them.
+
+    Attributes:
+      name: what tables and messages call it.
+      params: nested dicts of float32 arrays.
+      config: the `model` section of a configuration, for `models.build`.
+      facts: how it was made, such as steps, data and hardware.
+      sha256: checksum of the tensors, as in the file.
+    """
+
+    name: str
+    params: dict[str, Any]
+    config: ConfigDict
+    facts: dict[str, Any]
+    sha256: str
+
+
+def names() -> list[str]:
+    """Names of the weights that come with the package."""
+    return sorted(path.stem for path in PRETRAINED.glob(f"*{SUFFIX}"))
+
+
+def find(name_or_path: str | os.PathLike[str]) -> Path:
+    """The file of weights in the package, or the file itself.
+
+    Raises:
+      InputError: no such name, or no such file.
+    """
+    text = os.fspath(name_or_path)
+    if text in names():
+        return PRETRAINED / f"{text}{SUFFIX}"
+    path = Path(text)
+    if path.is_file():
+        return path
+    if path.suffix == SUFFIX or path.name != text:
+        raise InputError(f"there is no weights file {text}")
+    known = ", ".join(names()) or "none"
+    raise InputError(f"unknown weights {text!r}; there are: {known}; or give a {SUFFIX} file")
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    params: Mapping[str, Any],
+    config: ConfigDict,
+    facts: Mapping[str, Any],
+    *,
+    name: str | None = None,
+) -> None:
+    """Writes parameters to a file, atomically.
+
+    Args:
+      path: the file; its folder exists.
+      params: nested mappings of arrays, float32.
+      config: the `model` section of the configuration that built the model.
+      facts: anything that JSON holds: steps, data, hardware, seed, scores.
+      name: what tables call the network; the file's stem if not given.
+    """
+    tensors = _flatten(params)
+    metadata = {
+        "format": FORMAT,
+        "name": Path(path).stem if name is None else name,
+        "config": config.to_json(sort_keys=True),
+        "training": json.dumps(dict(facts), sort_keys=True),
+        "sha256": _checksum(tensors),
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_weights(name_or_path: str | os.PathLike[str]) -> Weights:
+    """Reads weights of the package by name, or a file, and checks them.
+
+    Whether they fit their configuration is for `check_params`, which needs the model.
+
+    Raises:
+      InputError: no such name or file; damaged, truncated or altered; not made by `save_weights`.
+    """
+    path = find(name_or_path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise InputError(
+                    f"{path} holds no weights of this package: its format is "
+                    f"{metadata.get('format', 'not stated')!r}, not {FORMAT!r}"
+                )
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            config = ConfigDict(json.loads(metadata["config"]))
+            facts = json.loads(metadata["training"])
+            expected = metadata["sha256"]
+    except InputError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is damaged, or no weights file: {reason}") from error
+    if _checksum(tensors) != expected:
+        raise InputError(f"{path} is damaged: its tensors do not match their checksum")
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+        raise InputError(f"{path} holds numbers that are not finite")
+    name = metadata.get("name") or path.stem
+    return Weights(name, _nest(tensors), config, facts, expected)
+
+
+def check_params(params: Mapping[str, Any], shapes: Mapping[str, Any], name: str) -> None:
+    """Makes sure that parameters are those of a model.
+
+    Args:
+      params: nested mappings of arrays.
+      shapes: nested mappings of anything with a shape, as `jax.eval_shape` of `models.init` gives.
+      name: what the message calls the parameters.
+
+    Raises:
+      InputError: a tensor is missing, superfluous or of another shape.
+    """
+    have = {key: value.shape for key, value in _leaves(params).items()}
+    want = {key: tuple(value.shape) for key, value in _leaves(shapes).items()}
+    differences = [
+        *(f"{key} is missing" for key in want.keys() - have.keys()),
+        *(f"{key} is not part of it" for key in have.keys() - want.keys()),
+        *(
+            f"{key} is {list(have[key])}, not {list(want[key])}"
+            for key in want.keys() & have.keys()
+            if want[key] != have[key]
+        ),
+    ]
+    if differences:
+        more = f" and {len(differences) - 1} more" if len(differences) > 1 else ""
+        raise InputError(f"{name}: weights of another model: {min(differences)}{more}")
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": x}} to {"a/b": x}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _leaves(value, f"{prefix}{key}/")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _flatten(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    # safetensors writes the bytes as they lie, so they must lie in order.
+    return {key: np.ascontiguousarray(value) for key, value in _leaves(params).items()}
+
+
+def _nest(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for key, value in tensors.items():
+        *parents, leaf = key.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value
+    return tree
+
+
+def _checksum(tensors: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over name, type, shape and little-endian bytes of the tensors, sorted by name."""
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        tensor = tensors[key]
+        little = tensor.astype(tensor.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{key} {tensor.dtype.name} {list(tensor.shape)}\n".encode())
+        digest.update(little.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,39 @@
+"""Trains a model:  python train.py --config=configs/quickstart.py --workdir=runs/quickstart
+
+Any field of the configuration can be set:  --config.train.steps=5000. Run the same command again
+to go on after an interruption.
+"""
+
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from inr_sr import program
+from inr_sr.errors import InputError
+
+CONFIG = config_flags.DEFINE_config_file("config", help_string="A file in configs/.")
+WORKDIR = flags.DEFINE_string("workdir", None, "The folder of this training.")
+program.define_host_flags()
+
+
+def main() -> int:
+    """Returns the exit code."""
+    if CONFIG.value is None or not WORKDIR.value:
+        raise InputError("--config=FILE and --workdir=FOLDER are needed")
+    program.join_hosts()
+    program.use_compile_cache()
+    from inr_sr.training.loop import Interrupted, NotFinite
+    from inr_sr.training.run import run
+
+    try:
+        run(CONFIG.value, Path(WORKDIR.value))
+    except Interrupted as stop:
+        return program.fail(f"{stop}; the same command goes on from there", program.INTERRUPTED)
+    except NotFinite as stop:
+        return program.fail(f"error: {stop}", 1)
+    return 0
+
+
+if __name__ == "__main__":
+    program.run(main)
