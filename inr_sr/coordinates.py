@@ -47,7 +47,8 @@ def cells(
     """
     j = np.arange(start, n_out if stop is None else stop, dtype=np.int64)
     cell, remainder = np.divmod((2 * j + 1) * n_in, 2 * n_out)
-    return cell.astype(np.int32), remainder / (2 * n_out) - 0.5
+    # One rounding only, so that a mirrored axis has exactly the negated offsets.
+    return cell.astype(np.int32), (remainder - n_out) / (2 * n_out)
 
 
 @flax.struct.dataclass

@@ -3,13 +3,18 @@
 0 all done, 2 a mistake in the request, 130 interrupted (after saving); messages on stderr.
 """
 
+import contextlib
 import os
+import re
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
 from absl import flags
+from rich.console import Console
+from rich.progress import Progress
 
 from inr_sr.errors import InputError
 
@@ -46,12 +51,16 @@ def _parse(argv: list[str]) -> None:
     """
     try:
         rest = flags.FLAGS(argv)[1:]
+        if "config" in flags.FLAGS:  # a file that could not be loaded says so only when asked
+            getattr(flags.FLAGS.config, "model", None)
     except flags.Error as error:
         raise InputError(_line(error)) from error
     except (AttributeError, KeyError) as error:
         # What ml_collections raises for a field that a locked config does not have.
-        field, _, hint = str(error.args[0]).partition("\n")
-        raise InputError(f"unknown config field {field} {hint}".strip()) from error
+        words = re.findall(r"\w+", str(error.args[0]))
+        hint = re.search(r'Did you mean "(\w+)"', str(error.args[0]))
+        question = f"; did you mean {hint[1]!r}?" if hint else ""
+        raise InputError(f"unknown config field {words[0]!r}{question}") from error
     except OSError as error:
         path = next((a.split("=", 1)[1] for a in argv if a.startswith("--config=")), "?")
         raise InputError(f"--config: cannot read {path.split(':')[0]!r}") from error
@@ -73,14 +82,45 @@ def use_compile_cache() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
+def command() -> str:
+    """The command line as it was given."""
+    return shlex.join(["python", *sys.argv])
+
+
+@contextlib.contextmanager
+def bar(text: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on stderr, where that is a terminal: yields a function(done, total, what)."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(text)
+
+        def show(done: int, total: int, what: str) -> None:
+            progress.update(task, completed=done, total=total, description=f"{text} {what}")
+
+        yield show
+
+
 def fail(message: str, code: int) -> int:
     """Prints a message on stderr and returns the exit code."""
     print(message, file=sys.stderr)
     return code
 
 
+def _manual() -> str:
+    """What --help prints: the program's docstring and its flags."""
+    parts = (
+        sys.modules["__main__"].__doc__ or "",
+        flags.FLAGS.main_module_help(),
+        flags.FLAGS.module_help(__name__),
+    )
+    return "\n\n".join(part.strip() for part in parts if part)
+
+
 def run(main: Callable[[], int]) -> None:
     """Parses flags, runs `main` and exits with its code; mistakes become one line."""
+    if {"-h", "--help"} & set(sys.argv):
+        print(_manual())
+        sys.exit(0)
     try:
         _parse(sys.argv)
         code = main()

@@ -109,7 +109,7 @@ def load_weights(name_or_path: str | os.PathLike[str]) -> Weights:
     """
     path = find(name_or_path)
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(os.fspath(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise InputError(
@@ -117,7 +117,7 @@ def load_weights(name_or_path: str | os.PathLike[str]) -> Weights:
                     f"{metadata.get('format', 'not stated')!r}, not {FORMAT!r}"
                 )
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            config = ConfigDict(json.loads(metadata["config"]))
+            config = ConfigDict(_as_written(json.loads(metadata["config"])))
             facts = json.loads(metadata["training"])
             expected = metadata["sha256"]
     except InputError:
@@ -160,6 +160,13 @@ def check_params(params: Mapping[str, Any], shapes: Mapping[str, Any], name: str
         raise InputError(f"{name}: weights of another model: {min(differences)}{more}")
 
 
+def _as_written(value: Any) -> Any:
+    """JSON's lists back to the tuples that configurations hold, so that the two compare equal."""
+    if isinstance(value, dict):
+        return {key: _as_written(item) for key, item in value.items()}
+    return tuple(map(_as_written, value)) if isinstance(value, list) else value
+
+
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": x}} to {"a/b": x}."""
     flat: dict[str, Any] = {}
@@ -173,7 +180,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _flatten(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
     # safetensors writes the bytes as they lie, so they must lie in order.
-    return {key: np.ascontiguousarray(value) for key, value in _leaves(params).items()}
+    return {key: np.asarray(value, order="C") for key, value in _leaves(params).items()}
 
 
 def _nest(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:

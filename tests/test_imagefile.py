@@ -11,7 +11,8 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from inr_sr import imagefile
 from inr_sr.errors import InputError
-from inr_sr.imagefile import Picture
+from inr_sr.imagefile import Picture, files
+from inr_sr.imagefile.tiff import write_tiff
 
 DEPTHS = [np.uint8, np.uint16]
 
@@ -39,17 +40,39 @@ def assert_same(a: Picture, b: Picture) -> None:
         np.testing.assert_array_equal(a.alpha, b.alpha)
 
 
+def rewritten(path: Path, picture: Picture) -> Picture:
+    imagefile.write(path, picture)
+    return imagefile.read(path)
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
+    out = io.BytesIO()
+    out.write(b"\x89PNG\r\n\x1a\n")
+    for name, body in chunks:
+        PngImagePlugin.putchunk(out, name, body)
+    return out.getvalue()
+
+
 def raw_png(samples: np.ndarray, colour_type: int, *extra: tuple[bytes, bytes]) -> bytes:
     """A PNG as its specification has it, without filters: written here, not by the module."""
     rows, cols = samples.shape[:2]
     lines = samples.astype(">u2").reshape(rows, -1).view(np.uint8)
     data = np.concatenate([np.zeros((rows, 1), np.uint8), lines], axis=1).tobytes()
     header = struct.pack(">IIBBBBB", cols, rows, 16, colour_type, 0, 0, 0)
+    return png_of((b"IHDR", header), *extra, (b"IDAT", zlib.compress(data)), (b"IEND", b""))
+
+
+def encoded(format: str, pixels: np.ndarray | None = None, **options: object) -> bytes:
     out = io.BytesIO()
-    out.write(b"\x89PNG\r\n\x1a\n")
-    for name, body in ((b"IHDR", header), *extra, (b"IDAT", zlib.compress(data)), (b"IEND", b"")):
-        PngImagePlugin.putchunk(out, name, body)
+    image = Image.fromarray(noise(size=(64, 64)).pixels if pixels is None else pixels)
+    image.save(out, format=format, **options)
     return out.getvalue()
+
+
+def oriented(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return exif
 
 
 # --- depth, channels, alpha ----------------------------------------------------------------------
@@ -61,12 +84,18 @@ def raw_png(samples: np.ndarray, colour_type: int, *extra: tuple[bytes, bytes]) 
 def test_lossless_formats_return_what_they_were_given(tmp_path, dtype, channels, alpha):
     # 300 rows: several of the blocks in which deep files are written.
     picture = noise(dtype, channels, alpha, (300, 53))
-    imagefile.write(tmp_path / "a.png", picture)
-    assert_same(imagefile.read(tmp_path / "a.png"), picture)
-    imagefile.write(tmp_path / "a.tif", picture)
+    assert_same(rewritten(tmp_path / "a.png", picture), picture)
+    tiff = rewritten(tmp_path / "a.tif", picture)
     if dtype == np.uint16 and channels == 1 and alpha:  # stored as RGBA
         picture = Picture(np.repeat(picture.pixels, 3, axis=2), picture.alpha)
-    assert_same(imagefile.read(tmp_path / "a.tif"), picture)
+    assert_same(tiff, picture)
+
+
+@pytest.mark.parametrize("dtype", DEPTHS)
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_pixels_need_not_be_contiguous(tmp_path, dtype, name):
+    picture = Picture(noise(dtype).pixels.swapaxes(0, 1))
+    assert_same(rewritten(tmp_path / name, picture), picture)
 
 
 @pytest.mark.parametrize("dtype", DEPTHS)
@@ -74,8 +103,7 @@ def test_lossless_formats_return_what_they_were_given(tmp_path, dtype, channels,
 def test_small_and_narrow_pictures(tmp_path, dtype, size):
     picture = noise(dtype, alpha=True, size=size)
     for name in ("a.png", "a.tif", "a.webp", "a.jpg", "a.bmp"):
-        imagefile.write(tmp_path / name, picture)
-        got = imagefile.read(tmp_path / name)
+        got = rewritten(tmp_path / name, picture)
         assert got.size == size
         if name in ("a.png", "a.tif"):
             assert_same(got, picture)
@@ -230,8 +258,7 @@ def test_cmyk_goes_through_its_profile(tmp_path):
 @pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
 def test_lossy_formats_are_close(tmp_path, name):
     pixels = smooth()
-    imagefile.write(tmp_path / name, Picture(pixels))
-    error = imagefile.read(tmp_path / name).pixels.astype(float) - pixels
+    error = rewritten(tmp_path / name, Picture(pixels)).pixels.astype(float) - pixels
     assert 10 * np.log10(255**2 / np.square(error).mean()) > 40
 
 
@@ -243,8 +270,7 @@ def test_alpha_is_composited_on_white_where_it_cannot_be_kept(tmp_path, dtype):
     alpha[:, 100:200] = top // 2 + 1
     alpha[:, 200:] = top
     picture = Picture(pixels, alpha)
-    imagefile.write(tmp_path / "a.bmp", picture)
-    flat = imagefile.read(tmp_path / "a.bmp")
+    flat = rewritten(tmp_path / "a.bmp", picture)
     assert flat.alpha is None
     assert flat.pixels[0, [0, 100, 200], 0].tolist() == [255, 127, 0]
     np.testing.assert_array_equal(imagefile.to_rgb8(picture), flat.pixels)
@@ -281,8 +307,7 @@ def test_contradictory_pictures_are_refused():
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".jpg"])
 def test_orientation_is_applied_once(tmp_path, orientation, suffix):
     path = tmp_path / f"a{suffix}"
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
+    exif = oriented(orientation)
     exif[ExifTags.Base.Make] = "maker"
     options = {"lossless": True} if suffix == ".webp" else {}
     Image.fromarray(smooth()).save(path, exif=exif, dpi=(100, 200), **options)
@@ -292,8 +317,7 @@ def test_orientation_is_applied_once(tmp_path, orientation, suffix):
     np.testing.assert_array_equal(picture.pixels, expected)
     assert imagefile.read_size(path) == picture.size == expected.shape[:2]
     assert picture.pixels.flags.c_contiguous
-    imagefile.write(path, picture)
-    assert imagefile.read(path).size == picture.size
+    assert rewritten(path, picture).size == picture.size
     with Image.open(path) as image:
         image.load()
         assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1
@@ -301,10 +325,8 @@ def test_orientation_is_applied_once(tmp_path, orientation, suffix):
 
 
 def test_orientation_of_16_bit_files(tmp_path):
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
     samples = noise(np.uint16).pixels
-    (tmp_path / "a.png").write_bytes(raw_png(samples, 2, (b"eXIf", exif.tobytes()[6:])))
+    (tmp_path / "a.png").write_bytes(raw_png(samples, 2, (b"eXIf", oriented(6).tobytes()[6:])))
     np.testing.assert_array_equal(imagefile.read(tmp_path / "a.png").pixels, np.rot90(samples, -1))
     tifffile = pytest.importorskip("tifffile")
     tags = [(274, "H", 1, 6, True)]
@@ -315,15 +337,8 @@ def test_orientation_of_16_bit_files(tmp_path):
 
 
 def test_orientation_behind_the_pixels_of_a_png(tmp_path):
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 8
-    plain = io.BytesIO()
-    Image.fromarray(smooth()).save(plain, format="PNG")
-    late = io.BytesIO()
-    late.write(plain.getvalue()[:-12])
-    PngImagePlugin.putchunk(late, b"eXIf", exif.tobytes()[6:])
-    late.write(plain.getvalue()[-12:])
-    (tmp_path / "late.png").write_bytes(late.getvalue())
+    end = png_of((b"eXIf", oriented(8).tobytes()[6:]), (b"IEND", b""))[8:]
+    (tmp_path / "late.png").write_bytes(encoded("PNG", smooth())[:-12] + end)
     picture = imagefile.read(tmp_path / "late.png")
     np.testing.assert_array_equal(picture.pixels, np.rot90(smooth()))
     assert imagefile.read_size(tmp_path / "late.png") == picture.size
@@ -338,10 +353,9 @@ XMP = (
 
 def annotated(source: Path) -> Picture:
     """A photograph with all that a camera and an editor write, read back."""
-    exif = Image.Exif()
+    exif = oriented(3)
     exif[ExifTags.Base.Artist] = "somebody"
     exif[ExifTags.Base.NewSubfileType] = 1  # what editors leave behind: "a reduced copy"
-    exif[ExifTags.Base.Orientation] = 3
     exif.get_ifd(ExifTags.IFD.Exif).update(
         {
             ExifTags.Base.ExposureTime: 0.01,
@@ -366,9 +380,7 @@ def test_metadata_goes_from_file_to_file(tmp_path, dtype, suffix):
     factor = np.iinfo(dtype).max // 255
     large = np.repeat(np.repeat(source.pixels, 2, axis=0), 2, axis=1).astype(dtype) * dtype(factor)
     enlarged = Picture(large, None, source.icc, source.exif, source.xmp, source.dpi, source.text)
-    path = tmp_path / f"a{suffix}"
-    imagefile.write(path, enlarged)
-    got = imagefile.read(path)
+    got = rewritten(tmp_path / f"a{suffix}", enlarged)
     assert got.icc == source.icc
     assert got.xmp is not None
     assert b"ours" in got.xmp
@@ -393,15 +405,34 @@ def test_metadata_goes_from_file_to_file(tmp_path, dtype, suffix):
 def test_text_of_a_png_is_kept(tmp_path):
     text = {"Title": "a title", "Autor": "Ωμέγα", "Software": "none"}
     listing = {"exif:PixelXDimension": "56", "date:create": "2019-02-12T17:43:08+01:00"}
-    imagefile.write(tmp_path / "a.png", Picture(smooth(), text=text | listing))
-    assert imagefile.read(tmp_path / "a.png").text == text
+    assert rewritten(tmp_path / "a.png", Picture(smooth(), text=text | listing)).text == text
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".jpg"])
 def test_nothing_is_made_up(tmp_path, suffix):
-    imagefile.write(tmp_path / f"a{suffix}", Picture(smooth()))
-    got = imagefile.read(tmp_path / f"a{suffix}")
+    got = rewritten(tmp_path / f"a{suffix}", Picture(smooth()))
     assert (got.icc, got.exif, got.xmp, got.dpi, got.text) == (None, None, None, None, {})
+
+
+def test_resolution_that_no_file_could_hold_is_left_out(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 2**32 - 1
+    exif[ExifTags.Base.ResolutionUnit] = 2
+    (tmp_path / "a.jpg").write_bytes(encoded("JPEG", exif=exif))
+    picture = imagefile.read(tmp_path / "a.jpg")
+    assert picture.dpi is None
+    assert rewritten(tmp_path / "a.png", picture).dpi is None
+
+
+def test_metadata_of_a_big_tiff(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "maker"
+    (tmp_path / "big.tif").write_bytes(encoded("TIFF", exif=exif, big_tiff=True))
+    picture = imagefile.read(tmp_path / "big.tif")
+    for name in ("a.png", "a.tif", "a.jpg"):
+        imagefile.write(tmp_path / name, picture)
+        with Image.open(tmp_path / name) as image:
+            assert image.getexif()[ExifTags.Base.Make] == "maker"
 
 
 def test_profile_of_another_colour_space_is_dropped(tmp_path):
@@ -409,37 +440,23 @@ def test_profile_of_another_colour_space_is_dropped(tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "a.jpg", icc_profile=icc)
     assert imagefile.read(tmp_path / "a.jpg").icc is None
     grey = icc[:16] + b"GRAY" + icc[20:]
-    imagefile.write(tmp_path / "a.png", Picture(noise(channels=1).pixels, icc=grey))
-    assert imagefile.read(tmp_path / "a.png").icc == grey
-    imagefile.write(tmp_path / "a.webp", imagefile.read(tmp_path / "a.png"))  # holds RGB alone
-    assert imagefile.read(tmp_path / "a.webp").icc is None
+    profiled = rewritten(tmp_path / "a.png", Picture(noise(channels=1).pixels, icc=grey))
+    assert profiled.icc == grey
+    assert rewritten(tmp_path / "a.webp", profiled).icc is None  # holds RGB alone
 
 
 def test_metadata_too_large_for_jpeg_is_left_out_with_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="too large for JPEG, left out: xmp"):
-        imagefile.write(tmp_path / "a.jpg", Picture(smooth(), xmp=b"x" * 70_000))
-    assert imagefile.read(tmp_path / "a.jpg").xmp is None
+        picture = rewritten(tmp_path / "a.jpg", Picture(smooth(), xmp=b"x" * 70_000))
+    assert picture.xmp is None
 
 
 # --- mistakes ------------------------------------------------------------------------------------
 
 
-def encoded(format: str, **options: object) -> bytes:
-    out = io.BytesIO()
-    pixels = noise(size=(64, 64)).pixels
-    Image.fromarray(pixels).save(out, format=format, **options)
-    return out.getvalue()
-
-
 def own_tiff() -> bytes:
     out = io.BytesIO()
-    imagefile._write_tiff(out, noise(np.uint16))
-    return out.getvalue()
-
-
-def float_tiff() -> bytes:
-    out = io.BytesIO()
-    Image.new("F", (8, 8)).save(out, format="TIFF")
+    write_tiff(out, noise(np.uint16))
     return out.getvalue()
 
 
@@ -456,7 +473,7 @@ BAD_FILES: dict[str, Callable[[], bytes]] = {
     "cut16.tif": lambda: own_tiff()[:3000],
     "cut.bmp": lambda: encoded("BMP")[:3000],
     "cut.gif": lambda: encoded("GIF")[:3000],
-    "float.tif": float_tiff,
+    "float.tif": lambda: encoded("TIFF", np.zeros((8, 8), np.float32)),
     "nothing.png": lambda: raw_png(np.zeros((4, 0, 3), np.uint16), 2),
 }
 
@@ -481,11 +498,8 @@ def test_missing_file_and_folder(tmp_path):
 
 def test_bomb_is_refused_before_it_is_decoded(tmp_path):
     header = struct.pack(">IIBBBBB", 100_000, 90_000, 8, 2, 0, 0, 0)
-    bomb = io.BytesIO()
-    bomb.write(b"\x89PNG\r\n\x1a\n")
-    for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(9))), (b"IEND", b"")):
-        PngImagePlugin.putchunk(bomb, name, body)
-    (tmp_path / "bomb.png").write_bytes(bomb.getvalue())
+    bomb = png_of((b"IHDR", header), (b"IDAT", zlib.compress(bytes(9))), (b"IEND", b""))
+    (tmp_path / "bomb.png").write_bytes(bomb)
     limit = Image.MAX_IMAGE_PIXELS
     for read in (imagefile.read, imagefile.read_size):
         with pytest.raises(
@@ -541,7 +555,7 @@ def test_check_writable_touches_nothing(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_full_disk_is_an_input_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(imagefile, "_temporary", lambda target: Path("/dev/full"))
+    monkeypatch.setattr(files, "_temporary", lambda target: Path("/dev/full"))
     monkeypatch.setattr(Path, "unlink", lambda *args, **kwargs: None)
     for name in ("a.png", "a.bmp", "a.jpg"):
         with pytest.raises(InputError, match=r"cannot write .*No space left"):

@@ -1,8 +1,12 @@
 """Checkpoints on disk: the newest and the best, written in the background, whole or not at all."""
 
+import logging
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
@@ -12,6 +16,23 @@ from inr_sr.training.state import TrainState
 SCORE = "eval_psnr"  # what the best checkpoint is best at
 
 
+class _Meant(logging.Filter):
+    """Drops Orbax's warnings of what is done on purpose: saving without a score, reading only."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = str(record.msg)
+        return "did not provide metrics" not in text and "is read only" not in text
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+    return metrics.get(SCORE, -math.inf)
+
+
+def latest_step(folder: Path) -> int | None:
+    """Step of the newest whole checkpoint in `folder`, which need not exist."""
+    return max(ocp.utils.checkpoint_steps(folder), default=None) if folder.is_dir() else None
+
+
 class Checkpoints:
     """The checkpoints of one working directory.
 
@@ -19,25 +40,34 @@ class Checkpoints:
     without knowing the optimizer.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, read_only: bool = False):
+        """Opens `folder` on every host together; `read_only` on this one alone.
+
+        Reading only leaves everything as it is, also what a training is writing there just now.
+        """
+        logging.getLogger("absl").addFilter(_MEANT)
         # max_to_keep with best_fn would delete the newest step, and with it the place to resume.
         keep = AnyPreservationPolicy(
             [
                 LatestN(1),
-                BestN(
-                    get_metric_fn=lambda metrics: metrics[SCORE],
-                    n=1,
-                    keep_checkpoints_without_metrics=False,
-                ),
+                BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False),
             ]
+        )
+        me = jax.process_index()
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"reader_{me}"
         )
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=keep,
-                best_fn=lambda metrics: metrics[SCORE],
+                best_fn=_score,
                 best_mode="max",
-                cleanup_tmp_directories=True,
+                read_only=read_only,
+                create=not read_only,
+                save_interval_steps=0 if read_only else 1,
+                cleanup_tmp_directories=not read_only,
+                **({"multiprocessing_options": alone} if read_only else {}),
             ),
             item_names=("parameters", "rest"),
         )
@@ -59,15 +89,13 @@ class Checkpoints:
             metrics=None if score is None else {SCORE: score},
         )
 
-    def restore(self, like: TrainState) -> TrainState | None:
-        """The newest checkpoint in the form and on the devices of `like`; None if there is none.
+    def restore(self, like: TrainState) -> TrainState:
+        """The newest checkpoint in the form and on the devices of `like`.
 
         Raises:
-          InputError: the checkpoint cannot be read, or is of another model.
+          InputError: there is none, it cannot be read, or it is of another model.
         """
-        step = self._manager.latest_step()
-        if step is None:
-            return None
+        step = self._existing(self._manager.latest_step())
         found = self._read(
             step,
             parameters={"params": like.params, "ema": like.ema},
@@ -84,19 +112,22 @@ class Checkpoints:
         Raises:
           InputError: there is no checkpoint, it cannot be read, or it is of another model.
         """
-        step = self._manager.best_step()
-        step = self._manager.latest_step() if step is None else step
-        if step is None:
-            raise InputError(f"{self._manager.directory} holds no checkpoint")
+        best, latest = self._manager.best_step(), self._manager.latest_step()
+        step = self._existing(latest if best is None else best)
         found = self._read(step, parameters={"params": like, "ema": like})
         return step, found["parameters"]["ema"]
+
+    def _existing(self, step: int | None) -> int:
+        if step is None:
+            raise InputError(f"{self._manager.directory} holds no checkpoint")
+        return step
 
     def _read(self, step: int, **items: Any) -> Any:
         args = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
         try:
             return self._manager.restore(step, args=ocp.args.Composite(**args))
         except Exception as error:  # Orbax raises whatever its storage does
-            reason = str(error).splitlines()[0]
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
                 f"checkpoint {step} in {self._manager.directory} cannot be restored: {reason}"
             ) from error
@@ -108,3 +139,6 @@ class Checkpoints:
     def close(self) -> None:
         """Waits, and frees what the manager holds."""
         self._manager.close()
+
+
+_MEANT = _Meant()

@@ -3,9 +3,9 @@
 import dataclasses
 import math
 import signal
-import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,13 +20,14 @@ from inr_sr.data.feed import open_feed, sampling
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
 from inr_sr.training import state as training_state
-from inr_sr.training.checkpoints import SCORE, Checkpoints
+from inr_sr.training.checkpoints import SCORE, Checkpoints, latest_step
 from inr_sr.training.journal import Journal
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.progress import TrainingProgress
 from inr_sr.training.state import TrainState
-from inr_sr.training.step import Advance, make_advance
-from inr_sr.training.workdir import claim
+from inr_sr.training.step import Advance, Metrics, make_advance
+from inr_sr.training.summary import show_parameters
+from inr_sr.training.workdir import agree, store
 
 CHECKPOINTS = "checkpoints"
 
@@ -123,9 +124,10 @@ def train(
       The final state.
 
     Raises:
-      InputError: a configuration that cannot work, or a workdir of another training.
+      InputError: a configuration or pictures that cannot work, or a workdir of another training;
+        nothing has been written then.
       Interrupted: Ctrl-C or SIGTERM; the state is saved.
-      NotFinite: the loss became NaN or infinite; the last checkpoint before it stays.
+      NotFinite: loss or gradient became NaN or infinite; the last checkpoint before that stays.
     """
     check(config)
     spec = sampling(config)
@@ -135,20 +137,22 @@ def train(
     if initial is None:
         initial = models.init(model, jax.random.key(config.seed))
     state = training_state.create(initial, optimizer, config.seed)
+    state = place(jax.tree.map(np.asarray, state), replicated(mesh))
+    agree(workdir, config)
+    step = latest_step(workdir / CHECKPOINTS) or 0
+    if step >= config.train.steps:
+        with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as finished:
+            return finished.restore(state)
     advance = make_advance(config, model, optimizer, spec, mesh)
+    feed = open_feed(config, spec, mesh, step)
     lead = jax.process_index() == 0
     if lead:
-        claim(workdir, config)
+        store(workdir, config)
     checkpoints = Checkpoints(workdir / CHECKPOINTS)
-    state = place(jax.tree.map(np.asarray, state), replicated(mesh))
-    state = checkpoints.restore(state) or state
-    step = int(state.step)
-    if step >= config.train.steps:
-        checkpoints.close()
-        return state
-    feed = open_feed(config, spec, mesh, step)
-    if step == 0 and lead:
-        describe(model, config)
+    if step:
+        state = checkpoints.restore(state)
+    elif lead:
+        show_parameters(initial)
     run = _Run(
         train=config.train,
         advance=advance,
@@ -162,14 +166,6 @@ def train(
         return run.until_done(state, stop)
 
 
-def describe(model: models.Model, config: ConfigDict) -> None:
-    """Prints the table of parameters, on standard error."""
-    patch = jax.ShapeDtypeStruct((1, config.data.patch, config.data.patch, 3), np.float32)
-    options = {"force_terminal": False, "width": 110}
-    table = model.tabulate(jax.random.key(0), patch, depth=2, console_kwargs=options)
-    print(table, file=sys.stderr)
-
-
 @dataclasses.dataclass
 class _Run:
     """The collaborators of one training, and the loop over them."""
@@ -181,7 +177,7 @@ class _Run:
     checkpoints: Checkpoints
     journal: Journal | None
     progress: TrainingProgress
-    _unread: tuple[int, int, Any] | None = None  # step, its index, metrics still on the device
+    _unread: tuple[int, Metrics] | None = None  # a step, and its metrics still on the device
 
     def until_done(self, state: TrainState, stop: _StopRequest) -> TrainState:
         """Runs to the last step, or raises Interrupted after saving."""
@@ -192,7 +188,7 @@ class _Run:
             # Metrics are read one dispatch late, so that the device never waits for the host.
             self._read()
             step += stretch
-            self._unread = (step, stretch - 1, metrics)
+            self._unread = (step, metrics)
             last = step == self.train.steps
             stopping = not last and stop.agreed()
             judged = last or step % self.train.eval_every == 0
@@ -210,33 +206,42 @@ class _Run:
         if not judged:
             self._read()
             return None
-        step = self._unread[0] if self._unread else int(state.step)
+        step, numbers = self._fetch()
         began = time.monotonic()
-        numbers, pictures = self.validate(state.ema)
+        found, pictures = self.validate(state.ema)
         self.progress.exclude(time.monotonic() - began)
-        self._read(numbers)
+        self._note(step, {**numbers, **found}, due=True)
         if self.journal:
             for name, picture in pictures.items():
                 self.journal.picture(step, name, picture)
-        score = numbers[SCORE]
-        self.progress.say(f"step {step}: {SCORE} {score:.2f} dB")
-        return score
+        self.progress.say(f"step {step}: {SCORE} {found[SCORE]:.2f} dB")
+        return found[SCORE]
 
-    def _read(self, extra: dict[str, float] | None = None) -> None:
-        """Brings the unread metrics to the host: stops on NaN, journals, moves the bar."""
-        if self._unread is None:
-            return
-        step, index, metrics = self._unread
+    def _read(self) -> None:
+        """Deals with the metrics of the dispatch before, if there was one."""
+        if self._unread is not None:
+            step, numbers = self._fetch()
+            self._note(step, numbers, step == self.train.steps or step % self.train.log_every == 0)
+
+    def _fetch(self) -> tuple[int, dict[str, float]]:
+        """Brings the unread metrics to the host, and stops on NaN."""
+        assert self._unread is not None
+        step, metrics = self._unread
         self._unread = None
-        numbers = {name: float(values[index]) for name, values in metrics.items()}
-        if not math.isfinite(numbers["loss"]):
-            raise NotFinite(
-                f"loss is {numbers['loss']} at step {step}; the last checkpoint is from step "
-                f"{max(self.checkpoints.steps(), default=0)}. Try a lower optimizer.learning_rate"
-            )
-        due = extra or step == self.train.steps or step % self.train.log_every == 0
+        numbers = {name: float(value) for name, value in metrics.items()}
+        for name in ("loss", "gradient_norm"):  # a gradient spoils the parameters before the loss
+            if not math.isfinite(numbers[name]):
+                raise NotFinite(
+                    f"{name} is {numbers[name]} at step {step}; the last checkpoint is from step "
+                    f"{max(self.checkpoints.steps(), default=0)}. Try a lower "
+                    "optimizer.learning_rate"
+                )
+        return step, numbers
+
+    def _note(self, step: int, numbers: dict[str, float], due: bool) -> None:
+        """Moves the bar and, where a row is `due`, writes it."""
         if self.journal and due:
-            self.journal.write(step, {**numbers, **(extra or {})})
+            self.journal.write(step, numbers)
             self.journal.speed(step, self.progress.samples_per_second)
         self.progress.tick(step, numbers)
 

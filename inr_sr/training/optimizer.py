@@ -31,13 +31,19 @@ def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Sch
     """Learning rate of the weights, and of the frequency matrices, by step.
 
     Raises:
-      InputError: an unknown schedule, or rates that are not positive.
+      InputError: an unknown schedule, or a number out of its range.
     """
-    if config.learning_rate <= 0 or config.frequency_multiplier < 0:
-        raise InputError(
-            f"optimizer.learning_rate {config.learning_rate} must be above 0 and "
-            f"optimizer.frequency_multiplier {config.frequency_multiplier} at least 0"
-        )
+    for name, fits, allowed in (
+        ("learning_rate", config.learning_rate > 0, "above 0"),
+        ("frequency_multiplier", config.frequency_multiplier >= 0, "at least 0"),
+        ("warmup", config.warmup >= 0, "at least 0"),
+        ("weight_decay", config.weight_decay >= 0, "at least 0"),
+        ("clip", config.clip > 0, "above 0"),
+        ("b1", 0 <= config.b1 < 1, "at least 0 and below 1"),
+        ("b2", 0 <= config.b2 < 1, "at least 0 and below 1"),
+    ):
+        if not fits:
+            raise InputError(f"optimizer.{name} {config[name]} must be {allowed}")
     warmup = min(config.warmup, max(steps // 2, 1))
 
     def schedule(kind: str, peak: float) -> optax.Schedule:

@@ -1,6 +1,5 @@
 """One training from start to finish: train, export the weights, evaluate, write the report."""
 
-import json
 import os
 import platform
 from pathlib import Path
@@ -41,8 +40,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     parse_scales(config.eval.scales)
     train(config, workdir, validation, _initial(config))
     if jax.process_index() == 0 and not (workdir / REPORT).is_dir():
-        upscaler = export(workdir)
-        report(config, workdir, upscaler, test)
+        export(workdir)
+        report(config, workdir, test)
 
 
 def _initial(config: ConfigDict) -> Any | None:
@@ -68,7 +67,7 @@ def load_average(workdir: Path) -> tuple[ConfigDict, int, Any]:
     """
     config = read_config(workdir)
     like = models.init(models.build(config.model), jax.random.key(0))
-    checkpoints = Checkpoints(workdir / CHECKPOINTS)
+    checkpoints = Checkpoints(workdir / CHECKPOINTS, read_only=True)
     try:
         like = place(jax.tree.map(np.asarray, like), replicated(make_mesh()))
         step, average = checkpoints.restore_average(like)
@@ -92,32 +91,38 @@ def facts(config: ConfigDict, step: int) -> dict[str, Any]:
     }
 
 
-def export(workdir: Path) -> NetworkUpscaler:
+def load_network(workdir: Path, *, ensemble: bool = False) -> NetworkUpscaler:
+    """The network of a training, as its best checkpoint has it, named after the folder."""
+    config, _, params = load_average(workdir)
+    name = workdir.resolve().name
+    return NetworkUpscaler(models.build(config.model), params, name, ensemble=ensemble)
+
+
+def export(workdir: Path) -> None:
     """Writes the averaged parameters of the best checkpoint as one weights file."""
     config, step, params = load_average(workdir)
     save_weights(workdir / WEIGHTS, params, config.model, facts(config, step))
-    return NetworkUpscaler(models.build(config.model), params, name=workdir.resolve().name)
 
 
-def report(config: ConfigDict, workdir: Path, upscaler: NetworkUpscaler, test: Source) -> None:
+def report(config: ConfigDict, workdir: Path, test: Source) -> None:
     """Evaluates against the classical methods and writes the page."""
-    methods = [ResampleUpscaler("nearest"), ResampleUpscaler("bicubic"), upscaler]
-    scales = parse_scales(config.eval.scales)
-    if upscaler.model.fixed_scale:
-        scales = [s for s in scales if s.rows == s.cols == upscaler.model.fixed_scale]
-    results = evaluate(
-        methods, test, scales, get_protocol(config.eval.protocol), config.eval.dataset
-    )
-    far = None if upscaler.model.fixed_scale else enlargement(methods[1:], test[0], test.name(0))
-    told = {
-        "command": f"python eval.py --workdir={workdir} --scales={config.eval.scales}",
-        "training": json.dumps(facts(config, config.train.steps)),
-        "parameters": f"{upscaler.parameters:,}",
-    }
+    network = load_network(workdir)
+    fixed = models.build(config.model).fixed_scale
+    scales = parse_scales(str(fixed) if fixed else config.eval.scales)
+    protocol = get_protocol(config.eval.protocol)
+    baselines = [ResampleUpscaler("nearest"), ResampleUpscaler("bicubic")]
+    results = evaluate([*baselines, network], test, scales, protocol, config.eval.dataset)
     write_report(
         workdir / REPORT,
         results,
-        title=f"{upscaler.name}: super-resolution at any scale",
-        facts=told,
-        enlargement=far,
+        title=f"{network.name}: super-resolution at any scale",
+        facts={
+            "command": f"python eval.py --workdir={workdir} --data={config.eval.dataset} "
+            f"--scales={','.join(scale.label for scale in scales)} --baselines=nearest,bicubic",
+            "parameters": f"{network.parameters:,}",
+            **{name: str(value) for name, value in facts(config, config.train.steps).items()},
+        },
+        enlargement=None
+        if fixed
+        else enlargement([baselines[1], network], test[0], test.name(0)),
     )

@@ -18,9 +18,11 @@ from inr_sr.training import losses
 from inr_sr.training.optimizer import labels, schedules
 from inr_sr.training.state import TrainState
 
+SMALLEST_MSE = 1e-10
+
 Metrics = dict[str, jax.Array]
-# advance(state, data, count) -> (state, metrics), metrics[name][i] of step i
-Advance = Callable[[TrainState, Any, Any], tuple[TrainState, Any]]
+# advance(state, data, count) -> (state, metrics of the last of the count steps)
+Advance = Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]
 
 
 def loops_are_slow() -> bool:
@@ -119,7 +121,6 @@ def make_advance(
     count is data, so that one program serves every stretch between looks from the host. The
     state is donated.
     """
-    most = config.train.steps_per_dispatch
     gradients = make_gradients(config, model, spec, mesh)
     rate, frequency_rate = schedules(config.optimizer, config.train.steps)
 
@@ -134,7 +135,8 @@ def make_advance(
             }
         params = optax.apply_updates(state.params, updates)
         keep = ema_decay(config.train.ema, state.step)
-        metrics["psnr"] = -10 * jnp.log10(metrics.pop("mse"))
+        # An error of zero would be infinite decibels, which JSON cannot hold.
+        metrics["psnr"] = -10 * jnp.log10(jnp.maximum(metrics.pop("mse"), SMALLEST_MSE))
         metrics["gradient_norm"] = optax.global_norm(grads)
         metrics.update(rates, **frequency_statistics(params))
         ema = optax.incremental_update(params, state.ema, 1 - keep)
@@ -146,21 +148,17 @@ def make_advance(
 
     def looped(state: TrainState, data: Any, count: jax.Array) -> tuple[TrainState, Metrics]:
         def body(i: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-            state, buffers = carry
-            state, metrics = one_step(state, at(data, i))
-            return state, jax.tree.map(lambda b, x: b.at[i].set(x), buffers, metrics)
+            return one_step(carry[0], at(data, i))
 
         shapes = jax.eval_shape(lambda s: one_step(s, at(data, 0))[1], state)
-        buffers = jax.tree.map(lambda s: jnp.full((most,), jnp.nan, s.dtype), shapes)
-        return jax.lax.fori_loop(0, count, body, (state, buffers))
+        nothing = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
+        return jax.lax.fori_loop(0, count, body, (state, nothing))
 
     single = jax.jit(one_step, donate_argnums=0)
 
-    def unrolled(state: TrainState, data: Any, count: int) -> tuple[TrainState, Any]:
-        rows = []
+    def unrolled(state: TrainState, data: Any, count: int) -> tuple[TrainState, Metrics]:
         for i in range(count):
             state, metrics = single(state, at(data, i))
-            rows.append(metrics)
-        return state, {name: [row[name] for row in rows] for name in rows[0]}
+        return state, metrics
 
     return unrolled if loops_are_slow() else jax.jit(looped, donate_argnums=0)

@@ -56,28 +56,36 @@ def read_config(workdir: Path) -> ConfigDict:
     return config
 
 
-def claim(workdir: Path, config: ConfigDict) -> None:
-    """Stores `config` in a new working directory, or checks it against the stored one.
+def agree(workdir: Path, config: ConfigDict) -> None:
+    """Checks that `workdir` is new, or of the training that `config` describes; writes nothing.
 
     Raises:
-      InputError: the folder is of another training (the differences are named), or not writable.
+      InputError: the folder is of another training (the differences are named).
     """
-    path = workdir / CONFIG
-    if path.exists():
-        old, new = flatten(read_config(workdir)), flatten(config)
-        differing = [
-            f"{name} is {old[name]} there, {new[name]} here"
-            for name in new
-            if old[name] != new[name] and not name.startswith(FREE)
-        ]
-        if differing:
-            raise InputError(
-                f"{workdir} holds another training: {'; '.join(differing)}. "
-                "Choose another --workdir, or ask for the same"
-            )
+    if not (workdir / CONFIG).exists():
+        return
+    old, new = flatten(read_config(workdir)), flatten(config)
+    differing = [
+        f"{name} is {old[name]} there, {new[name]} here"
+        for name in new
+        if old[name] != new[name] and not name.startswith(FREE)
+    ]
+    if differing:
+        raise InputError(
+            f"{workdir} holds another training: {'; '.join(differing)}. "
+            "Choose another --workdir, or ask for the same"
+        )
+
+
+def store(workdir: Path, config: ConfigDict) -> None:
+    """Makes the working directory if need be, and stores `config` in it.
+
+    Raises:
+      InputError: it cannot be written.
+    """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
+        with atomic_path(workdir / CONFIG) as temporary:
             temporary.write_text(config.to_json(indent=2) + "\n")
     except OSError as error:
         raise InputError(f"cannot write in {workdir}: {error.strerror}") from None

@@ -1,0 +1,63 @@
+"""Measures a model, and the classical methods beside it, at any scales.
+
+    python eval.py --workdir=runs/quickstart --data=FOLDER --scales=2,2.7,3,4,8,2x3.5
+    python eval.py --weights=compact --data=embedded --json=results.json --report=page
+
+The tables go to standard output; --json and --report write files.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from inr_sr import program
+from inr_sr.errors import InputError
+
+WORKDIR = flags.DEFINE_string("workdir", None, "A training's folder: its best checkpoint.")
+WEIGHTS = flags.DEFINE_string("weights", None, "Weights of the package, or a .safetensors file.")
+DATA = flags.DEFINE_string("data", "embedded", "embedded, tfds:NAME, or a folder of pictures.")
+SPLIT = flags.DEFINE_string("split", "test", "Split of the embedded pictures or of a TFDS set.")
+SCALES = flags.DEFINE_string("scales", "2,2.7,3,4,8", "Scales; rows x columns where they differ.")
+PROTOCOL = flags.DEFINE_string("protocol", "y", "How pictures are compared; docs/evaluation.md.")
+BASELINES = flags.DEFINE_string("baselines", "bicubic", "Of bicubic, lanczos, nearest; or empty.")
+ENSEMBLE = flags.DEFINE_bool("ensemble", False, "Average over the 8 flips and rotations.")
+JSON = flags.DEFINE_string("json", None, "Writes all numbers to this file.")
+REPORT = flags.DEFINE_string("report", None, "Writes a page with tables, plot and panels here.")
+
+
+def main() -> int:
+    """Returns the exit code."""
+    program.use_compile_cache()
+    from inr_sr.data.sources import open_source
+    from inr_sr.evaluation.evaluate import evaluate
+    from inr_sr.evaluation.protocols import get_protocol, parse_scales
+    from inr_sr.evaluation.report import write_report
+    from inr_sr.evaluation.results import write_json
+    from inr_sr.training.run import load_network
+    from inr_sr.upscaling import ResampleUpscaler, load
+
+    if bool(WORKDIR.value) == bool(WEIGHTS.value):
+        raise InputError("give either --workdir=FOLDER or --weights=NAME|FILE")
+    scales, protocol = parse_scales(SCALES.value), get_protocol(PROTOCOL.value)
+    baselines = [ResampleUpscaler(name) for name in BASELINES.value.split(",") if name]
+    source = open_source(DATA.value, SPLIT.value)
+    if WEIGHTS.value:
+        network = load(WEIGHTS.value, ensemble=ENSEMBLE.value)
+    else:
+        network = load_network(Path(WORKDIR.value), ensemble=ENSEMBLE.value)
+    dataset = Path(DATA.value).name or DATA.value
+    with program.bar("evaluating") as progress:
+        results = evaluate(
+            [*baselines, network], source, scales, protocol, dataset, progress=progress
+        )
+    if REPORT.value:
+        facts = {"command": program.command(), "parameters": f"{network.parameters:,}"}
+        write_report(Path(REPORT.value), results, title=network.name, facts=facts)
+    if JSON.value:
+        write_json(Path(JSON.value), results)
+    print(results.to_markdown())
+    return 0
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,88 @@
+"""From a file to a Picture."""
+
+import os
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from PIL import ExifTags
+
+from inr_sr.imagefile import metadata
+from inr_sr.imagefile.opening import opened
+from inr_sr.imagefile.picture import Picture
+from inr_sr.imagefile.png import orientation_may_follow_pixels
+from inr_sr.imagefile.samples import decode
+from inr_sr.imagefile.tiff import check_tiff
+
+MAX_PIXELS = 250_000_000
+"""Default limit of a picture that is read: above any camera of today, below a bomb."""
+
+# How EXIF's orientation is undone.
+_TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a.swapaxes(0, 1)[::-1],
+}
+_TRANSPOSING = (5, 6, 7, 8)
+
+
+def read(
+    path: str | os.PathLike[str], *, data: bytes | None = None, max_pixels: int = MAX_PIXELS
+) -> Picture:
+    """Reads the first frame of a picture file; see the package's text for what is settled here.
+
+    16 bits are kept from PNG and TIFF, and from grey PGM and JPEG 2000; deeper colour in other
+    formats is read as 8 bits.
+
+    Args:
+        path: the file.
+        data: the file's content, if it is at hand; `path` then only names it in messages.
+        max_pixels: limit of rows times columns.
+
+    Raises:
+        InputError: no such file, no picture, damaged or truncated, more than `max_pixels`,
+            floating-point or 32-bit samples.
+    """
+    with opened(path, data, max_pixels) as (file, image):
+        check_tiff(file, image)
+        pixels, alpha = decode(file, image)
+        exif = metadata.read_exif(path, image)
+        orientation = exif.get(ExifTags.Base.Orientation, 1)
+        turn = _TURNS.get(orientation, _TURNS[1])
+        dpi = metadata.resolution(image)
+        if dpi is not None and orientation in _TRANSPOSING:
+            dpi = dpi[::-1]
+        several_views = image.format == "MPO"  # of one photograph, which is a JPEG to its readers
+        return Picture(
+            pixels=np.ascontiguousarray(turn(pixels)),
+            alpha=None if alpha is None else np.ascontiguousarray(turn(alpha)),
+            icc=metadata.fitting_icc(image, pixels.shape[2]),
+            exif=metadata.kept_exif(exif),
+            xmp=metadata.kept_xmp(image),
+            dpi=dpi,
+            text=metadata.text_entries(image),
+            format="JPEG" if several_views else str(image.format),
+            frames=1 if several_views else getattr(image, "n_frames", 1),
+        )
+
+
+def read_size(
+    path: str | os.PathLike[str], *, data: bytes | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[int, int]:
+    """(rows, cols) as `read` would return them, from the header wherever that is enough.
+
+    Raises:
+        InputError: as `read`, for what the header shows.
+    """
+    with opened(path, data, max_pixels) as (file, image):
+        if image.format == "PNG" and orientation_may_follow_pixels(file):
+            image.load()
+        cols, rows = image.size
+        if image.format == "TIFF":  # Pillow turns it, its size included, by itself
+            return rows, cols
+        orientation = metadata.read_exif(path, image).get(ExifTags.Base.Orientation)
+        return (cols, rows) if orientation in _TRANSPOSING else (rows, cols)

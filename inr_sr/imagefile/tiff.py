@@ -1,0 +1,89 @@
+"""TIFF where Pillow does not reach: files it would get wrong, and 16-bit colour."""
+
+import itertools
+import os
+import zlib
+from typing import BinaryIO
+
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from inr_sr.errors import InputError
+from inr_sr.imagefile.metadata import sized_exif
+from inr_sr.imagefile.picture import BLOCK_ROWS, Picture, interleaved_blocks
+
+
+def check_tiff(file: BinaryIO, image: Image.Image) -> None:
+    """Refuses what Pillow would get wrong, or what libtiff would report on stderr by itself."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    tags = image.tag_v2
+    bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+    planar = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1)
+    if planar == 2 and len(bits) > 1 and max(bits) > 8:  # Pillow would keep the wrong bytes
+        raise InputError("a 16-bit TIFF in separate colour planes; allowed: interleaved colours")
+    length = file.seek(0, os.SEEK_END)
+    for starts, counts in (
+        (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS),
+        (TiffImagePlugin.TILEOFFSETS, TiffImagePlugin.TILEBYTECOUNTS),
+    ):
+        for start, count in zip(tags.get(starts, ()), tags.get(counts, ())):
+            if start + count > length:
+                raise InputError(f"truncated: {length} bytes, of which {start + count} are needed")
+
+
+def write_tiff(file: BinaryIO, picture: Picture) -> None:
+    """TIFF of either depth: strips of deflated differences to the left neighbour (predictor 2).
+
+    Written here because Pillow knows no 16-bit colour, and loses EXIF where it compresses.
+    """
+    dtype = picture.pixels.dtype.newbyteorder("<")
+    strips = []
+    for block in interleaved_blocks(picture):
+        differences = block.astype(dtype, order="C")
+        differences[:, 1:] -= block[:, :-1]
+        deflate = zlib.compressobj(strategy=zlib.Z_RLE)
+        strips.append(deflate.compress(differences.data) + deflate.flush())
+    _directory(picture, [len(strip) for strip in strips]).save(file)
+    file.writelines(strips)
+
+
+def _directory(picture: Picture, lengths: list[int]) -> TiffImagePlugin.ImageFileDirectory_v2:
+    channels = picture.pixels.shape[2] + (picture.alpha is not None)
+    starts = itertools.accumulate(lengths[:-1], initial=0)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    _add_metadata(tags, picture)
+    tags[TiffImagePlugin.IMAGEWIDTH] = picture.size[1]
+    tags[TiffImagePlugin.IMAGELENGTH] = picture.size[0]
+    tags[TiffImagePlugin.BITSPERSAMPLE] = (8 * picture.pixels.itemsize,) * channels
+    tags[TiffImagePlugin.SAMPLESPERPIXEL] = channels
+    tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 1 if channels < 3 else 2
+    tags[TiffImagePlugin.PLANAR_CONFIGURATION] = 1
+    tags[TiffImagePlugin.COMPRESSION] = 8  # deflate
+    tags[TiffImagePlugin.PREDICTOR] = 2
+    tags[TiffImagePlugin.ROWSPERSTRIP] = BLOCK_ROWS
+    tags.tagtype[TiffImagePlugin.STRIPBYTECOUNTS] = 4  # 32 bits
+    tags[TiffImagePlugin.STRIPBYTECOUNTS] = tuple(lengths)
+    tags.tagtype[TiffImagePlugin.STRIPOFFSETS] = 4
+    tags[TiffImagePlugin.STRIPOFFSETS] = tuple(starts)  # `save` moves them behind the directory
+    if picture.alpha is not None:
+        tags[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha that is not multiplied in
+    return tags
+
+
+def _add_metadata(tags: TiffImagePlugin.ImageFileDirectory_v2, picture: Picture) -> None:
+    exif = Image.Exif()
+    exif.load(sized_exif(picture) or b"")
+    for tag in exif:
+        if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            directory = exif.get_ifd(tag)
+            directory.pop(ExifTags.IFD.Interop, None)  # it would keep its old offset
+            tags[tag] = directory
+        else:
+            tags[tag] = exif[tag]
+    if picture.icc:
+        tags[TiffImagePlugin.ICCPROFILE] = picture.icc
+    if picture.xmp:
+        tags[ExifTags.Base.XMLPacket] = picture.xmp
+    if picture.dpi:
+        tags[TiffImagePlugin.RESOLUTION_UNIT] = 2
+        tags[TiffImagePlugin.X_RESOLUTION], tags[TiffImagePlugin.Y_RESOLUTION] = picture.dpi

@@ -1,0 +1,128 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inr_sr import models
+from inr_sr.configuration import default
+from inr_sr.coordinates import grid_axis
+from inr_sr.errors import InputError
+from inr_sr.models.fourier import annulus
+from tests.networks import random_model, random_picture, small_config
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def test_edsr_baseline_is_the_published_one():
+    """34 3x3 convolutions of 64 features: 1,220,416 parameters without the upsampler."""
+    model = models.build(default().model)
+    shapes = jax.eval_shape(lambda: models.init(model, jax.random.key(0)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["encoder"])) == 1_220_416
+
+
+def test_liif_has_the_published_size():
+    """Unfolded 64 features, offset and cell into 4 layers of 256: the 0.35 M of its paper."""
+    config = default().model
+    config.decoder = "liif"
+    model = models.build(config)
+    shapes = jax.eval_shape(lambda: models.init(model, jax.random.key(0)))
+    expected = 580 * 256 + 256 + 3 * (256 * 256 + 256) + 256 * 3 + 3
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["decoder"])) == expected
+
+
+@pytest.mark.parametrize("decoder", ["spectral", "liif", "pixel_shuffle"])
+def test_receptive_field_is_true(decoder):
+    """A pixel just outside changes nothing; one just inside does."""
+    model, params = random_model(decoder)
+    reach = max(model.receptive_field, 2)
+    n = 2 * reach + 5
+    image = random_picture(n, n)
+    scale = model.fixed_scale or 2
+    axis = grid_axis(n, n * scale, cell=reach + 2, count=1, halo=reach + 2)
+
+    @jax.jit
+    def centre(image):
+        return model.apply({"params": params}, image).grid(axis, axis)
+
+    def change(distance):
+        other = image.at[:, reach + 2 - distance, reach + 2 - distance].add(0.5)
+        return float(jnp.abs(centre(other) - centre(image)).max())
+
+    assert change(model.receptive_field + 1) == 0
+    assert change(model.receptive_field) > 0
+
+
+def test_liif_is_the_papers_function():
+    """Unfolded features, offset and cell concatenated, MLP per corner, areas of the opposite."""
+    model, params = random_model("liif")
+    image = random_picture(5, 6)
+    features = model.apply({"params": params}, image, method=lambda m, x: m.encoder(x))
+    field = model.apply({"params": params}, image)
+    p = jax.tree.map(lambda x: np.asarray(x, np.float64), params["decoder"])
+    padded = np.pad(np.asarray(features, np.float64)[0], ((1, 1), (1, 1), (0, 0)))
+    kernel = np.concatenate([p["unfold"]["kernel"].reshape(-1, 10), p["coordinate"]])
+
+    def mlp(x):
+        x = x @ kernel + p["unfold"]["bias"]
+        for i in range(3):
+            x = np.maximum(x, 0) @ p[f"kernel_{i}"] + p[f"bias_{i}"]
+        return x
+
+    def query(x, cell):
+        corners = []
+        for vr in (-0.5, 0.5):
+            for vc in (-0.5, 0.5):
+                r, c = np.floor([x[0] + vr, x[1] + vc]).astype(int)
+                offset = np.array([x[0] - r - 0.5, x[1] - c - 0.5])
+                unfolded = padded[r : r + 3, c : c + 3].reshape(-1)
+                value = mlp(np.concatenate([unfolded, 2 * offset, 2 * np.asarray(cell)]))
+                corners.append((abs(np.prod(offset)), value))
+        areas = [area for area, _ in corners]
+        return sum(a * v for a, (_, v) in zip(areas[::-1], corners)) / sum(areas)
+
+    xs = np.random.default_rng(0).uniform(1.5, 3.5, (20, 2))
+    cell = np.floor(xs).astype(np.int32)
+    delta = (xs - cell - 0.5).astype(np.float32)
+    footprint = np.array([[0.4, 0.3]], np.float32)
+    found = field.points(jnp.asarray(cell)[None], jnp.asarray(delta)[None], footprint)[0]
+    np.testing.assert_allclose(found, [query(x, footprint[0]) for x in xs], atol=3e-5)
+
+
+def test_bfloat16_computes_near_float32():
+    model, params = random_model()
+    half, _ = random_model(dtype="bfloat16")
+    image, axis = random_picture(8, 8), grid_axis(8, 20)
+    fine, coarse = (m.apply({"params": params}, image).grid(axis, axis) for m in (model, half))
+    assert coarse.dtype == jnp.float32
+    assert {p.dtype.name for p in jax.tree.leaves(models.init(half, jax.random.key(0)))} == {
+        "float32"
+    }
+    error = float(jnp.abs(fine - coarse).max())
+    assert 0 < error < 0.05 * float(jnp.abs(fine).max())
+
+
+def test_frequencies_start_in_their_band():
+    b = annulus(0.5, 1.0)(jax.random.key(0), (500, 2))
+    length = np.linalg.norm(b, axis=1)
+    assert 0.5 <= length.min() < 0.51
+    assert 0.99 < length.max() < 1.0
+    assert np.all(np.asarray(b)[:, 0] >= 0)  # half a turn, since b and -b are the same waves
+    # Uniform in area: half of the annulus lies below this radius.
+    assert abs(np.mean(length < np.sqrt(0.625)) - 0.5) < 0.07
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder": "vgg"}, "unknown encoder 'vgg'; there are: edsr"),
+        ({"decoder": "mlp"}, "unknown decoder 'mlp'; there are: liif, pixel_shuffle, spectral"),
+        ({"dtype": "float16"}, "unknown dtype 'float16'; there are: bfloat16, float32"),
+        ({"spectral": {"bands": (1.0, 2.0)}}, "must rise and be as many as"),
+        ({"spectral": {"bands": (1.0, 0.5, 2.0)}}, "must rise and be as many as"),
+    ],
+)
+def test_models_that_cannot_be(changes, message):
+    with pytest.raises(InputError, match=message):
+        models.build(small_config(**changes))

@@ -1,0 +1,296 @@
+"""Tiles, padding, buckets and strips never show; pictures come back in the form they came in."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+import inr_sr
+from inr_sr import models, render, resampling, upscaling
+from inr_sr.coordinates import grid_axis
+from inr_sr.errors import InputError
+from inr_sr.imagefile import Picture
+from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, target_size
+from tests.networks import random_model, small_config
+
+CASES = [
+    ("spectral", (33, 41), (89, 111)),  # fractional
+    ("spectral", (40, 26), (60, 39)),  # x1.5, where pixels lie on the borders of cells
+    ("spectral", (35, 20), (35, 141)),  # x1 and x7.05
+    ("spectral", (1, 1), (5, 4)),
+    ("spectral", (2, 3), (11, 6)),
+    ("liif", (26, 19), (70, 38)),
+    ("liif", (2, 3), (5, 9)),
+    ("pixel_shuffle", (33, 18), (99, 54)),
+    ("pixel_shuffle", (1, 2), (3, 6)),
+]
+
+
+def picture(rows, cols, channels=3, seed=0):
+    # Mid grey with some noise, so that little of the output is clipped.
+    noise = np.random.default_rng(seed).random((rows, cols, channels), np.float32)
+    return np.float32(0.35) + np.float32(0.3) * noise
+
+
+def network(decoder="spectral", **options):
+    model, params = random_model(decoder)
+    mild = jax.tree.map(lambda p: p * jnp.asarray(0.6, p.dtype), params)
+    return NetworkUpscaler(model, mild, decoder, **options)
+
+
+def whole(upscaler, image, size):
+    """The definition: mirror the picture by the receptive field, encode and render at once."""
+    halo = upscaler._halo
+    padded = np.pad(image, ((halo, halo), (halo, halo), (0, 0)), mode="symmetric")
+    field = upscaler._model.apply({"params": upscaler._params}, padded[None])
+    axes = [grid_axis(image.shape[a], size[a], halo=halo) for a in (0, 1)]
+    return np.asarray(render.grid(field, *axes)[0])
+
+
+def close(a, b):
+    np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(("decoder", "shape", "size"), CASES)
+def test_tiles_padding_and_buckets_do_not_show(decoder, shape, size):
+    image = picture(*shape)
+    expected = whole(network(decoder), image, size)
+    assert np.mean((expected < 0) | (expected > 1)) < 0.3  # clipping would hide differences
+    assert np.abs(expected - np.asarray(resampling.resize(image, size))).max() > 0.05
+    for tile in ("auto", 0, 8, 21):
+        close(network(decoder, tile=tile).upscale(image, size), np.clip(expected, 0, 1))
+
+
+@pytest.mark.parametrize(("decoder", "shape", "size"), [CASES[0], CASES[1], CASES[5], CASES[7]])
+def test_ensemble_is_the_mean_over_flips_and_rotations_of_the_whole(decoder, shape, size):
+    image, plain = picture(*shape), network(decoder)
+    total = np.zeros((*size, 3), np.float32)
+    for flip in (np.s_[:, :], np.s_[::-1, :], np.s_[:, ::-1], np.s_[::-1, ::-1]):
+        total += whole(plain, image[flip], size)[flip]
+        turned = whole(plain, image[flip].swapaxes(0, 1), size[::-1])
+        total += turned.swapaxes(0, 1)[flip]
+    for tile in ("auto", 8):
+        result = network(decoder, tile=tile, ensemble=True).upscale(image, size)
+        close(result, np.clip(total / 8, 0, 1))
+
+
+def test_an_untrained_network_is_bicubic_up_to_the_borders():
+    model = models.build(small_config())
+    upscaler = NetworkUpscaler(model, models.init(model, jax.random.key(0)), "fresh", tile=16)
+    image = picture(37, 20)
+    for size in ((37, 20), (50, 61), (148, 80), (20, 33), (9, 7)):
+        expected = ResampleUpscaler("bicubic").upscale(image, size)
+        np.testing.assert_allclose(upscaler.upscale(image, size), expected, rtol=0, atol=2e-5)
+
+
+def test_an_axis_that_shrinks_is_resampled_from_the_x1_result():
+    image, upscaler = picture(50, 31), network(tile=16)
+    for size in ((20, 62), (100, 9), (13, 11), (49, 30)):
+        grid = (max(size[0], 50), max(size[1], 31))
+        expected = np.asarray(resampling.resize(whole(upscaler, image, grid), size))
+        close(upscaler.upscale(image, size), np.clip(expected, 0, 1))
+
+
+def test_strips_are_rows_of_tiles_in_order():
+    image, upscaler = picture(40, 24), network(tile=16)
+    strips = list(upscaler.strips(image, (100, 60)))
+    assert len(strips) > 2
+    np.testing.assert_array_equal(np.concatenate(strips), upscaler.upscale(image, (100, 60)))
+
+
+def test_new_picture_sizes_do_not_mean_new_compiles():
+    upscaler = network(tile=16)
+    for scale in (2.5, 3, 3.7):
+        upscaler.upscale(picture(60, 50), scale=scale)
+        compiled = upscaling._render_tile._cache_size()
+        for shape in ((61, 47), (59, 55), (44, 64), (111, 93)):
+            upscaler.upscale(picture(*shape), scale=scale)
+        assert upscaling._render_tile._cache_size() == compiled
+
+
+def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
+    image, upscaler = picture(60, 50), network(tile=64)
+    expected = upscaler.upscale(image, (90, 100))
+    render_tile, largest = upscaling._render_tile, [20]
+
+    def limited(model, params, tile, *axes):
+        if max(tile.shape) > largest[0] + 2 * upscaler._halo:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return render_tile(model, params, tile, *axes)
+
+    monkeypatch.setattr(upscaling, "_render_tile", limited)
+    close(upscaler.upscale(image, (90, 100)), expected)
+    largest[0] = 4
+    with pytest.raises(MemoryError, match="no memory for a tile of 8x8"):
+        upscaler.upscale(image, (90, 100))
+
+
+def test_automatic_tiles_stay_within_the_memory_given():
+    for memory in (2**20, 2**24, 2**28):
+        upscaler = network(memory=memory)
+        for size in ((2000, 1500), (9000, 9000), (10**5, 10**5)):
+            tile = upscaler._choose_tile((2000, 1500), (max(size[0], 2000), max(size[1], 1500)))
+            fits = upscaler._bytes(tile, (2000, 1500), size) <= memory
+            assert fits or tile == (min(upscaling._BUCKETS),) * 2
+
+
+@pytest.mark.parametrize("method", resampling.METHODS)
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((33, 41), (100, 57)), ((50, 60), (20, 31)), ((1, 1), (5, 7)), ((200, 3), (17, 300))],
+)
+def test_resampling_in_strips_equals_resize(method, shape, size, monkeypatch):
+    monkeypatch.setattr(upscaling, "_STRIP_VALUES", 7 * max(shape[1], size[1]) * 3)
+    image = picture(*shape)
+    expected = np.clip(resampling.resize(image, size, method), 0, 1)
+    close(ResampleUpscaler(method).upscale(image, size), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [None, 1, 3, 2, 4])
+def test_arrays_come_back_as_they_came(dtype, channels):
+    integer = np.issubdtype(dtype, np.integer)
+    if not integer and channels in (2, 4):
+        pytest.skip("alpha is for integers")
+    top = np.iinfo(dtype).max if integer else 1
+    image = (picture(9, 7, channels or 1) * top).astype(dtype)
+    image = image[:, :, 0] if channels is None else image
+    for upscaler in (network(), ResampleUpscaler("lanczos")):
+        result = upscaler.upscale(image, scale=2)
+        assert result.shape == (18, 14, *image.shape[2:])
+        assert result.dtype == (dtype if integer else np.float32)
+        # Twice the size and near the same mean: not in another unit, order or channel.
+        mean = np.abs(result.mean(axis=(0, 1)) - image.mean(axis=(0, 1))) / top
+        assert mean.max() < 0.4
+    bicubic = ResampleUpscaler("bicubic").upscale(image, scale=2).astype(np.float64) / top
+    flat = image.reshape(9, 7, -1).astype(np.float32) / np.float32(top)
+    expected = np.clip(resampling.resize(flat, (18, 14)), 0, 1).reshape(bicubic.shape)
+    np.testing.assert_allclose(bicubic, expected, rtol=0, atol=(0.5 / top if integer else 0) + 2e-6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "result"),
+    [("1", "L"), ("L", "L"), ("LA", "LA"), ("P", "RGB"), ("RGB", "RGB"), ("RGBA", "RGBA"),
+     ("CMYK", "RGB"), ("I;16", "I;16")],
+)  # fmt: skip
+def test_pil_images_come_back_as_pil_images(mode, result):
+    image = Image.fromarray((picture(6, 5) * 255).astype(np.uint8))
+    if mode == "I;16":
+        image = Image.fromarray((picture(6, 5)[:, :, 0] * 65535).astype(np.uint16))
+    image = image.convert(mode) if image.mode != mode else image
+    image.info["icc_profile"] = b"a profile"
+    larger = network().upscale(image, width=12)
+    assert (larger.mode, larger.size) == (result, (12, 14))
+    assert larger.info.get("icc_profile") == (None if mode == "CMYK" else b"a profile")
+
+
+def test_the_orientation_of_pil_images_is_applied():
+    image = Image.fromarray((picture(6, 4) * 255).astype(np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.info["exif"] = exif.tobytes()
+    larger = ResampleUpscaler("nearest").upscale(image, scale=2)
+    assert larger.size == (12, 8)
+    expected = np.rot90(np.asarray(image), -1).repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(np.asarray(larger), expected)
+
+
+def test_colours_under_transparency_do_not_bleed():
+    colour = np.full((13, 10, 3), 200, np.uint8)
+    alpha = np.zeros((13, 10), np.uint8)
+    alpha[3:8, 2:6] = 255
+    hidden = np.where(alpha[:, :, None] > 0, colour, 0).astype(np.uint8)
+    upscaler = network()
+    expected = upscaling.enlarge(upscaler, Picture(colour, alpha), (39, 30))
+    result = upscaling.enlarge(upscaler, Picture(hidden, alpha), (39, 30))
+    np.testing.assert_array_equal(result.pixels, expected.pixels)
+    bicubic = ResampleUpscaler("bicubic").upscale(alpha, (39, 30))
+    np.testing.assert_array_equal(result.alpha, bicubic)
+    # Nothing to fill in from: the colours stay.
+    invisible = Picture(colour, np.zeros_like(alpha))
+    np.testing.assert_array_equal(upscaling._with_hidden_filled(invisible), colour)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ({"scale": 3.7}, (37, 19)),  # 18.5 is rounded up
+        ({"scale": (2, 0.5)}, (20, 3)),
+        ({"scale": 0.01}, (1, 1)),
+        ({"size": (7, 9)}, (7, 9)),
+        ({"width": 8}, (16, 8)),
+        ({"height": 5}, (5, 3)),
+        ({"width": 8, "height": 5}, (5, 8)),
+        ({"width": 20_000}, (40_000, 20_000)),
+        ({"scale": 5_000, "max_pixels": None}, (50_000, 25_000)),
+    ],
+)
+def test_target_sizes(request_, expected):
+    assert target_size((10, 5), **request_) == expected
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({}, "exactly one"),
+        ({"scale": 2, "width": 3}, "exactly one"),
+        ({"scale": 0}, "scale 0"),
+        ({"scale": -1}, "scale -1"),
+        ({"scale": float("nan")}, "scale nan"),
+        ({"scale": float("inf")}, "scale inf"),
+        ({"scale": 1e300}, "absurdly"),
+        ({"scale": "two"}, "no number|expected"),
+        ({"scale": (1, 2, 3)}, "expected one number or two"),
+        ({"width": 0}, "width 0"),
+        ({"height": 2.5}, "height 2.5"),
+        ({"size": (0, 3)}, "rows 0"),
+        ({"size": (3,)}, "output size"),
+        ({"scale": 5_000}, "1.25 gigapixels"),
+    ],
+)
+def test_requests_that_are_refused(request_, message):
+    with pytest.raises(InputError, match=message) as caught:
+        target_size((10, 5), **request_)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((0, 4, 3), np.float32), "shape"),
+        (np.zeros(4, np.float32), "shape"),
+        (np.zeros((4, 4, 5), np.float32), "channels"),
+        (np.zeros((4, 4, 5), np.uint8), "channels"),
+        (np.zeros((4, 4, 3), np.int64), "int64"),
+        (np.full((4, 4, 3), np.nan, np.float32), "not finite"),
+        (np.full((4, 4, 3), 255.0, np.float32), r"in \[0, 1\]"),
+        (Image.new("F", (4, 4)), "mode F"),
+    ],
+)
+def test_pictures_that_are_refused(image, message):
+    with pytest.raises(InputError, match=message):
+        network().upscale(image, scale=2)
+
+
+def test_scales_that_a_network_does_not_know_are_refused():
+    with pytest.raises(InputError, match="exactly 3: 5x4 to 15x12, not to 10x8"):
+        network("pixel_shuffle").strips(picture(4, 5), (8, 10))
+    with pytest.raises(InputError, match="at most 1000"):
+        network().upscale(picture(1, 1), (1, 1001))
+    with pytest.raises(InputError, match="tile -1"):
+        network(tile=-1)
+    with pytest.raises(InputError, match="unknown method"):
+        ResampleUpscaler("cubic")
+
+
+def test_importing_the_package_is_cheap_and_its_face_complete():
+    code = "import sys, inr_sr; assert not {'jax', 'numpy', 'PIL'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for name in inr_sr.__all__:
+        assert getattr(inr_sr, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = inr_sr.nothing

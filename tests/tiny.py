@@ -1,0 +1,117 @@
+"""A training of seconds: its configuration, and a program that runs it in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
+
+from inr_sr.configuration import default
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TINY = {
+    "model.edsr.features": 4,
+    "model.edsr.blocks": 1,
+    "model.spectral.width": 6,
+    "model.spectral.frequencies": (2, 2, 2),
+    "data.patch": 8,
+    "data.queries": 16,
+    "optimizer.warmup": 4,
+    "train.batch_size": 8,
+    "train.steps": 12,
+    "train.steps_per_dispatch": 3,
+    "train.log_every": 2,
+    "train.checkpoint_every": 4,
+    "train.eval_every": 8,
+}
+
+
+def tiny(folder: Path | str = "", **changes: Any) -> ConfigDict:
+    """The configuration; a change is written train__steps=20."""
+    config = default()
+    named = {name.replace("__", "."): value for name, value in changes.items()}
+    config.update_from_flattened_dict({**TINY, "data.folder": str(folder), **named})
+    return config
+
+
+def tiny_pictures(folder: Path, count: int = 3) -> Path:
+    """Smooth pictures with some noise, just larger than a crop of TINY."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        rows, cols = np.mgrid[: 52 + 4 * seed, :60] / 8
+        waves = [np.sin(a * rows + b * cols) for a, b in rng.uniform(-2, 2, (3, 2))]
+        picture = 128 + 80 * np.stack(waves, -1) + rng.normal(0, 12, (*rows.shape, 3))
+        pixels = np.clip(picture, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{seed}.png")
+    return folder
+
+
+def score(params: Any) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """In place of an evaluation: a number that depends on every parameter."""
+    total = sum(float(np.abs(np.asarray(p)).sum()) for p in jax.tree.leaves(params))
+    return {"eval_psnr": total}, {"grey": np.full((4, 4, 3), 0.5, np.float32)}
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Of programs that tests start: this one's, and every compiled program is kept."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        **changes,
+    }
+
+
+def start(workdir: Path, folder: Path, **changes: Any) -> subprocess.Popen[str]:
+    """Runs `train` in a process of its own."""
+    arguments = json.dumps({"folder": str(folder), **changes})
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.tiny", str(workdir), arguments],
+        cwd=ROOT,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], seconds: float = 300) -> tuple[int, str]:
+    """Exit code and stderr; the process is gone when this returns or raises."""
+    try:
+        _, stderr = process.communicate(timeout=seconds)
+        return process.returncode, stderr
+    finally:
+        process.kill()
+        process.wait()
+
+
+def stop_when(
+    process: subprocess.Popen[str], ready: Callable[[], bool], number: signal.Signals
+) -> tuple[int, str]:
+    """Sends a signal once `ready`, unless the process has ended before."""
+    try:
+        deadline = time.monotonic() + 300
+        while not ready() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(number)
+    except BaseException:
+        process.kill()
+        raise
+    return finish(process)
+
+
+if __name__ == "__main__":
+    from inr_sr.training.loop import train
+
+    train(tiny(**json.loads(sys.argv[2])), Path(sys.argv[1]), score)
