@@ -36,15 +36,16 @@ def main() -> int:
     from inr_sr.training.run import load_network
     from inr_sr.upscaling import ResampleUpscaler, load
 
-    if bool(WORKDIR.value) == bool(WEIGHTS.value):
+    workdir, weights = WORKDIR.value, WEIGHTS.value
+    if bool(workdir) == bool(weights):
         raise InputError("give either --workdir=FOLDER or --weights=NAME|FILE")
     scales, protocol = parse_scales(SCALES.value), get_protocol(PROTOCOL.value)
     baselines = [ResampleUpscaler(name) for name in BASELINES.value.split(",") if name]
     source = open_source(DATA.value, SPLIT.value)
-    if WEIGHTS.value:
-        network = load(WEIGHTS.value, ensemble=ENSEMBLE.value)
-    else:
-        network = load_network(Path(WORKDIR.value), ensemble=ENSEMBLE.value)
+    if weights:
+        network = load(weights, ensemble=ENSEMBLE.value)
+    elif workdir:
+        network = load_network(Path(workdir), ensemble=ENSEMBLE.value)
     dataset = Path(DATA.value).name or DATA.value
     with program.bar("evaluating") as progress:
         results = evaluate(

@@ -1,4 +1,6 @@
-"""Trains a model:  python train.py --config=configs/quickstart.py --workdir=runs/quickstart
+"""Trains a model.
+
+    python train.py --config=configs/quickstart.py --workdir=runs/quickstart
 
 Any field of the configuration can be set:  --config.train.steps=5000. Run the same command again
 to go on after an interruption.

@@ -62,7 +62,8 @@ def default() -> ConfigDict:
     config.train.eval_every = 500
 
     config.eval = ConfigDict()
-    config.eval.dataset = "embedded"  # test pictures of the package; or a folder
+    config.eval.dataset = "embedded"  # embedded | tfds:NAME | a folder
+    config.eval.split = "test"  # of the embedded pictures or a TFDS data set
     config.eval.scales = "2,2.7,3,4,8"  # of the report at the end
     config.eval.protocol = "y"
     config.eval.during = "2,4"  # scales of the evaluations while training

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import __main__
 import jax
 from absl import flags
 from rich.console import Console
@@ -29,6 +30,7 @@ def define_host_flags() -> None:
     )
     flags.DEFINE_integer("num_processes", None, "Processes of the job, with coordinator_address.")
     flags.DEFINE_integer("process_id", None, "Number of this process, from 0.")
+    flags.adopt_module_key_flags(sys.modules[__name__])
 
 
 def join_hosts() -> None:
@@ -49,6 +51,9 @@ def _parse(argv: list[str]) -> None:
     Raises:
       InputError: an unknown flag or field (with a suggestion), a bad value, a missing file.
     """
+    if {"-h", "-help", "--help"} & set(argv):
+        print(__main__.__doc__, flags.FLAGS.main_module_help(), sep="\n")
+        sys.exit(0)
     try:
         rest = flags.FLAGS(argv)[1:]
         if "config" in flags.FLAGS:  # a file that could not be loaded says so only when asked

@@ -1,8 +1,9 @@
 """From a Field to colours: at points, or on a grid. The bicubic skip is added here.
 
-    y(x) = up(LR)(x) + field(x),   up = bicubic (a = -0.5), borders mirrored.
+y(x) = up(LR)(x) + field(x),   up = bicubic (a = -0.5), borders mirrored.
 """
 
+import functools
 from typing import Protocol
 
 import jax
@@ -67,9 +68,11 @@ def points(field: Field, cell: jax.Array, delta: jax.Array, footprint: jax.Array
 def _interpolate(image: jax.Array, rows: Axis, cols: Axis) -> jax.Array:
     """Bicubic enlargement, four taps per axis: columns at LR height first, then rows."""
     index, weight = _taps(cols.cell, cols.delta)
-    x = sum(image[:, :, index[:, t]] * weight[None, None, :, t, None] for t in range(4))
+    columns = (image[:, :, index[:, t]] * weight[None, None, :, t, None] for t in range(4))
+    x = functools.reduce(jnp.add, columns)
     index, weight = _taps(rows.cell, rows.delta)
-    return sum(x[:, index[:, t]] * weight[None, :, t, None, None] for t in range(4))
+    lines = (x[:, index[:, t]] * weight[None, :, t, None, None] for t in range(4))
+    return functools.reduce(jnp.add, lines)
 
 
 def grid(field: Field, rows: Axis, cols: Axis) -> jax.Array:

@@ -108,7 +108,7 @@ KEY = "decoder/cos/kernel"
             "another model: extra is not part of it",
         ),
         (
-            lambda path: _rewrite(path, lambda t: t.update({KEY: t[KEY][:, :-3]})),
+            lambda path: _rewrite(path, lambda t: t.update({KEY: t[KEY][:, :-3].copy()})),
             rf"another model: {KEY} is \[8, 24\], not \[8, 27\]",
         ),
         (

@@ -25,10 +25,10 @@ class ResidentSet:
       crop: side of a crop.
     """
 
-    pixels: jax.Array
-    offset: jax.Array
-    shape: jax.Array
-    cumulative: jax.Array
+    pixels: jax.Array | np.ndarray
+    offset: jax.Array | np.ndarray
+    shape: jax.Array | np.ndarray
+    cumulative: jax.Array | np.ndarray
     border: int = flax.struct.field(pytree_node=False)
     crop: int = flax.struct.field(pytree_node=False)
 

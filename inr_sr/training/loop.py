@@ -1,4 +1,4 @@
-"""The training loop: from a configuration and a folder to a trained model, resumable at any time."""
+"""The training loop: from a configuration and a folder to a model, resumable at any time."""
 
 import dataclasses
 import math

@@ -1,5 +1,6 @@
 """Losses as named terms; what is minimised is their weighted sum, and each is logged."""
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -63,4 +64,5 @@ def terms(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The weighted sum, and every unweighted term by its name."""
     values = {name: TERMS[name](prediction, target) for name in weights}
-    return sum(weights[name] * value for name, value in values.items()), values
+    weighted = [weights[name] * value for name, value in values.items()]
+    return functools.reduce(jnp.add, weighted), values

@@ -90,6 +90,4 @@ def make_optimizer(config: ConfigDict, steps: int, decoder: str) -> optax.Gradie
             raise ValueError(f"no parameter matches the rule {RULES[0]}: was a module renamed?")
         return found
 
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip), optax.partition(parts, partition)
-    )
+    return optax.chain(optax.clip_by_global_norm(config.clip), optax.partition(parts, partition))

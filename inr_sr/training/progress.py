@@ -1,4 +1,4 @@
-"""How a training shows itself: a bar with the time left, or plain lines where there is no terminal."""
+"""How a training shows itself: a bar with the time left, or lines where there is no terminal."""
 
 import time
 from collections.abc import Mapping

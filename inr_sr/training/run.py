@@ -35,7 +35,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
       Interrupted: Ctrl-C or SIGTERM; the state is saved.
       NotFinite: the loss became NaN or infinite.
     """
-    test = open_source(config.eval.dataset, "test")
+    test = open_source(config.eval.dataset, config.eval.split)
     validation = Validation(config, test)
     parse_scales(config.eval.scales)
     train(config, workdir, validation, _initial(config))
@@ -122,7 +122,5 @@ def report(config: ConfigDict, workdir: Path, test: Source) -> None:
             "parameters": f"{network.parameters:,}",
             **{name: str(value) for name, value in facts(config, config.train.steps).items()},
         },
-        enlargement=None
-        if fixed
-        else enlargement([baselines[1], network], test[0], test.name(0)),
+        enlargement=None if fixed else enlargement([baselines[1], network], test[0], test.name(0)),
     )

@@ -36,4 +36,3 @@ def create(params: Any, optimizer: optax.GradientTransformation, seed: int) -> T
         opt_state=optimizer.init(params),
         rng=jax.random.key_data(jax.random.key(seed)),
     )
-

@@ -68,7 +68,7 @@ def make_gradients(
     sharding = spread(mesh)
 
     def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
-        field = model.apply({"params": params}, batch.lr)
+        field: Any = model.apply({"params": params}, batch.lr)
         out = render.points(field, batch.cell, batch.delta, batch.footprint)
         total, values = losses.terms(weights, out, batch.target)
         return total, {**values, "loss": total, "mse": losses.mse(out, batch.target)}
@@ -137,7 +137,7 @@ def make_advance(
         keep = ema_decay(config.train.ema, state.step)
         # An error of zero would be infinite decibels, which JSON cannot hold.
         metrics["psnr"] = -10 * jnp.log10(jnp.maximum(metrics.pop("mse"), SMALLEST_MSE))
-        metrics["gradient_norm"] = optax.global_norm(grads)
+        metrics["gradient_norm"] = optax.tree.norm(grads)
         metrics.update(rates, **frequency_statistics(params))
         ema = optax.incremental_update(params, state.ema, 1 - keep)
         new = TrainState(state.step + 1, params, ema, opt_state, state.rng)

@@ -41,15 +41,13 @@ class Validation:
     def __call__(self, params: Any) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Mean PSNR per scale, their mean as SCORE; one picture: bicubic | network | truth."""
         upscaler = NetworkUpscaler(self._model, jax.tree.map(np.asarray, params), name="network")
-        results = evaluate(
-            [upscaler], self._pictures, self._scales, self._protocol, self._dataset
-        )
+        results = evaluate([upscaler], self._pictures, self._scales, self._protocol, self._dataset)
         numbers = {f"{SCORE}_x{row.scale}": row.psnr_y for row in results.rows}
         numbers[SCORE] = float(np.mean(list(numbers.values())))
         return numbers, {"bicubic_network_truth": self._panel(upscaler)}
 
     def _panel(self, upscaler: NetworkUpscaler) -> np.ndarray:
-        """float [SHOWN, 3 * SHOWN, 3]: the same window three times."""
+        """Float [SHOWN, 3 * SHOWN, 3]: the same window three times."""
         lr, hr = make_pair(self._pictures[0], self._scales[-1])
         size = hr.shape[:2]
         truth = hr.astype(np.float32) / 255

@@ -24,13 +24,11 @@ FREE = (
 
 
 def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-    """{"model.edsr.blocks": 16, ...}"""
+    """Every field by its dotted name: {"model.edsr.blocks": 16, ...}."""
     found: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
-        found.update(
-            flatten(value, f"{name}.") if isinstance(value, ConfigDict) else {name: value}
-        )
+        found.update(flatten(value, f"{name}.") if isinstance(value, ConfigDict) else {name: value})
     return found
 
 

@@ -66,7 +66,5 @@ class PixelShuffleDecoder(nn.Module):
         for i, factor in enumerate((2, 2) if self.scale == 4 else (self.scale,)):
             x = nn.Conv(width * factor**2, (3, 3), dtype=self.dtype, name=f"upsample_{i}")(x)
             x = shuffle(x, factor)
-        last = nn.Conv(
-            3, (3, 3), dtype=self.dtype, kernel_init=nn.initializers.zeros, name="last"
-        )
+        last = nn.Conv(3, (3, 3), dtype=self.dtype, kernel_init=nn.initializers.zeros, name="last")
         return PixelShuffleField(image, last(x).astype(jnp.float32), self.scale)

@@ -42,8 +42,10 @@ class SpectralField:
         """Residual [B, Q, 3] at offsets delta [B, Q, 2] in cells [B, Q, 2], footprint [B, 2]."""
         w = self.cos.shape[2]
         index = (cell[..., 0] * w + cell[..., 1])[..., None, None]
-        gather = lambda c: jnp.take_along_axis(  # noqa: E731
-            c.reshape(c.shape[0], -1, *c.shape[3:]), index, axis=1
+        gather = (
+            lambda c: jnp.take_along_axis(  # noqa: E731
+                c.reshape(c.shape[0], -1, *c.shape[3:]), index, axis=1
+            )
         )
         phase = 2 * jnp.pi * jnp.einsum("bqa,ka->bqk", delta, self.frequencies)
         a = self._attenuation(footprint)[:, None, :]
@@ -70,7 +72,7 @@ class SpectralField:
         cos, sin = cos * turn_cos + sin * turn_sin, sin * turn_cos - cos * turn_sin
         i = jnp.arange(rows.slots, dtype=jnp.float32) * rows.step
         j = jnp.arange(cols.slots, dtype=jnp.float32) * cols.step
-        step = (i[:, None, None] * b_row[None, None, :] + j[None, :, None] * b_col[None, None, :])
+        step = i[:, None, None] * b_row[None, None, :] + j[None, :, None] * b_col[None, None, :]
         step = step.reshape(-1, step.shape[-1])
         a = self._attenuation(jnp.stack([rows.step, cols.step]))[None, :]
         batch, h, w, channels, _ = cos.shape

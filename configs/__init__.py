@@ -1,0 +1,1 @@
+"""One file per experiment; its docstring states the command and what to expect."""

@@ -1,0 +1,23 @@
+"""EDSR-baseline encoder (16 blocks of 64 features) with the spectral decoder, for one GPU.
+
+python train.py --config=configs/base.py --workdir=runs/base --config.data.folder=FOLDER
+"""
+
+from ml_collections import ConfigDict
+
+from inr_sr.configuration import default
+
+
+def get_config() -> ConfigDict:
+    """1.25 million parameters; LR patches of 48 pixels, as the field trains them."""
+    config = default()
+    config.model.dtype = "bfloat16"
+    config.data.patch = 48
+    config.optimizer.learning_rate = 5e-4
+    config.train.steps = 100_000
+    config.train.batch_size = 32
+    config.train.steps_per_dispatch = 50
+    config.train.log_every = 50
+    config.train.checkpoint_every = 1000
+    config.train.eval_every = 5000
+    return config

@@ -1,0 +1,33 @@
+"""One encoder, three decoders: every comparison differs in the decoder alone.
+
+    python train.py --config=configs/decoders.py:spectral --workdir=runs/decoders/spectral
+    python train.py --config=configs/decoders.py:liif --workdir=runs/decoders/liif
+    python train.py --config=configs/decoders.py:pixel_shuffle --workdir=runs/decoders/shuffle
+
+Add --config.data.folder=FOLDER for more than the embedded pictures. LIIF has the same bicubic skip
+and zero last layer. Its head costs so much per query that 512 queries a patch keep it bearable on
+a CPU; the others get the same 512.
+"""
+
+from ml_collections import ConfigDict
+
+from inr_sr.configuration import default
+
+
+def get_config(decoder: str = "spectral") -> ConfigDict:
+    """6 residual blocks of 32 features; the pixel shuffle is trained for x4 only."""
+    config = default()
+    config.model.decoder = decoder
+    config.model.edsr.features = 32
+    config.model.edsr.blocks = 6
+    config.data.queries = 512
+    if decoder == "pixel_shuffle":
+        config.data.min_scale = config.data.max_scale = 4.0
+        config.eval.during = "4"
+    config.optimizer.warmup = 100
+    config.train.steps = 1500
+    config.train.ema = 0.99
+    config.train.checkpoint_every = 250
+    config.train.eval_every = 500
+    config.eval.scales = "2,3,4"
+    return config

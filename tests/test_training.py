@@ -1,0 +1,294 @@
+"""The training step and loop. `python -m tests.test_training` writes the golden numbers anew."""
+
+import functools
+import json
+import random
+import signal
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inr_sr import models
+from inr_sr.data.feed import sampling
+from inr_sr.data.resident import ResidentSet
+from inr_sr.devices import make_mesh, place, replicated, spread
+from inr_sr.errors import InputError
+from inr_sr.training import state as training_state
+from inr_sr.training import step as training_step
+from inr_sr.training.checkpoints import Checkpoints
+from inr_sr.training.journal import METRICS, Journal, rows
+from inr_sr.training.loop import CHECKPOINTS, NotFinite, train
+from inr_sr.training.optimizer import make_optimizer
+from inr_sr.training.state import TrainState
+from tests.tiny import finish, score, start, stop_when, tiny, tiny_pictures
+
+GOLDEN = Path(__file__).parent / "golden" / "training_step.json"
+STEPS = 3
+
+
+def pictures() -> list[np.ndarray]:
+    rows, cols, channel = np.mgrid[:60, :56, :3]
+    values = np.random.default_rng(0).integers(-20, 20, rows.shape)
+    smooth = 90 * np.sin(rows / 9 + channel) * np.cos(cols / (6 + channel))
+    return [np.clip(128 + smooth + values, 0, 255).astype(np.uint8)]
+
+
+def steps(mesh: jax.sharding.Mesh, crops: bool = False, **changes: Any) -> tuple[Any, dict]:
+    """State before, state after STEPS steps, and the last one's metrics; all on the host."""
+    config = tiny(optimizer__warmup=0, train__steps=20, **changes)
+    spec, model = sampling(config), models.build(config.model)
+    optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
+    params = models.init(model, jax.random.key(1))
+    before = jax.tree.map(np.asarray, training_state.create(params, optimizer, seed=2))
+    packed = ResidentSet.from_pictures(pictures(), crop=spec.crop, border=spec.border)
+    if crops:
+        data = np.random.default_rng(0).integers(0, 256, (STEPS, 8, spec.crop, spec.crop, 3))
+        data = place(data.astype(np.uint8), spread(mesh))
+    else:
+        data = place(packed, replicated(mesh))
+    advance = training_step.make_advance(config, model, optimizer, spec, mesh)
+    after, metrics = advance(place(before, replicated(mesh)), data, STEPS)
+    numbers = {name: float(value) for name, value in metrics.items()}
+    return before, jax.tree.map(np.asarray, after), numbers
+
+
+def one_device() -> jax.sharding.Mesh:
+    return jax.sharding.Mesh(jax.devices()[:1], ("data",))
+
+
+@pytest.fixture(scope="module")
+def plain() -> tuple[TrainState, TrainState, dict[str, float]]:
+    return steps(one_device())
+
+
+def assert_same_steps(result: tuple, expected: tuple) -> None:
+    """To float rounding, which Adam's normalisation makes larger."""
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=2e-6),
+        (result[1].params, result[1].ema, result[2]),
+        (expected[1].params, expected[1].ema, expected[2]),
+    )
+
+
+def test_steps_give_the_stored_numbers(plain):
+    golden = json.loads(GOLDEN.read_text())
+    assert plain[2] == pytest.approx(golden, rel=1e-4)
+
+
+def test_every_parameter_and_its_average_move(plain):
+    before, after, _ = plain
+    assert int(after.step) == STEPS
+    jax.tree.map(lambda a, b: np.testing.assert_(np.any(a != b)), before.params, after.params)
+    # The average lags behind.
+    gone = sum(np.abs(a - b).sum() for a, b in zip(*map(jax.tree.leaves, (before.params, after.params))))
+    lag = sum(np.abs(a - b).sum() for a, b in zip(*map(jax.tree.leaves, (after.ema, after.params))))
+    assert 0 < lag < gone
+    np.testing.assert_array_equal(before.rng, after.rng)
+
+
+def test_the_average_is_short_at_first():
+    decay = [float(training_step.ema_decay(0.99, jnp.asarray(t, jnp.int32))) for t in (0, 8, 9999)]
+    assert decay == pytest.approx([0.1, 0.5, 0.99])
+
+
+def test_slices_give_the_same_step(plain):
+    assert_same_steps(steps(one_device(), train__accumulate=2), plain)
+
+
+@pytest.mark.parametrize("crops", [False, True])
+def test_loops_in_the_program_give_the_same_steps(plain, monkeypatch, crops):
+    expected = steps(one_device(), crops=True) if crops else plain
+    monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
+    changes = {"train__accumulate": 2, "train__steps_per_dispatch": STEPS}
+    assert_same_steps(steps(one_device(), crops=crops, **changes), expected)
+
+
+@pytest.mark.skipif(jax.device_count() == 1, reason="one device; INR_SR_TEST_DEVICES=8 makes 8")
+@pytest.mark.parametrize("crops", [False, True])
+def test_all_devices_give_the_step_of_one(plain, crops):
+    expected = steps(one_device(), crops=True) if crops else plain
+    assert_same_steps(steps(make_mesh(), crops=crops), expected)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tiny_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+def content(workdir: Path) -> dict[str, tuple[int, bytes]]:
+    """Time of change and bytes of every file."""
+    files = sorted(path for path in workdir.rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def saved(workdir: Path) -> list[int]:
+    with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
+        return checkpoints.steps()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, folder) -> tuple[Path, TrainState]:
+    """Resident: 12 steps, rows of even steps, validated at 8 and 12."""
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    return workdir, train(tiny(folder), workdir, score)
+
+
+def test_rows_hold_numbers_and_no_clock(finished):
+    found = rows(finished[0] / METRICS)
+    assert [row["step"] for row in found] == [2, 4, 6, 8, 10, 12]
+    always = {
+        "step", "loss", "l1", "psnr", "gradient_norm", "learning_rate", "frequency_learning_rate",
+        "frequency_mean", "frequency_max", "kappa",
+    }  # fmt: skip
+    for row in found:
+        judged = {"eval_psnr"} if row["step"] in (8, 12) else set()
+        assert set(row) == always | judged
+        assert np.isfinite(list(row.values())).all()
+    expected = score(finished[1].ema)[0]["eval_psnr"]
+    assert found[-1]["eval_psnr"] == expected
+
+
+def test_the_newest_and_the_best_checkpoint_are_kept(tmp_path, folder):
+    scores = iter([3.0, 7.0, 5.0, 6.0])
+    config = tiny(folder, train__steps=14, train__checkpoint_every=2, train__eval_every=4)
+    averages = []
+
+    def validate(params: Any) -> tuple[dict[str, float], dict]:
+        averages.append(jax.tree.map(np.asarray, params))
+        return {"eval_psnr": next(scores)}, {}
+
+    final = train(config, tmp_path, validate)  # scored at 4, 8, 12, 14
+    assert saved(tmp_path) == [8, 14]
+    like = jax.tree.map(jnp.zeros_like, final.params)
+    with closing(Checkpoints(tmp_path / CHECKPOINTS, read_only=True)) as checkpoints:
+        step, average = checkpoints.restore_average(like)
+    assert step == 8
+    jax.tree.map(np.testing.assert_array_equal, average, averages[1])
+
+
+def test_a_finished_training_stays_as_it_is(finished, folder, capfd):
+    workdir, final = finished
+    before = content(workdir)
+    again = train(tiny(folder), workdir, score)
+    jax.tree.map(np.testing.assert_array_equal, again, final)
+    assert content(workdir) == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_another_training_is_refused(finished, folder):
+    workdir, _ = finished
+    before = content(workdir)
+    for change, message in (
+        ({"model.edsr.features": 5}, "model.edsr.features is 4 there, 5 here"),
+        ({"model.spectral.bands": (0.5, 1.0, 3.0)}, "model.spectral.bands is"),
+        ({"seed": 1, "train.steps": 20}, "seed is 0 there, 1 here; train.steps is 12 there"),
+    ):
+        other = tiny(folder)
+        other.update_from_flattened_dict(change)
+        with pytest.raises(InputError, match=message):
+            train(other, workdir, score)
+    assert content(workdir) == before
+
+
+def test_a_damaged_checkpoint_is_one_line(finished, folder, tmp_path):
+    workdir = tmp_path / "damaged"
+    train(tiny(folder), workdir, score)
+    for path in (workdir / CHECKPOINTS / "12" / "parameters").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"damaged")
+    with pytest.raises(InputError, match="checkpoint 12 in .* cannot be restored") as caught:
+        train(tiny(folder), workdir, score)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_journal_goes_on_after_a_kill(tmp_path):
+    whole = "".join(json.dumps({"step": step, "loss": step / 7}) + "\n" for step in (2, 4, 6, 8))
+    (tmp_path / METRICS).write_text(whole + '{"step": 10, "lo')
+    assert [row["step"] for row in rows(tmp_path / METRICS)] == [2, 4, 6, 8]
+    with closing(Journal(tmp_path, step=6)) as journal:
+        kept = (tmp_path / METRICS).read_text()
+        assert kept == "".join(whole.splitlines(keepends=True)[:3])
+        journal.write(8, {"loss": 8 / 7})
+    assert (tmp_path / METRICS).read_text() == whole
+
+
+@pytest.mark.parametrize("broken", ["loss", "gradient_norm"])
+def test_numbers_that_are_not_finite_end_the_training(tmp_path, folder, monkeypatch, broken):
+    make = training_step.make_advance
+
+    def make_breaking(*arguments: Any) -> Callable:
+        advance = make(*arguments)
+
+        def breaking(state: TrainState, data: Any, count: int) -> tuple[TrainState, dict]:
+            state, metrics = advance(state, data, count)
+            if int(state.step) >= 8:  # as after an infinite gradient
+                state = state.replace(params=jax.tree.map(lambda p: p * jnp.nan, state.params))
+                metrics[broken] = jnp.asarray(jnp.nan)
+            return state, metrics
+
+        return breaking
+
+    def validate(params: Any) -> tuple[dict[str, float], dict]:
+        raise AssertionError("parameters that are not finite were evaluated")
+
+    monkeypatch.setattr("inr_sr.training.loop.make_advance", make_breaking)
+    config = tiny(folder)
+    with pytest.raises(NotFinite, match=f"{broken} is nan at step 8; the last .* is from step 4"):
+        train(config, tmp_path, validate)
+    assert saved(tmp_path) == [4]
+    assert [row["step"] for row in rows(tmp_path / METRICS)] == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train__steps": 0}, "train.steps 0 must be at least 1"),
+        ({"train__log_every": 0}, "train.log_every 0"),
+        ({"train__ema": 1.0}, "train.ema 1.0"),
+        ({"train__accumulate": 3}, "must be a multiple of train.accumulate 3 times the number"),
+        ({"model__decoder": "pixel_shuffle"}, "a pixel_shuffle decoder of scale 4 needs"),
+        ({"data__mode": "lazy"}, "'lazy' must be 'resident' or 'streaming'"),
+        ({"data__patch": 40}, "every picture is smaller than a crop of 160x160"),
+        ({"data__patch": 40, "data__mode": "streaming"}, "every picture is smaller than a crop"),
+    ],
+)
+def test_mistakes_leave_nothing_behind(tmp_path, folder, change, message):
+    with pytest.raises(InputError, match=message):
+        train(tiny(folder, **change), tmp_path / "run", score)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["resident", "streaming"])
+def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, folder, mode):
+    changes = {"data__mode": mode, "train__steps": 40, "train__checkpoint_every": 3}
+    straight = train(tiny(folder, **changes), tmp_path / "straight", score)
+    chance = random.Random(mode)
+    workdir = tmp_path / "killed"
+    kills = 0
+    for after in (chance.randrange(1, 10), chance.randrange(10, 18)):
+        enough = after + chance.random()  # rows, and a part of the next one
+
+        def ready(enough: float = enough) -> bool:
+            path = workdir / METRICS
+            return path.exists() and path.read_bytes().count(b"\n") >= enough
+
+        code, _ = stop_when(start(workdir, folder, **changes), ready, signal.SIGKILL)
+        kills += code == -signal.SIGKILL
+    assert kills > 0
+    code, stderr = finish(start(workdir, folder, **changes))
+    assert code == 0, stderr
+    resumed = train(tiny(folder, **changes), workdir, score)  # finished: this restores it
+    jax.tree.map(np.testing.assert_array_equal, resumed, straight)
+    straight_rows = (tmp_path / "straight" / METRICS).read_bytes()
+    assert (workdir / METRICS).read_bytes() == straight_rows
+    assert saved(workdir) == saved(tmp_path / "straight")
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(json.dumps(steps(one_device())[2], indent=2) + "\n")
