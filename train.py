@@ -29,11 +29,12 @@ def main() -> int:
     from inr_sr.training.run import run
 
     try:
-        run(CONFIG.value, Path(WORKDIR.value))
+        page = run(CONFIG.value, Path(WORKDIR.value)) / "index.html"
     except Interrupted as stop:
         return program.fail(f"{stop}; the same command goes on from there", program.INTERRUPTED)
     except NotFinite as stop:
         return program.fail(f"error: {stop}", 1)
+    print(f"done: {page}")
     return 0
 
 

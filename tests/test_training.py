@@ -4,6 +4,7 @@ import functools
 import json
 import random
 import signal
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,8 +16,7 @@ import numpy as np
 import pytest
 
 from inr_sr import models
-from inr_sr.data.feed import sampling
-from inr_sr.data.resident import ResidentSet
+from inr_sr.data.feed import ResidentFeed, sampling, training_source
 from inr_sr.devices import make_mesh, place, replicated, spread
 from inr_sr.errors import InputError
 from inr_sr.training import state as training_state
@@ -32,30 +32,29 @@ GOLDEN = Path(__file__).parent / "golden" / "training_step.json"
 STEPS = 3
 
 
-def pictures() -> list[np.ndarray]:
-    rows, cols, channel = np.mgrid[:60, :56, :3]
-    values = np.random.default_rng(0).integers(-20, 20, rows.shape)
-    smooth = 90 * np.sin(rows / 9 + channel) * np.cos(cols / (6 + channel))
-    return [np.clip(128 + smooth + values, 0, 255).astype(np.uint8)]
-
-
-def steps(mesh: jax.sharding.Mesh, crops: bool = False, **changes: Any) -> tuple[Any, dict]:
+def steps(
+    folder: Path, mesh: jax.sharding.Mesh, crops: bool = False, **changes: Any
+) -> tuple[TrainState, TrainState, dict[str, float]]:
     """State before, state after STEPS steps, and the last one's metrics; all on the host."""
-    config = tiny(optimizer__warmup=0, train__steps=20, **changes)
+    config = tiny(folder, **changes)
     spec, model = sampling(config), models.build(config.model)
     optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
     params = models.init(model, jax.random.key(1))
     before = jax.tree.map(np.asarray, training_state.create(params, optimizer, seed=2))
-    packed = ResidentSet.from_pictures(pictures(), crop=spec.crop, border=spec.border)
     if crops:
-        data = np.random.default_rng(0).integers(0, 256, (STEPS, 8, spec.crop, spec.crop, 3))
-        data = place(data.astype(np.uint8), spread(mesh))
+        shape = (STEPS, 8, spec.crop, spec.crop, 3)
+        data = place(np.random.default_rng(0).integers(0, 256, shape, np.uint8), spread(mesh))
     else:
-        data = place(packed, replicated(mesh))
+        data = ResidentFeed(training_source(config), spec, mesh).take(STEPS)
     advance = training_step.make_advance(config, model, optimizer, spec, mesh)
     after, metrics = advance(place(before, replicated(mesh)), data, STEPS)
     numbers = {name: float(value) for name, value in metrics.items()}
     return before, jax.tree.map(np.asarray, after), numbers
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tiny_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def one_device() -> jax.sharding.Mesh:
@@ -63,8 +62,13 @@ def one_device() -> jax.sharding.Mesh:
 
 
 @pytest.fixture(scope="module")
-def plain() -> tuple[TrainState, TrainState, dict[str, float]]:
-    return steps(one_device())
+def plain(folder) -> tuple[TrainState, TrainState, dict[str, float]]:
+    return steps(folder, one_device())
+
+
+@pytest.fixture(scope="module")
+def plain_crops(folder) -> tuple[TrainState, TrainState, dict[str, float]]:
+    return steps(folder, one_device(), crops=True)
 
 
 def assert_same_steps(result: tuple, expected: tuple) -> None:
@@ -97,28 +101,20 @@ def test_the_average_is_short_at_first():
     assert decay == pytest.approx([0.1, 0.5, 0.99])
 
 
-def test_slices_give_the_same_step(plain):
-    assert_same_steps(steps(one_device(), train__accumulate=2), plain)
+def test_slices_give_the_same_step(folder, plain):
+    assert_same_steps(steps(folder, one_device(), train__accumulate=2), plain)
 
 
-@pytest.mark.parametrize("crops", [False, True])
-def test_loops_in_the_program_give_the_same_steps(plain, monkeypatch, crops):
-    expected = steps(one_device(), crops=True) if crops else plain
+def test_loops_in_the_program_give_the_same_steps(folder, plain, plain_crops, monkeypatch):
     monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
-    changes = {"train__accumulate": 2, "train__steps_per_dispatch": STEPS}
-    assert_same_steps(steps(one_device(), crops=crops, **changes), expected)
+    assert_same_steps(steps(folder, one_device(), train__accumulate=2), plain)
+    assert_same_steps(steps(folder, one_device(), crops=True), plain_crops)
 
 
 @pytest.mark.skipif(jax.device_count() == 1, reason="one device; INR_SR_TEST_DEVICES=8 makes 8")
-@pytest.mark.parametrize("crops", [False, True])
-def test_all_devices_give_the_step_of_one(plain, crops):
-    expected = steps(one_device(), crops=True) if crops else plain
-    assert_same_steps(steps(make_mesh(), crops=crops), expected)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tiny_pictures(tmp_path_factory.mktemp("pictures"))
+def test_all_devices_give_the_step_of_one(folder, plain, plain_crops):
+    assert_same_steps(steps(folder, make_mesh()), plain)
+    assert_same_steps(steps(folder, make_mesh(), crops=True), plain_crops)
 
 
 def content(workdir: Path) -> dict[str, tuple[int, bytes]]:
@@ -134,20 +130,20 @@ def saved(workdir: Path) -> list[int]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, folder) -> tuple[Path, TrainState]:
-    """Resident: 12 steps, rows of even steps, validated at 8 and 12."""
+    """24 steps, rows of even steps, validated at 8, 16 and 24."""
     workdir = tmp_path_factory.mktemp("finished") / "run"
     return workdir, train(tiny(folder), workdir, score)
 
 
 def test_rows_hold_numbers_and_no_clock(finished):
     found = rows(finished[0] / METRICS)
-    assert [row["step"] for row in found] == [2, 4, 6, 8, 10, 12]
+    assert [row["step"] for row in found] == list(range(2, 25, 2))
     always = {
         "step", "loss", "l1", "psnr", "gradient_norm", "learning_rate", "frequency_learning_rate",
         "frequency_mean", "frequency_max", "kappa",
     }  # fmt: skip
     for row in found:
-        judged = {"eval_psnr"} if row["step"] in (8, 12) else set()
+        judged = {"eval_psnr"} if row["step"] in (8, 16, 24) else set()
         assert set(row) == always | judged
         assert np.isfinite(list(row.values())).all()
     expected = score(finished[1].ema)[0]["eval_psnr"]
@@ -156,19 +152,19 @@ def test_rows_hold_numbers_and_no_clock(finished):
 
 def test_the_newest_and_the_best_checkpoint_are_kept(tmp_path, folder):
     scores = iter([3.0, 7.0, 5.0, 6.0])
-    config = tiny(folder, train__steps=14, train__checkpoint_every=2, train__eval_every=4)
+    config = tiny(folder, train__checkpoint_every=2, train__eval_every=7)
     averages = []
 
     def validate(params: Any) -> tuple[dict[str, float], dict]:
         averages.append(jax.tree.map(np.asarray, params))
         return {"eval_psnr": next(scores)}, {}
 
-    final = train(config, tmp_path, validate)  # scored at 4, 8, 12, 14
-    assert saved(tmp_path) == [8, 14]
+    final = train(config, tmp_path, validate)  # scored at 7, 14, 21, 24
+    assert saved(tmp_path) == [14, 24]
     like = jax.tree.map(jnp.zeros_like, final.params)
     with closing(Checkpoints(tmp_path / CHECKPOINTS, read_only=True)) as checkpoints:
         step, average = checkpoints.restore_average(like)
-    assert step == 8
+    assert step == 14
     jax.tree.map(np.testing.assert_array_equal, average, averages[1])
 
 
@@ -187,7 +183,7 @@ def test_another_training_is_refused(finished, folder):
     for change, message in (
         ({"model.edsr.features": 5}, "model.edsr.features is 4 there, 5 here"),
         ({"model.spectral.bands": (0.5, 1.0, 3.0)}, "model.spectral.bands is"),
-        ({"seed": 1, "train.steps": 20}, "seed is 0 there, 1 here; train.steps is 12 there"),
+        ({"seed": 1, "train.steps": 20}, "seed is 0 there, 1 here; train.steps is 24 there"),
     ):
         other = tiny(folder)
         other.update_from_flattened_dict(change)
@@ -199,10 +195,10 @@ def test_another_training_is_refused(finished, folder):
 def test_a_damaged_checkpoint_is_one_line(finished, folder, tmp_path):
     workdir = tmp_path / "damaged"
     train(tiny(folder), workdir, score)
-    for path in (workdir / CHECKPOINTS / "12" / "parameters").rglob("*"):
+    for path in (workdir / CHECKPOINTS / "24" / "parameters").rglob("*"):
         if path.is_file():
             path.write_bytes(b"damaged")
-    with pytest.raises(InputError, match="checkpoint 12 in .* cannot be restored") as caught:
+    with pytest.raises(InputError, match="checkpoint 24 in .* cannot be restored") as caught:
         train(tiny(folder), workdir, score)
     assert "\n" not in str(caught.value)
 
@@ -254,7 +250,7 @@ def test_numbers_that_are_not_finite_end_the_training(tmp_path, folder, monkeypa
         ({"train__accumulate": 3}, "must be a multiple of train.accumulate 3 times the number"),
         ({"model__decoder": "pixel_shuffle"}, "a pixel_shuffle decoder of scale 4 needs"),
         ({"data__mode": "lazy"}, "'lazy' must be 'resident' or 'streaming'"),
-        ({"data__patch": 40}, "every picture is smaller than a crop of 160x160"),
+        ({"data__patch": 40}, "every picture is smaller than a crop of 80x80"),
         ({"data__patch": 40, "data__mode": "streaming"}, "every picture is smaller than a crop"),
     ],
 )
@@ -265,30 +261,34 @@ def test_mistakes_leave_nothing_behind(tmp_path, folder, change, message):
 
 
 @pytest.mark.parametrize("mode", ["resident", "streaming"])
-def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, folder, mode):
-    changes = {"data__mode": mode, "train__steps": 40, "train__checkpoint_every": 3}
-    straight = train(tiny(folder, **changes), tmp_path / "straight", score)
+def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, folder, finished, mode):
+    changes = {"data__mode": mode, "train__checkpoint_every": 3}
+    straight, final = finished
+    if mode == "streaming":
+        straight = tmp_path / "straight"
+        final = train(tiny(folder, **changes), straight, score)
     chance = random.Random(mode)
     workdir = tmp_path / "killed"
     kills = 0
-    for after in (chance.randrange(1, 10), chance.randrange(10, 18)):
-        enough = after + chance.random()  # rows, and a part of the next one
+    for enough in (chance.randrange(1, 6), chance.randrange(6, 10)):
 
-        def ready(enough: float = enough) -> bool:
+        def ready(enough: int = enough) -> bool:
             path = workdir / METRICS
             return path.exists() and path.read_bytes().count(b"\n") >= enough
 
-        code, _ = stop_when(start(workdir, folder, **changes), ready, signal.SIGKILL)
+        process = start(workdir, folder, **changes)
+        code, _ = stop_when(process, ready, signal.SIGKILL, delay=chance.random() / 10)
         kills += code == -signal.SIGKILL
     assert kills > 0
     code, stderr = finish(start(workdir, folder, **changes))
     assert code == 0, stderr
-    resumed = train(tiny(folder, **changes), workdir, score)  # finished: this restores it
-    jax.tree.map(np.testing.assert_array_equal, resumed, straight)
-    straight_rows = (tmp_path / "straight" / METRICS).read_bytes()
-    assert (workdir / METRICS).read_bytes() == straight_rows
-    assert saved(workdir) == saved(tmp_path / "straight")
+    resumed = train(tiny(folder, **changes), workdir, score)  # it is finished: this restores it
+    jax.tree.map(np.testing.assert_array_equal, resumed, final)
+    assert (workdir / METRICS).read_bytes() == (straight / METRICS).read_bytes()
+    assert saved(workdir) == saved(straight)
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps(steps(one_device())[2], indent=2) + "\n")
+    with tempfile.TemporaryDirectory() as name:
+        numbers = steps(tiny_pictures(Path(name)), one_device())[2]
+    GOLDEN.write_text(json.dumps(numbers, indent=2) + "\n")

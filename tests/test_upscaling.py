@@ -10,11 +10,14 @@ import pytest
 from PIL import Image
 
 import inr_sr
-from inr_sr import models, render, resampling, upscaling
+from inr_sr import models, render, resampling
 from inr_sr.coordinates import grid_axis
 from inr_sr.errors import InputError
 from inr_sr.imagefile import Picture
-from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, target_size
+from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, enlarge, resample, target_size
+from inr_sr.upscaling import network as network_module
+from inr_sr.upscaling.picture import _with_hidden_filled
+from inr_sr.upscaling.tiles import BUCKETS, Span
 from tests.networks import random_model, small_config
 
 CASES = [
@@ -44,11 +47,12 @@ def network(decoder="spectral", **options):
 
 def whole(upscaler, image, size):
     """The definition: mirror the picture by the receptive field, encode and render at once."""
-    halo = upscaler._halo
+    halo, model = upscaler._halo, upscaler._model
     padded = np.pad(image, ((halo, halo), (halo, halo), (0, 0)), mode="symmetric")
-    field = upscaler._model.apply({"params": upscaler._params}, padded[None])
     axes = [grid_axis(image.shape[a], size[a], halo=halo) for a in (0, 1)]
-    return np.asarray(render.grid(field, *axes)[0])
+    # Compiled only because that takes less time than one small program per operation.
+    run = jax.jit(lambda params, x: render.grid(model.apply({"params": params}, x), *axes)[0])
+    return np.asarray(run(upscaler._params, padded[None]))
 
 
 def close(a, b):
@@ -61,7 +65,7 @@ def test_tiles_padding_and_buckets_do_not_show(decoder, shape, size):
     expected = whole(network(decoder), image, size)
     assert np.mean((expected < 0) | (expected > 1)) < 0.3  # clipping would hide differences
     assert np.abs(expected - np.asarray(resampling.resize(image, size))).max() > 0.05
-    for tile in ("auto", 0, 8, 21):
+    for tile in ("auto", 0, 8, 21) if shape == (33, 41) else ("auto", 8):
         close(network(decoder, tile=tile).upscale(image, size), np.clip(expected, 0, 1))
 
 
@@ -89,10 +93,31 @@ def test_an_untrained_network_is_bicubic_up_to_the_borders():
 
 def test_an_axis_that_shrinks_is_resampled_from_the_x1_result():
     image, upscaler = picture(50, 31), network(tile=16)
-    for size in ((20, 62), (100, 9), (13, 11), (49, 30)):
+    for size in ((20, 62), (100, 9), (13, 11)):
         grid = (max(size[0], 50), max(size[1], 31))
         expected = np.asarray(resampling.resize(whole(upscaler, image, grid), size))
         close(upscaler.upscale(image, size), np.clip(expected, 0, 1))
+
+
+def test_spans_cover_every_output_pixel_once_in_both_directions():
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        n_in = int(rng.integers(1, 70))
+        n_out = n_in + int(rng.integers(0, 6 * n_in))
+        count = int(rng.integers(1, 40))
+        for flip in (False, True):
+            made = 0
+            for cell in range(0, n_in, count):
+                span = Span.of(n_in, n_out, cell, count, 3, 1, flip)
+                kept = np.arange(len(span.axis.cell))[span.cut]
+                assert kept.size == span.cut.stop - span.cut.start  # none cut off
+                made += kept.size
+                # The cell's own line of the picture lies under it.
+                lines = span.lines[np.asarray(span.axis.cell)[kept]]
+                centres = (np.arange(span.begin, span.begin + kept.size) + 0.5) * n_in / n_out
+                centres = centres[::-1] if flip else centres
+                assert np.abs(centres - lines - 0.5).max(initial=0) < 0.5 + 1e-5
+            assert made == n_out
 
 
 def test_strips_are_rows_of_tiles_in_order():
@@ -106,23 +131,23 @@ def test_new_picture_sizes_do_not_mean_new_compiles():
     upscaler = network(tile=16)
     for scale in (2.5, 3, 3.7):
         upscaler.upscale(picture(60, 50), scale=scale)
-        compiled = upscaling._render_tile._cache_size()
+        compiled = network_module.render_tile._cache_size()
         for shape in ((61, 47), (59, 55), (44, 64), (111, 93)):
             upscaler.upscale(picture(*shape), scale=scale)
-        assert upscaling._render_tile._cache_size() == compiled
+        assert network_module.render_tile._cache_size() == compiled
 
 
 def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
     image, upscaler = picture(60, 50), network(tile=64)
     expected = upscaler.upscale(image, (90, 100))
-    render_tile, largest = upscaling._render_tile, [20]
+    render_tile, largest = network_module.render_tile, [20]
 
     def limited(model, params, tile, *axes):
         if max(tile.shape) > largest[0] + 2 * upscaler._halo:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
         return render_tile(model, params, tile, *axes)
 
-    monkeypatch.setattr(upscaling, "_render_tile", limited)
+    monkeypatch.setattr(network_module, "render_tile", limited)
     close(upscaler.upscale(image, (90, 100)), expected)
     largest[0] = 4
     with pytest.raises(MemoryError, match="no memory for a tile of 8x8"):
@@ -135,7 +160,7 @@ def test_automatic_tiles_stay_within_the_memory_given():
         for size in ((2000, 1500), (9000, 9000), (10**5, 10**5)):
             tile = upscaler._choose_tile((2000, 1500), (max(size[0], 2000), max(size[1], 1500)))
             fits = upscaler._bytes(tile, (2000, 1500), size) <= memory
-            assert fits or tile == (min(upscaling._BUCKETS),) * 2
+            assert fits or tile == (min(BUCKETS),) * 2
 
 
 @pytest.mark.parametrize("method", resampling.METHODS)
@@ -144,18 +169,21 @@ def test_automatic_tiles_stay_within_the_memory_given():
     [((33, 41), (100, 57)), ((50, 60), (20, 31)), ((1, 1), (5, 7)), ((200, 3), (17, 300))],
 )
 def test_resampling_in_strips_equals_resize(method, shape, size, monkeypatch):
-    monkeypatch.setattr(upscaling, "_STRIP_VALUES", 7 * max(shape[1], size[1]) * 3)
+    monkeypatch.setattr(resample, "STRIP_VALUES", 7 * max(shape[1], size[1]) * 3)
     image = picture(*shape)
     expected = np.clip(resampling.resize(image, size, method), 0, 1)
     close(ResampleUpscaler(method).upscale(image, size), expected)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, np.uint16])
-@pytest.mark.parametrize("channels", [None, 1, 3, 2, 4])
+@pytest.mark.parametrize(
+    ("dtype", "channels"),
+    [
+        *((dtype, c) for dtype in (np.float64, np.float32) for c in (None, 1, 3)),
+        *((dtype, c) for dtype in (np.uint8, np.uint16) for c in (None, 1, 2, 3, 4)),
+    ],
+)
 def test_arrays_come_back_as_they_came(dtype, channels):
     integer = np.issubdtype(dtype, np.integer)
-    if not integer and channels in (2, 4):
-        pytest.skip("alpha is for integers")
     top = np.iinfo(dtype).max if integer else 1
     image = (picture(9, 7, channels or 1) * top).astype(dtype)
     image = image[:, :, 0] if channels is None else image
@@ -205,14 +233,14 @@ def test_colours_under_transparency_do_not_bleed():
     alpha[3:8, 2:6] = 255
     hidden = np.where(alpha[:, :, None] > 0, colour, 0).astype(np.uint8)
     upscaler = network()
-    expected = upscaling.enlarge(upscaler, Picture(colour, alpha), (39, 30))
-    result = upscaling.enlarge(upscaler, Picture(hidden, alpha), (39, 30))
+    expected = enlarge(upscaler, Picture(colour, alpha), (39, 30))
+    result = enlarge(upscaler, Picture(hidden, alpha), (39, 30))
     np.testing.assert_array_equal(result.pixels, expected.pixels)
     bicubic = ResampleUpscaler("bicubic").upscale(alpha, (39, 30))
     np.testing.assert_array_equal(result.alpha, bicubic)
     # Nothing to fill in from: the colours stay.
     invisible = Picture(colour, np.zeros_like(alpha))
-    np.testing.assert_array_equal(upscaling._with_hidden_filled(invisible), colour)
+    np.testing.assert_array_equal(_with_hidden_filled(invisible), colour)
 
 
 @pytest.mark.parametrize(

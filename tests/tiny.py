@@ -1,4 +1,7 @@
-"""A training of seconds: its configuration, and a program that runs it in a process of its own."""
+"""A training of seconds: its configuration, and a program that runs it in a process of its own.
+
+Compiling is what takes the time, so tests keep to one program wherever they can.
+"""
 
 import json
 import os
@@ -25,10 +28,11 @@ TINY = {
     "model.spectral.width": 6,
     "model.spectral.frequencies": (2, 2, 2),
     "data.patch": 8,
+    "data.max_scale": 2.0,
     "data.queries": 16,
-    "optimizer.warmup": 4,
+    "optimizer.warmup": 2,
     "train.batch_size": 8,
-    "train.steps": 12,
+    "train.steps": 24,
     "train.steps_per_dispatch": 3,
     "train.log_every": 2,
     "train.checkpoint_every": 4,
@@ -74,13 +78,41 @@ def environment(**changes: str) -> dict[str, str]:
     }
 
 
-def start(workdir: Path, folder: Path, **changes: Any) -> subprocess.Popen[str]:
-    """Runs `train` in a process of its own."""
+def start(
+    workdir: Path, folder: Path, *, devices: int = 0, **changes: Any
+) -> subprocess.Popen[str]:
+    """Runs `train` in a process of its own, on as many devices as this one or `devices`."""
     arguments = json.dumps({"folder": str(folder), **changes})
+    return _start(["-m", "tests.tiny", str(workdir), arguments], devices)
+
+
+def start_command(
+    workdir: Path, folder: Path, *flags: str, devices: int = 0, cwd: Path = ROOT, **changes: Any
+) -> subprocess.Popen[str]:
+    """Runs train.py on the pictures of a folder, which are also the ones it is judged by."""
+    named = {name.replace("__", "."): value for name, value in changes.items()}
+    judged = {"eval.dataset": folder, "eval.during": "2", "eval.scales": "2", "eval.pictures": 1}
+    fields = {**TINY, "data.folder": folder, **judged, **named}
+    overrides = [f"--config.{name}={value}" for name, value in fields.items()]
+    config = ROOT / "configs" / "quickstart.py"
+    head = [str(ROOT / "train.py"), f"--config={config}", f"--workdir={workdir}"]
+    return _start([*head, *overrides, *flags], devices, cwd)
+
+
+def run_command(*arguments: Any, **named: Any) -> tuple[int, str, str]:
+    """`start_command` to its end: exit code, stdout, stderr."""
+    process = start_command(*arguments, **named)
+    stdout, stderr = process.communicate()
+    return process.returncode, stdout, stderr
+
+
+def _start(arguments: list[str], devices: int, cwd: Path = ROOT) -> subprocess.Popen[str]:
+    forced = f"--xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.tiny", str(workdir), arguments],
-        cwd=ROOT,
-        env=environment(),
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment(**({"XLA_FLAGS": forced} if devices else {})),
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -97,13 +129,17 @@ def finish(process: subprocess.Popen[str], seconds: float = 300) -> tuple[int, s
 
 
 def stop_when(
-    process: subprocess.Popen[str], ready: Callable[[], bool], number: signal.Signals
+    process: subprocess.Popen[str],
+    ready: Callable[[], bool],
+    number: signal.Signals,
+    delay: float = 0.0,
 ) -> tuple[int, str]:
-    """Sends a signal once `ready`, unless the process has ended before."""
+    """Sends a signal `delay` seconds after it is `ready`, unless the process has ended before."""
     try:
         deadline = time.monotonic() + 300
         while not ready() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
+        time.sleep(delay)
         process.send_signal(number)
     except BaseException:
         process.kill()

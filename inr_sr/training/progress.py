@@ -42,7 +42,8 @@ class TrainingProgress:
         """Shows that `step` is done."""
         now = time.monotonic()
         if not self._ticked:  # the first stretch was compilation, mostly
-            self._ticked, self._first, self._started = True, step, now
+            self._ticked, self._first = True, step
+            self._started = self._line = now
         self._step = step
         text = f"loss {values['loss']:.4f}  {self.samples_per_second:.0f} samples/s"
         self._bar.update(self._task, completed=step, description=text)

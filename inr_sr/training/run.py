@@ -27,8 +27,11 @@ WEIGHTS = "model.safetensors"
 REPORT = "report"
 
 
-def run(config: ConfigDict, workdir: Path) -> None:
+def run(config: ConfigDict, workdir: Path) -> Path:
     """Trains in `workdir` or goes on there; a finished one is left as it is.
+
+    Returns:
+      The folder of the report, which the first host writes.
 
     Raises:
       InputError: a request that cannot work; nothing has been written then.
@@ -42,6 +45,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if jax.process_index() == 0 and not (workdir / REPORT).is_dir():
         export(workdir)
         report(config, workdir, test)
+    return workdir / REPORT
 
 
 def _initial(config: ConfigDict) -> Any | None:
@@ -101,7 +105,8 @@ def load_network(workdir: Path, *, ensemble: bool = False) -> NetworkUpscaler:
 def export(workdir: Path) -> None:
     """Writes the averaged parameters of the best checkpoint as one weights file."""
     config, step, params = load_average(workdir)
-    save_weights(workdir / WEIGHTS, params, config.model, facts(config, step))
+    name = workdir.resolve().name
+    save_weights(workdir / WEIGHTS, params, config.model, facts(config, step), name=name)
 
 
 def report(config: ConfigDict, workdir: Path, test: Source) -> None:

@@ -1,0 +1,27 @@
+"""A picture in, a larger one out: any size, in bounded memory, by a network or by resampling.
+
+A network works on tiles of LR cells. Each tile is given a halo of the true receptive field, and
+beyond its borders the picture is mirrored, so that the network's own padding never reaches a pixel
+that is kept: the result does not depend on tiles, padding or shape buckets. Tile sides come from
+a few buckets and the scale is data, so a new picture size seldom needs a new compilation.
+
+An axis that shrinks is antialiased bicubic resampling of the network's x1 result.
+"""
+
+from inr_sr.upscaling.network import MAX_SCALE, NetworkUpscaler, load
+from inr_sr.upscaling.picture import enlarge
+from inr_sr.upscaling.request import MAX_OUTPUT_PIXELS, Size, target_size
+from inr_sr.upscaling.upscaler import ResampleUpscaler, StripUpscaler, Upscaler
+
+__all__ = [
+    "MAX_OUTPUT_PIXELS",
+    "MAX_SCALE",
+    "NetworkUpscaler",
+    "ResampleUpscaler",
+    "Size",
+    "StripUpscaler",
+    "Upscaler",
+    "enlarge",
+    "load",
+    "target_size",
+]

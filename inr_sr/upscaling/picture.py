@@ -1,0 +1,135 @@
+"""Whole pictures: alpha and depth, arrays and PIL images."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from inr_sr.errors import InputError
+from inr_sr.imagefile import Picture
+from inr_sr.upscaling.request import Size
+from inr_sr.upscaling.resample import resampled
+from inr_sr.upscaling.values import quantise
+
+if TYPE_CHECKING:
+    from inr_sr.upscaling.upscaler import StripUpscaler
+
+
+def enlarge(
+    upscaler: "StripUpscaler",
+    picture: Picture,
+    out_size: Size,
+    progress: Callable[[int], None] | None = None,
+) -> Picture:
+    """Enlarges a picture, alpha included, in its own depth; metadata are kept.
+
+    Colours of fully transparent pixels are undefined; they are first filled in from around, so
+    that they do not bleed into edges. Alpha itself is resampled.
+
+    Args:
+      upscaler: makes the colours.
+      picture: see `imagefile.read`.
+      out_size: (rows, cols).
+      progress: told how many output rows are done.
+
+    Raises:
+      InputError: see `StripUpscaler.strips`.
+      MemoryError: not even the smallest tile fits.
+    """
+    dtype, channels = picture.pixels.dtype, picture.pixels.shape[2]
+    pixels = np.empty((*out_size, channels), dtype)
+    strips = upscaler.strips(_with_hidden_filled(picture), out_size)
+    for rows, strip in placed(strips):
+        quantise(to_channels(strip, channels), pixels[rows])
+        if progress is not None:
+            progress(rows.stop)
+    alpha = None
+    if picture.alpha is not None:
+        alpha = np.empty((*out_size, 1), dtype)
+        strips = resampled(picture.alpha[:, :, None], out_size, upscaler.alpha)
+        for rows, strip in placed(strips):
+            quantise(strip, alpha[rows])
+        alpha = alpha[:, :, 0]
+    return replace(picture, pixels=pixels, alpha=alpha)
+
+
+def placed(strips: Iterator[np.ndarray]) -> Iterator[tuple[slice, np.ndarray]]:
+    """Each strip with the rows it fills."""
+    row = 0
+    for strip in strips:
+        yield slice(row, row + len(strip)), strip
+        row += len(strip)
+
+
+def to_channels(strip: np.ndarray, count: int) -> np.ndarray:
+    """Grey pictures come out of a network in colour: their grey is the mean."""
+    return strip if strip.shape[2] == count else strip.mean(axis=2, keepdims=True)
+
+
+def _with_hidden_filled(picture: Picture) -> np.ndarray:
+    """Pixels with the colours under alpha 0 filled in from coarser and coarser averages."""
+    if picture.alpha is None or picture.alpha.all() or not picture.alpha.any():
+        return picture.pixels
+    weight = picture.alpha[:, :, None].astype(np.float32)
+    levels = [(picture.pixels * weight, weight)]
+    while max(levels[-1][1].shape) > 1:
+        levels.append((_halved(levels[-1][0]), _halved(levels[-1][1])))
+    total, weight = levels.pop()
+    filled = total / weight
+    for total, weight in reversed(levels):
+        below = filled.repeat(2, axis=0).repeat(2, axis=1)[: len(total), : total.shape[1]]
+        filled = np.where(weight > 0, total / np.maximum(weight, 1e-6), below)
+    out = picture.pixels.copy()
+    hidden = picture.alpha == 0
+    out[hidden] = np.rint(filled[hidden])
+    return out
+
+
+def _halved(x: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels; an odd last line is repeated."""
+    x = np.pad(x, ((0, x.shape[0] % 2), (0, x.shape[1] % 2), (0, 0)), mode="edge")
+    x = x[::2] + x[1::2]
+    return (x[:, ::2] + x[:, 1::2]) * np.float32(0.25)
+
+
+def from_array(array: np.ndarray) -> Picture:
+    """uint8 or uint16 [h, w] or [h, w, c]; of 2 or 4 channels the last is alpha."""
+    array = array[:, :, None] if array.ndim == 2 else array
+    channels = array.shape[2]
+    if channels > 4:
+        raise InputError(f"picture of {channels} channels; expected 1 to 4")
+    if channels in (1, 3):
+        return Picture(array)
+    return Picture(array[:, :, :-1], alpha=array[:, :, -1])
+
+
+def to_array(picture: Picture, ndim: int) -> np.ndarray:
+    """Back to an array of so many axes."""
+    if picture.alpha is not None:
+        return np.concatenate([picture.pixels, picture.alpha[:, :, None]], axis=2)
+    return picture.pixels[:, :, 0] if ndim == 2 else picture.pixels
+
+
+def from_pil(image: Image.Image) -> Picture:
+    """Any mode: palettes and CMYK become RGB(A), 16-bit grey stays; orientation is applied."""
+    image = ImageOps.exif_transpose(image)
+    icc = None if image.mode in ("CMYK", "LAB") else image.info.get("icc_profile")
+    if image.mode in ("I", "F"):
+        raise InputError(f"PIL image of mode {image.mode}; expected 8 or unsigned 16 bits")
+    if image.mode.startswith("I;16"):
+        pixels = np.asarray(image).astype(np.uint16)
+    else:
+        mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+        mode += "A" if image.has_transparency_data else ""
+        pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    return replace(from_array(pixels), icc=icc)
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """A PIL image of mode L, LA, RGB, RGBA or I;16."""
+    image = Image.fromarray(to_array(picture, 2 if picture.pixels.shape[2] == 1 else 3))
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    return image

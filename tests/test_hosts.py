@@ -1,0 +1,82 @@
+"""Two processes on this machine, as two hosts would be."""
+
+import functools
+import signal
+import socket
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from inr_sr import models
+from inr_sr.training import state as training_state
+from inr_sr.training.checkpoints import Checkpoints, latest_step
+from inr_sr.training.journal import METRICS, rows
+from inr_sr.training.loop import CHECKPOINTS
+from inr_sr.training.optimizer import make_optimizer
+from tests.tiny import finish, start, start_command, stop_when, tiny, tiny_pictures
+
+
+def start_hosts(workdir: Path, folder: Path) -> list[subprocess.Popen[str]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    flags = ["--distributed", f"--coordinator_address={address}", "--num_processes=2"]
+    return [
+        start_command(
+            workdir, folder, *flags, f"--process_id={i}", devices=1, train__eval_every=24
+        )
+        for i in range(2)
+    ]
+
+
+def newest(workdir: Path) -> Any:
+    """Parameters and their average of the newest checkpoint."""
+    config = tiny()
+    params = models.init(models.build(config.model), jax.random.key(0))
+    optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
+    like = training_state.create(params, optimizer, config.seed)
+    with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
+        state = checkpoints.restore(like)
+    return state.params, state.ema
+
+
+def test_two_hosts_train_as_one(tmp_path):
+    folder, two, one = tiny_pictures(tmp_path / "pictures", 1), tmp_path / "two", tmp_path / "one"
+    # Asking one of them to stop stops both, at the same step.
+    lead, other = start_hosts(two, folder)
+    try:
+        code, message = stop_when(other, lambda: len(rows(two / METRICS)) > 1, signal.SIGINT)
+        assert code == 130, message
+        code, messages = finish(lead)
+        assert code == 130
+        assert messages.endswith(message[message.index("stopped at") :])
+        assert 0 < (latest_step(two / CHECKPOINTS) or 0) < 24
+
+        lead, other = start_hosts(two, folder)
+        for process in (other, lead):
+            code, message = finish(process)
+            assert code == 0, message
+    finally:
+        lead.kill()
+        other.kill()
+    assert (two / "report" / "index.html").is_file()
+
+    code, message = finish(start(one, folder, devices=2, train__eval_every=24))
+    assert code == 0, message
+    together, alone = rows(two / METRICS), rows(one / METRICS)
+    assert [row["step"] for row in together] == [row["step"] for row in alone]
+    for row, expected in zip(together, alone):
+        row.pop("eval_psnr_x2", None)
+        if "eval_psnr" in row:  # not the same measure
+            row["eval_psnr"] = expected["eval_psnr"]
+        assert row == pytest.approx(expected, rel=1e-4)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=2e-6),
+        newest(two),
+        newest(one),
+    )

@@ -1,0 +1,98 @@
+"""train.py as a user runs it."""
+
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inr_sr.training.checkpoints import latest_step
+from inr_sr.training.journal import METRICS, rows
+from inr_sr.training.loop import CHECKPOINTS
+from tests.test_training import content
+from tests.tiny import finish, run_command, start_command, stop_when, tiny_pictures
+
+TABLE = re.compile(r"^ (parameter|all|encoder|decoder)")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder of pictures, one of small pictures, an empty one, a damaged one, and a file."""
+    root = tmp_path_factory.mktemp("place")
+    tiny_pictures(root / "pictures", 1)
+    (root / "empty").mkdir()
+    (root / "file").write_text("in the way")
+    (root / "small").mkdir()
+    Image.fromarray(np.zeros((15, 90, 3), np.uint8)).save(root / "small" / "a.png")
+    tiny_pictures(root / "damaged", 2)
+    whole = (root / "damaged" / "1.png").read_bytes()
+    (root / "damaged" / "1.png").write_bytes(whole[: len(whole) // 2])
+    return root
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--config.train.stpes=3"], "unknown config field 'stpes'; did you mean 'steps'?"),
+        (["--config.trian.steps=3"], "unknown config field 'trian'; did you mean 'train'?"),
+        (["--config.train.steps=many"], "--config.train.steps=many: invalid literal for int"),
+        (["--wrokdir=x"], "Unknown command line flag 'wrokdir'. Did you mean: workdir"),
+        (["steps=3"], "unexpected argument 'steps=3'"),
+        (["--workdir="], "--config=FILE and --workdir=FOLDER are needed"),
+        (["--config=configs/none.py"], "--config: cannot read 'configs/none.py'"),
+        (["--config.data.folder=empty"], "no pictures in empty"),
+        (["--config.data.folder=none"], "there is no folder none"),
+        (["--config.data.folder=small"], "every picture is smaller than a crop of 16x16 pixels"),
+        (["--config.data.folder=damaged"], r"1\.png"),
+        (["--config.eval.dataset=none"], "there is no folder none"),
+        (["--config.eval.scales=2,x"], "scale"),
+        (["--config.init=nobody"], "unknown weights 'nobody'; there are: "),
+        (["--workdir=file"], "cannot write in file: File exists"),
+    ],
+)
+def test_a_mistake_is_one_line_and_touches_nothing(place, tmp_path, flags, message):
+    shutil.copytree(place, tmp_path, dirs_exist_ok=True)
+    before = content(tmp_path)
+    code, stdout, stderr = run_command(Path("run"), Path("pictures"), *flags, cwd=tmp_path)
+    assert (code, stdout) == (2, "")
+    assert re.fullmatch(rf"error: .*{message}.*\n", stderr), stderr
+    assert content(tmp_path) == before
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_names_the_flags(place):
+    code, stdout, stderr = run_command(Path("run"), Path("pictures"), "--help", cwd=place)
+    assert (code, stderr) == (0, "")
+    assert "--config" in stdout
+    assert "--coordinator_address" in stdout
+
+
+def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
+    workdir, pictures = tmp_path / "run", place / "pictures"
+    code, stderr = stop_when(
+        start_command(workdir, pictures), lambda: len(rows(workdir / METRICS)) > 1, signal.SIGINT
+    )
+    assert code == 130
+    stopped = latest_step(workdir / CHECKPOINTS)
+    said = [line for line in stderr.splitlines() if not TABLE.match(line)]
+    assert said[-1] == f"stopped at step {stopped} of 24, saved; the same command goes on from there"
+    assert not [line for line in said if "WARNING" in line]
+
+    code, stdout, stderr = run_command(workdir, pictures)
+    assert code == 0, stderr
+    assert stdout == f"done: {workdir}/report/index.html\n"
+    assert [row["step"] for row in rows(workdir / METRICS)] == list(range(2, 25, 2))
+    assert {"index.html", "results.json"} <= {p.name for p in (workdir / "report").iterdir()}
+    assert (workdir / "model.safetensors").is_file()
+
+    before = content(workdir)
+    assert run_command(workdir, pictures) == (0, stdout, "")
+    code, stdout, stderr = run_command(workdir, pictures, "--config.model.edsr.blocks=2")
+    assert (code, stdout) == (2, "")
+    assert re.fullmatch(
+        r"error: .*holds another training: model\.edsr\.blocks is 1 there, 2 here.*\n", stderr
+    )
+    assert content(workdir) == before
