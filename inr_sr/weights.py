@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from inr_sr.errors import InputError
 from inr_sr.imagefile import atomic_path
@@ -96,7 +96,7 @@ def save_weights(
         "sha256": _checksum(tensors),
     }
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        temporary.write_bytes(save(tensors, metadata))
 
 
 def load_weights(name_or_path: str | os.PathLike[str]) -> Weights:
