@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import __main__
 import jax
 from absl import flags
 from rich.console import Console
 from rich.progress import Progress
 
+import __main__
 from inr_sr.errors import InputError
 
 MISTAKE, INTERRUPTED = 2, 130
@@ -52,7 +52,8 @@ def _parse(argv: list[str]) -> None:
       InputError: an unknown flag or field (with a suggestion), a bad value, a missing file.
     """
     if {"-h", "-help", "--help"} & set(argv):
-        print(__main__.__doc__, flags.FLAGS.main_module_help(), sep="\n")
+        own, shared = flags.FLAGS.main_module_help(), flags.FLAGS.module_help(__name__)
+        print(__main__.__doc__, own, shared, sep="\n")
         sys.exit(0)
     try:
         rest = flags.FLAGS(argv)[1:]
@@ -67,8 +68,9 @@ def _parse(argv: list[str]) -> None:
         question = f"; did you mean {hint[1]!r}?" if hint else ""
         raise InputError(f"unknown config field {words[0]!r}{question}") from error
     except OSError as error:
-        path = next((a.split("=", 1)[1] for a in argv if a.startswith("--config=")), "?")
-        raise InputError(f"--config: cannot read {path.split(':')[0]!r}") from error
+        given = [(arg.partition("="), after) for arg, after in zip(argv, [*argv[1:], ""])]
+        paths = [value or after for (name, _, value), after in given if name == "--config"]
+        raise InputError(f"--config: cannot read {paths[-1].split(':')[0]!r}") from error
     except (TypeError, ValueError, SyntaxError, ImportError) as error:
         raise InputError(f"--config: {_line(error)}") from error
     if rest:
@@ -111,21 +113,8 @@ def fail(message: str, code: int) -> int:
     return code
 
 
-def _manual() -> str:
-    """What --help prints: the program's docstring and its flags."""
-    parts = (
-        sys.modules["__main__"].__doc__ or "",
-        flags.FLAGS.main_module_help(),
-        flags.FLAGS.module_help(__name__),
-    )
-    return "\n\n".join(part.strip() for part in parts if part)
-
-
 def run(main: Callable[[], int]) -> None:
     """Parses flags, runs `main` and exits with its code; mistakes become one line."""
-    if {"-h", "--help"} & set(sys.argv):
-        print(_manual())
-        sys.exit(0)
     try:
         _parse(sys.argv)
         code = main()

@@ -27,9 +27,7 @@ def start_hosts(workdir: Path, folder: Path) -> list[subprocess.Popen[str]]:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     flags = ["--distributed", f"--coordinator_address={address}", "--num_processes=2"]
     return [
-        start_command(
-            workdir, folder, *flags, f"--process_id={i}", devices=1, train__eval_every=24
-        )
+        start_command(workdir, folder, *flags, f"--process_id={i}", devices=1, train__eval_every=24)
         for i in range(2)
     ]
 

@@ -60,7 +60,7 @@ def test_lr_patches_and_targets_are_those_of_the_crop():
     crops = noise()
     batch = samples(crops)
     assert batch.lr.shape == (200, 8, 8, 3)
-    assert batch.target.shape == batch.delta.shape[:2] + (3,) == (200, 64, 3)
+    assert batch.target.shape == (*batch.delta.shape[:2], 3) == (200, 64, 3)
     pixels = hr_pixels(batch)
     found, wrong = np.zeros(8, int), 0
     for i, crop in enumerate(crops):
@@ -219,5 +219,5 @@ def test_resident_mistakes(monkeypatch):
     ):
         resident([(8, 60), (11, 40)])
     monkeypatch.setattr("inr_sr.data.resident.MAX_PIXELS", 1000)
-    with pytest.raises(InputError, match="set data.mode = streaming"):
+    with pytest.raises(InputError, match=r"set data\.mode = streaming"):
         resident()

@@ -142,7 +142,7 @@ def test_a_failed_write_leaves_the_old_file(file, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(weights, "save_file", fail)
+    monkeypatch.setattr(weights, "save", fail)
     with pytest.raises(KeyboardInterrupt):
         weights.save_weights(file, {"a": np.ones(2, np.float32)}, ConfigDict(), {})
     assert file.read_bytes() == before

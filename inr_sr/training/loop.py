@@ -130,25 +130,25 @@ def train(
       NotFinite: loss or gradient became NaN or infinite; the last checkpoint before that stays.
     """
     check(config)
-    spec = sampling(config)
-    model = models.build(config.model)
-    mesh = make_mesh()
+    spec, mesh, model = sampling(config), make_mesh(), models.build(config.model)
     optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
+    advance = make_advance(config, model, optimizer, spec, mesh)
+    agree(workdir, config)
+    lead = jax.process_index() == 0
+    step = latest_step(workdir / CHECKPOINTS) or 0
+    finished = step >= config.train.steps
+    if not finished:
+        feed = open_feed(config, spec, mesh, step)
+        if lead:
+            store(workdir, config)
     if initial is None:
         initial = models.init(model, jax.random.key(config.seed))
     state = training_state.create(initial, optimizer, config.seed)
     state = place(jax.tree.map(np.asarray, state), replicated(mesh))
-    agree(workdir, config)
-    step = latest_step(workdir / CHECKPOINTS) or 0
-    if step >= config.train.steps:
-        with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as finished:
-            return finished.restore(state)
-    advance = make_advance(config, model, optimizer, spec, mesh)
-    feed = open_feed(config, spec, mesh, step)
-    lead = jax.process_index() == 0
-    if lead:
-        store(workdir, config)
-    checkpoints = Checkpoints(workdir / CHECKPOINTS)
+    checkpoints = Checkpoints(workdir / CHECKPOINTS, read_only=finished)
+    if finished:
+        with closing(checkpoints):
+            return checkpoints.restore(state)
     if step:
         state = checkpoints.restore(state)
     elif lead:

@@ -1,0 +1,161 @@
+"""How fast training data come, and whether training waits for them.
+
+    python -m benchmarks.data [--json FILE]
+
+The network and batch of configs/compact.py on the embedded pictures. `crops` are drawn with
+nothing else going on. `made` is the training step on crops that lie on the device already, `live`
+the step as training runs it, crops drawn on the device or streamed by the host's threads. What
+live takes longer than made is time spent waiting for data, or sharing the processor with it.
+Medians of rounds that take turns.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from configs.compact import get_config
+from inr_sr import models
+from inr_sr.data.feed import ResidentFeed, StreamFeed, sampling, training_source
+from inr_sr.data.resident import ResidentSet
+from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.evaluation.results import describe_machine
+from inr_sr.imagefile import atomic_path
+from inr_sr.training import state as training_state
+from inr_sr.training.optimizer import make_optimizer
+from inr_sr.training.step import make_advance
+
+ROUNDS = 15
+STEPS = 2  # per dispatch
+DRAWS = 20  # batches drawn in a round
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long `work` takes until its result is there."""
+    began = time.perf_counter()
+    jax.block_until_ready(work())
+    return time.perf_counter() - began
+
+
+class Bench:
+    """The training of compact, ready to be timed in parts."""
+
+    def __init__(self) -> None:
+        config = get_config()
+        config.train.steps_per_dispatch = STEPS
+        self.batch = config.train.batch_size
+        spec, mesh, model = sampling(config), make_mesh(), models.build(config.model)
+        optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
+        self._advance = make_advance(config, model, optimizer, spec, mesh)
+        state = training_state.create(models.init(model, jax.random.key(0)), optimizer, seed=0)
+        self._state = place(jax.tree.map(np.asarray, state), replicated(mesh))
+        source = training_source(config)
+        self._resident = ResidentFeed(source, spec, mesh)
+        self._stream = StreamFeed(config, source, spec, mesh, step=0)
+        self._made = self._stream.take(STEPS)
+        self._draw = jax.jit(ResidentSet.draw)
+        self._keys = jax.random.split(jax.random.key(0), self.batch)
+
+    def draw(self) -> jax.Array:
+        """DRAWS batches of crops, on the device."""
+        for _ in range(DRAWS):
+            crops = self._draw(self._resident.take(1), self._keys)
+        return crops
+
+    def stream(self) -> jax.Array:
+        """DRAWS batches of crops, by the host and onto the device."""
+        for _ in range(DRAWS // STEPS):
+            crops = self._stream.take(STEPS)
+        return crops
+
+    def step_made(self) -> Any:
+        """STEPS training steps on crops made in advance."""
+        return self._step(self._made)
+
+    def step_resident(self) -> Any:
+        """STEPS training steps that draw their crops."""
+        return self._step(self._resident.take(STEPS))
+
+    def step_streaming(self) -> Any:
+        """STEPS training steps on the next crops of the stream."""
+        return self._step(self._stream.take(STEPS))
+
+    def _step(self, data: Any) -> Any:
+        self._state, metrics = self._advance(self._state, data, STEPS)
+        return metrics
+
+
+def measure() -> dict[str, Any]:
+    """Samples per second of everything, and the share of live steps spent waiting."""
+    bench = Bench()
+    parts = {
+        bench.draw: DRAWS,
+        bench.stream: DRAWS,
+        bench.step_made: STEPS,
+        bench.step_resident: STEPS,
+        bench.step_streaming: STEPS,
+    }
+    for part in parts:
+        seconds(part)  # compiles
+    times: dict[str, list[float]] = {part.__name__: [] for part in parts}
+    for _ in range(ROUNDS):
+        for part, count in parts.items():
+            times[part.__name__].append(seconds(part) / count)
+    median = {name: statistics.median(values) for name, values in times.items()}
+    made = times["step_made"]
+    rows = [
+        {
+            "mode": mode,
+            "crops": bench.batch / median[alone],
+            "made": bench.batch / median["step_made"],
+            "live": bench.batch / median[live],
+            # Round by round, so that a machine that is busy now and then spoils it less.
+            "waiting": statistics.median(1 - m / v for m, v in zip(made, times[live])),
+        }
+        for mode, alone, live in (
+            ("resident", "draw", "step_resident"),
+            ("streaming", "stream", "step_streaming"),
+        )
+    ]
+    return {"machine": describe_machine(), "batch": bench.batch, "rounds": ROUNDS, "rows": rows}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The measurement in Markdown."""
+    lines = [
+        ", ".join(f"{name} {value}" for name, value in result["machine"].items()),
+        "",
+        "| samples/s | crops alone | step, crops made | step, live | crops : step | waiting |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in result["rows"]:
+        ratio = row["crops"] / row["made"]
+        lines.append(
+            f"| {row['mode']} | {row['crops']:.0f} | {row['made']:.1f} | {row['live']:.1f} "
+            f"| {ratio:.0f} : 1 | {100 * row['waiting']:.1f} % |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Prints the table; writes all numbers where asked to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    path = parser.parse_args().json
+    result = measure()
+    if path:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(result, indent=2) + "\n")
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()
