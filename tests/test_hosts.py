@@ -18,7 +18,7 @@ from inr_sr.training.checkpoints import Checkpoints, latest_step
 from inr_sr.training.journal import METRICS, rows
 from inr_sr.training.loop import CHECKPOINTS
 from inr_sr.training.optimizer import make_optimizer
-from tests.tiny import finish, start, start_command, stop_when, tiny, tiny_pictures
+from tests.tiny import LONGER, finish, start, start_command, stop_when, tiny, tiny_pictures
 
 
 def start_hosts(workdir: Path, folder: Path) -> list[subprocess.Popen[str]]:
@@ -34,7 +34,7 @@ def start_hosts(workdir: Path, folder: Path) -> list[subprocess.Popen[str]]:
 
 def newest(workdir: Path) -> Any:
     """Parameters and their average of the newest checkpoint."""
-    config = tiny()
+    config = tiny(**LONGER)
     params = models.init(models.build(config.model), jax.random.key(0))
     optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
     like = training_state.create(params, optimizer, config.seed)
@@ -53,7 +53,7 @@ def test_two_hosts_train_as_one(tmp_path):
         code, messages = finish(lead)
         assert code == 130
         assert messages.endswith(message[message.index("stopped at") :])
-        assert 0 < (latest_step(two / CHECKPOINTS) or 0) < 24
+        assert 0 < (latest_step(two / CHECKPOINTS) or 0) < 200
 
         lead, other = start_hosts(two, folder)
         for process in (other, lead):
@@ -64,7 +64,7 @@ def test_two_hosts_train_as_one(tmp_path):
         other.kill()
     assert (two / "report" / "index.html").is_file()
 
-    code, message = finish(start(one, folder, devices=2, train__eval_every=24))
+    code, message = finish(start(one, folder, devices=2, **LONGER))
     assert code == 0, message
     together, alone = rows(two / METRICS), rows(one / METRICS)
     assert [row["step"] for row in together] == [row["step"] for row in alone]

@@ -19,7 +19,7 @@ def parameters() -> dict:
 
 
 def settings(**changes):
-    named = {f"optimizer__{name}": value for name, value in changes.items()}
+    named = {f"optimizer__{name}": value for name, value in {"warmup": 4, **changes}.items()}
     return tiny(**named).optimizer
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from inr_sr.training.checkpoints import latest_step
 from inr_sr.training.journal import METRICS, rows
 from inr_sr.training.loop import CHECKPOINTS
-from tests.tiny import content, run_command, start_command, stop_when, tiny_pictures
+from tests.tiny import LONGER, content, run_command, start_command, stop_when, tiny_pictures
 
 TABLE = re.compile(r"^ (parameter|all|encoder|decoder)")
 
@@ -71,27 +71,26 @@ def test_help_names_the_flags(place):
 
 def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
     workdir, pictures = tmp_path / "run", place / "pictures"
-    code, stderr = stop_when(
-        start_command(workdir, pictures), lambda: len(rows(workdir / METRICS)) > 1, signal.SIGINT
-    )
-    assert code == 130
+    process = start_command(workdir, pictures, **LONGER)
+    code, stderr = stop_when(process, lambda: len(rows(workdir / METRICS)) > 1, signal.SIGINT)
+    assert code == 130, stderr
     stopped = latest_step(workdir / CHECKPOINTS)
     said = [line for line in stderr.splitlines() if not TABLE.match(line)]
     assert (
-        said[-1] == f"stopped at step {stopped} of 24, saved; the same command goes on from there"
+        said[-1] == f"stopped at step {stopped} of 200, saved; the same command goes on from there"
     )
     assert not [line for line in said if "WARNING" in line]
 
-    code, stdout, stderr = run_command(workdir, pictures)
+    code, stdout, stderr = run_command(workdir, pictures, **LONGER)
     assert code == 0, stderr
     assert stdout == f"done: {workdir}/report/index.html\n"
-    assert [row["step"] for row in rows(workdir / METRICS)] == list(range(2, 25, 2))
+    assert [row["step"] for row in rows(workdir / METRICS)] == list(range(2, 201, 2))
     assert {"index.html", "results.json"} <= {p.name for p in (workdir / "report").iterdir()}
     assert (workdir / "model.safetensors").is_file()
 
     before = content(workdir)
-    assert run_command(workdir, pictures) == (0, stdout, "")
-    code, stdout, stderr = run_command(workdir, pictures, "--config.model.edsr.blocks=2")
+    assert run_command(workdir, pictures, **LONGER) == (0, stdout, "")
+    code, stdout, stderr = run_command(workdir, pictures, "--config.model.edsr.blocks=2", **LONGER)
     assert (code, stdout) == (2, "")
     assert re.fullmatch(
         r"error: .*holds another training: model\.edsr\.blocks is 1 there, 2 here.*\n", stderr

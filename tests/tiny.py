@@ -39,6 +39,9 @@ TINY = {
     "train.eval_every": 8,
 }
 
+# Long enough to be interrupted on its way.
+LONGER = {"train__steps": 200, "train__checkpoint_every": 50, "train__eval_every": 200}
+
 
 def tiny(folder: Path | str = "", **changes: Any) -> ConfigDict:
     """The configuration; a change is written train__steps=20."""

@@ -79,7 +79,7 @@ class NetworkUpscaler(StripUpscaler):
     @property
     def programs(self) -> int:
         """Programs compiled so far in this process: grows with the first picture of a shape."""
-        return int(render_tile._cache_size())
+        return int(render_tile._cache_size())  # type: ignore[attr-defined]
 
     def strips(self, image: np.ndarray, out_size: Size) -> Iterator[np.ndarray]:
         """See `StripUpscaler.strips`; a strip is one row of tiles."""

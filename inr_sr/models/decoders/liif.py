@@ -68,16 +68,20 @@ class LiifField:
         batch, n_rows, n_cols = self.hidden.shape[0], rows.cell.shape[0], cols.cell.shape[0]
         footprint = jnp.broadcast_to(jnp.stack([rows.step, cols.step])[None], (batch, 2))
 
-        def chunk(axis_cell: jax.Array, axis_delta: jax.Array) -> jax.Array:
-            pair = lambda r, c: jnp.broadcast_to(  # noqa: E731
-                jnp.stack(jnp.meshgrid(r, c, indexing="ij"), axis=-1).reshape(1, -1, 2),
-                (batch, r.shape[0] * n_cols, 2),
-            )
-            y = self.points(pair(axis_cell, cols.cell), pair(axis_delta, cols.delta), footprint)
+        def pairs(r: jax.Array, c: jax.Array) -> jax.Array:
+            """All (row, col) of two axes, [batch, len(r) * len(c), 2]."""
+            both = jnp.stack(jnp.meshgrid(r, c, indexing="ij"), axis=-1).reshape(1, -1, 2)
+            return jnp.broadcast_to(both, (batch, both.shape[1], 2))
+
+        def chunk(cell: jax.Array, delta: jax.Array) -> jax.Array:
+            y = self.points(pairs(cell, cols.cell), pairs(delta, cols.delta), footprint)
             return y.reshape(batch, -1, n_cols, y.shape[-1])
 
         pad = -n_rows % ROWS_AT_ONCE
-        split = lambda a: jnp.pad(a, (0, pad), mode="edge").reshape(-1, ROWS_AT_ONCE)  # noqa: E731
+
+        def split(x: jax.Array) -> jax.Array:
+            return jnp.pad(x, (0, pad), mode="edge").reshape(-1, ROWS_AT_ONCE)
+
         out = jax.lax.map(lambda a: chunk(*a), (split(rows.cell), split(rows.delta)))
         out = jnp.moveaxis(out, 0, 1).reshape(batch, n_rows + pad, n_cols, out.shape[-1])
         return out[:, :n_rows]

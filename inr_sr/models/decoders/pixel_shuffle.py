@@ -48,8 +48,8 @@ class PixelShuffleField:
                 f"this pixel-shuffle model enlarges by exactly {self.scale}, "
                 f"not by about {rows.slots}x{cols.slots}"
             )
-        pick = lambda a: a.first * self.scale + a.select  # noqa: E731
-        return self.residual[:, pick(rows)][:, :, pick(cols)]
+        row, col = (axis.first * self.scale + axis.select for axis in (rows, cols))
+        return self.residual[:, row][:, :, col]
 
 
 class PixelShuffleDecoder(nn.Module):

@@ -42,11 +42,10 @@ class SpectralField:
         """Residual [B, Q, 3] at offsets delta [B, Q, 2] in cells [B, Q, 2], footprint [B, 2]."""
         w = self.cos.shape[2]
         index = (cell[..., 0] * w + cell[..., 1])[..., None, None]
-        gather = (
-            lambda c: jnp.take_along_axis(  # noqa: E731
-                c.reshape(c.shape[0], -1, *c.shape[3:]), index, axis=1
-            )
-        )
+
+        def gather(c: jax.Array) -> jax.Array:
+            return jnp.take_along_axis(c.reshape(c.shape[0], -1, *c.shape[3:]), index, axis=1)
+
         phase = 2 * jnp.pi * jnp.einsum("bqa,ka->bqk", delta, self.frequencies)
         a = self._attenuation(footprint)[:, None, :]
         return jnp.einsum("bqck,bqk->bqc", gather(self.cos), a * jnp.cos(phase)) + jnp.einsum(
