@@ -11,9 +11,11 @@ from pathlib import Path
 from absl import flags
 
 from inr_sr import program
+from inr_sr.devices import keep_compiled_programs
 from inr_sr.errors import InputError
 
-WORKDIR = flags.DEFINE_string("workdir", None, "A training's folder: its best checkpoint.")
+WORKDIR = flags.DEFINE_string("workdir", None, "A training's folder: its newest checkpoint.")
+BEST = flags.DEFINE_bool("best", False, "With --workdir: the checkpoint of the best validation.")
 WEIGHTS = flags.DEFINE_string("weights", None, "Weights of the package, or a .safetensors file.")
 DATA = flags.DEFINE_string("data", "embedded", "embedded, tfds:NAME, or a folder of pictures.")
 SPLIT = flags.DEFINE_string("split", "test", "Split of the embedded pictures or of a TFDS set.")
@@ -27,11 +29,11 @@ REPORT = flags.DEFINE_string("report", None, "Writes a page with tables, plot an
 
 def main() -> int:
     """Returns the exit code."""
-    program.use_compile_cache()
+    keep_compiled_programs()
     from inr_sr.data.sources import open_source
     from inr_sr.evaluation.evaluate import evaluate
     from inr_sr.evaluation.protocols import get_protocol, parse_scales
-    from inr_sr.evaluation.report import write_report
+    from inr_sr.evaluation.report import check_replaceable, write_report
     from inr_sr.evaluation.results import write_json
     from inr_sr.training.run import load_network
     from inr_sr.upscaling import ResampleUpscaler, load
@@ -39,24 +41,28 @@ def main() -> int:
     workdir, weights = WORKDIR.value, WEIGHTS.value
     if bool(workdir) == bool(weights):
         raise InputError("give either --workdir=FOLDER or --weights=NAME|FILE")
+    if JSON.value and (Path(JSON.value).is_dir() or not Path(JSON.value).parent.is_dir()):
+        raise InputError(f"--json={JSON.value} is no file in a folder that exists")
+    if REPORT.value:
+        check_replaceable(Path(REPORT.value))
     scales, protocol = parse_scales(SCALES.value), get_protocol(PROTOCOL.value)
     baselines = [ResampleUpscaler(name) for name in BASELINES.value.split(",") if name]
     source = open_source(DATA.value, SPLIT.value)
     if weights:
         network = load(weights, ensemble=ENSEMBLE.value)
     elif workdir:
-        network = load_network(Path(workdir), ensemble=ENSEMBLE.value)
+        network = load_network(Path(workdir), best=BEST.value, ensemble=ENSEMBLE.value)
     dataset = Path(DATA.value).name or DATA.value
     with program.bar("evaluating") as progress:
         results = evaluate(
             [*baselines, network], source, scales, protocol, dataset, progress=progress
         )
+    print(results.to_markdown())
+    if JSON.value:
+        write_json(Path(JSON.value), results)
     if REPORT.value:
         facts = {"command": program.command(), "parameters": f"{network.parameters:,}"}
         write_report(Path(REPORT.value), results, title=network.name, facts=facts)
-    if JSON.value:
-        write_json(Path(JSON.value), results)
-    print(results.to_markdown())
     return 0
 
 

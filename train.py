@@ -12,6 +12,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from inr_sr import program
+from inr_sr.devices import keep_compiled_programs
 from inr_sr.errors import InputError
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="A file in configs/.")
@@ -24,7 +25,7 @@ def main() -> int:
     if CONFIG.value is None or not WORKDIR.value:
         raise InputError("--config=FILE and --workdir=FOLDER are needed")
     program.join_hosts()
-    program.use_compile_cache()
+    keep_compiled_programs()
     from inr_sr.training.loop import Interrupted, NotFinite
     from inr_sr.training.run import run
 

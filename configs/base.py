@@ -16,8 +16,6 @@ def get_config() -> ConfigDict:
     config.optimizer.learning_rate = 5e-4
     config.train.steps = 100_000
     config.train.batch_size = 32
-    config.train.steps_per_dispatch = 50
-    config.train.log_every = 50
     config.train.checkpoint_every = 1000
     config.train.eval_every = 5000
     return config

@@ -12,7 +12,6 @@ import math
 import os
 import re
 import sys
-import tempfile
 import time
 import warnings
 from collections import Counter
@@ -64,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         _say(f"error: out of memory: {error}")
         return 1
+    except OSError as error:  # a name too long, a folder that may not be read
+        _say(f"error: {error.filename or 'output'}: {error.strerror or error}")
+        return 2
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
@@ -348,30 +350,12 @@ def _plan(job: _Job, arguments: argparse.Namespace) -> None:
 
 
 def _upscaler(method: str, arguments: argparse.Namespace) -> "StripUpscaler":
-    from inr_sr import upscaling
+    from inr_sr import devices, upscaling
 
     if method in _RESAMPLERS:
         return upscaling.ResampleUpscaler(method)
-    _keep_compiled_programs()
+    devices.keep_compiled_programs()
     return upscaling.load(method, tile=arguments.tile, ensemble=arguments.ensemble)
-
-
-def _keep_compiled_programs() -> None:
-    """Turns JAX's compilation cache on, in the user's cache folder unless another one is set."""
-    import jax
-
-    base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
-    default = os.path.join(base or os.path.expanduser("~/.cache"), "inr_sr", "jax")
-    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or default
-    try:
-        os.makedirs(folder, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
-        jax.config.update("jax_enable_compilation_cache", False)
-        return
-    jax.config.update("jax_compilation_cache_dir", folder)
-    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def _make_folder(jobs: Sequence[_Job]) -> None:

@@ -26,7 +26,7 @@ def default() -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.dataset = "embedded"  # embedded | tfds:NAME
-    config.data.split = "train"  # of a TFDS data set
+    config.data.split = "train"  # of the embedded pictures or a TFDS data set
     config.data.folder = ""  # a folder of pictures; when given, it takes the place of `dataset`
     config.data.mode = "resident"  # resident: all pictures in device memory | streaming
     config.data.patch = 32  # side of an LR patch, pixels

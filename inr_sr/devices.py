@@ -1,11 +1,29 @@
-"""The devices of all hosts in one mesh, and how values are laid on them."""
+"""The devices of all hosts: the mesh, how values are laid on it, programs compiled for them."""
 
+import os
+import tempfile
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+
+
+def keep_compiled_programs() -> None:
+    """Turns JAX's compilation cache on, in the user's cache folder unless another one is set."""
+    base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
+    default = os.path.join(base or os.path.expanduser("~/.cache"), "inr_sr", "jax")
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or default
+    try:
+        os.makedirs(folder, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:  # a cache that cannot be written is no reason to stop
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    jax.config.update("jax_compilation_cache_dir", folder)
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def make_mesh() -> Mesh:

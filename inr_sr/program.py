@@ -1,15 +1,14 @@
 """What train.py and eval.py share: flags, one-line errors, and exit codes.
 
-0 all done, 2 a mistake in the request, 130 interrupted (after saving); messages on stderr.
+0 all done, 1 training diverged, 2 a mistake in the request, 130 interrupted (after saving);
+messages on stderr.
 """
 
 import contextlib
-import os
 import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import jax
 from absl import flags
@@ -35,7 +34,12 @@ def define_host_flags() -> None:
 
 def join_hosts() -> None:
     """Joins the other hosts when asked to by the flags."""
+    given = [
+        n for n in ("coordinator_address", "num_processes", "process_id") if flags.FLAGS[n].present
+    ]
     if not flags.FLAGS.distributed:
+        if given:
+            raise InputError(f"--{given[0]} needs --distributed")
         return
     try:
         jax.distributed.initialize(
@@ -79,14 +83,6 @@ def _parse(argv: list[str]) -> None:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def use_compile_cache() -> None:
-    """Keeps compiled programs between runs, unless the environment says where or whether."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(home / "inr_sr" / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def command() -> str:

@@ -122,7 +122,7 @@ def load_weights(name_or_path: str | os.PathLike[str]) -> Weights:
             expected = metadata["sha256"]
     except InputError:
         raise
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is damaged, or no weights file: {reason}") from error
     if _checksum(tensors) != expected:

@@ -4,7 +4,8 @@ import functools
 import signal
 import socket
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,21 @@ from inr_sr.training.optimizer import make_optimizer
 from tests.tiny import LONGER, finish, start, start_command, stop_when, tiny, tiny_pictures
 
 
-def start_hosts(workdir: Path, folder: Path) -> list[subprocess.Popen[str]]:
+@contextmanager
+def hosts(workdir: Path, folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """train.py twice, joined; both are gone at the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     flags = ["--distributed", f"--coordinator_address={address}", "--num_processes=2"]
-    return [
-        start_command(workdir, folder, *flags, f"--process_id={i}", devices=1, train__eval_every=24)
-        for i in range(2)
-    ]
+    with ExitStack() as stack:
+        pair = []
+        for i in range(2):
+            options = [*flags, f"--process_id={i}"]
+            process = start_command(workdir, folder, *options, devices=1, **LONGER)
+            pair.append(stack.enter_context(process))
+            stack.callback(process.kill)
+        yield pair
 
 
 def newest(workdir: Path) -> Any:
@@ -46,22 +53,18 @@ def newest(workdir: Path) -> Any:
 def test_two_hosts_train_as_one(tmp_path):
     folder, two, one = tiny_pictures(tmp_path / "pictures", 1), tmp_path / "two", tmp_path / "one"
     # Asking one of them to stop stops both, at the same step.
-    lead, other = start_hosts(two, folder)
-    try:
+    with hosts(two, folder) as (lead, other):
         code, message = stop_when(other, lambda: len(rows(two / METRICS)) > 1, signal.SIGINT)
         assert code == 130, message
         code, messages = finish(lead)
-        assert code == 130
+        assert code == 130, messages
         assert messages.endswith(message[message.index("stopped at") :])
-        assert 0 < (latest_step(two / CHECKPOINTS) or 0) < 200
+    assert 0 < (latest_step(two / CHECKPOINTS) or 0) < 200
 
-        lead, other = start_hosts(two, folder)
-        for process in (other, lead):
+    with hosts(two, folder) as pair:
+        for process in pair:
             code, message = finish(process)
             assert code == 0, message
-    finally:
-        lead.kill()
-        other.kill()
     assert (two / "report" / "index.html").is_file()
 
     code, message = finish(start(one, folder, devices=2, **LONGER))

@@ -27,6 +27,7 @@ TINY = {
     "model.edsr.blocks": 1,
     "model.spectral.width": 6,
     "model.spectral.frequencies": (2, 2, 2),
+    "model.spectral.max_scale": 2.0,
     "data.patch": 8,
     "data.max_scale": 2.0,
     "data.queries": 16,

@@ -102,7 +102,7 @@ def write_report(
         InputError: `folder` holds something else, or cannot be written.
     """
     folder = folder.resolve()
-    _check_replaceable(folder)
+    check_replaceable(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -117,7 +117,8 @@ def write_report(
     return folder / "index.html"
 
 
-def _check_replaceable(folder: Path) -> None:
+def check_replaceable(folder: Path) -> None:
+    """Raises InputError where `folder` is something that a report must not replace."""
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from inr_sr.errors import InputError
 from inr_sr.evaluation.panels import Panel
 from inr_sr.evaluation.protocols import Protocol, Scale
 from inr_sr.imagefile import atomic_path
@@ -214,10 +215,13 @@ def decibels(value: float) -> str:
 
 
 def write_json(path: Path, results: Results) -> None:
-    """Writes `results` to the JSON file `path`, whole or not at all."""
-    with atomic_path(path) as temporary:
-        text = json.dumps(results.to_dict(), indent=2, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    """Writes `results` to the JSON file `path`, whole or not at all; InputError if it cannot."""
+    text = json.dumps(results.to_dict(), indent=2, allow_nan=False)
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_markdown(path: Path, results: Results) -> None:

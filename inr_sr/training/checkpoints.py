@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,11 @@ class Checkpoints:
         alone = ocp.options.MultiprocessingOptions(
             primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"reader_{me}"
         )
-        self._manager = ocp.CheckpointManager(
-            folder.absolute(),
+        self._folder = folder.absolute()
+        self._manager = self._told(
+            "checkpoints",
+            ocp.CheckpointManager,
+            self._folder,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=keep,
                 best_fn=_score,
@@ -71,6 +74,14 @@ class Checkpoints:
             ),
             item_names=("parameters", "rest"),
         )
+
+    def _told(self, what: str, ask: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Asks Orbax, which raises whatever its storage does, and makes one line of that."""
+        try:
+            return ask(*args, **options)
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{what} in {self._folder} cannot be restored: {reason}") from error
 
     def steps(self) -> list[int]:
         """Steps of the checkpoints there are, ascending."""
@@ -103,17 +114,18 @@ class Checkpoints:
         )
         return TrainState(step=like.step + step, **found["parameters"], **found["rest"])
 
-    def restore_average(self, like: Any) -> tuple[int, Any]:
-        """Step and averaged parameters of the best checkpoint, or the newest if none was scored.
+    def restore_average(self, like: Any, *, best: bool = False) -> tuple[int, Any]:
+        """Step and averaged parameters of the newest checkpoint, or of the best scored one.
 
         Args:
           like: parameters of the same model, whose form and devices are taken.
+          best: choose by the score of the validation.
 
         Raises:
           InputError: there is no checkpoint, it cannot be read, or it is of another model.
         """
-        best, latest = self._manager.best_step(), self._manager.latest_step()
-        step = self._existing(latest if best is None else best)
+        choose = self._manager.best_step if best else self._manager.latest_step
+        step = self._existing(self._told("checkpoints", choose))
         found = self._read(step, parameters={"params": like, "ema": like})
         return step, found["parameters"]["ema"]
 
@@ -124,13 +136,8 @@ class Checkpoints:
 
     def _read(self, step: int, **items: Any) -> Any:
         args = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
-        try:
-            return self._manager.restore(step, args=ocp.args.Composite(**args))
-        except Exception as error:  # Orbax raises whatever its storage does
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                f"checkpoint {step} in {self._manager.directory} cannot be restored: {reason}"
-            ) from error
+        composite = ocp.args.Composite(**args)
+        return self._told(f"checkpoint {step}", self._manager.restore, step, args=composite)
 
     def wait(self) -> None:
         """Returns when all that was saved is on disk."""

@@ -92,6 +92,16 @@ def check(config: ConfigDict) -> None:
     ):  # fmt: skip
         if train[name] < 1:
             raise InputError(f"train.{name} {train[name]} must be at least 1")
+    if train.log_every > 10:
+        raise InputError(
+            f"train.log_every {train.log_every} must be at most 10: scripts rely on it"
+        )
+    trained = config.data.max_scale
+    if config.model.decoder == "spectral" and config.model.spectral.max_scale != trained:
+        raise InputError(
+            f"model.spectral.max_scale {config.model.spectral.max_scale} must be the largest "
+            f"trained scale, data.max_scale {trained}"
+        )
     if not 0 <= train.ema < 1:
         raise InputError(f"train.ema {train.ema} must be at least 0 and below 1")
     share = train.accumulate * jax.device_count()
@@ -133,17 +143,18 @@ def train(
     spec, mesh, model = sampling(config), make_mesh(), models.build(config.model)
     optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
     advance = make_advance(config, model, optimizer, spec, mesh)
-    agree(workdir, config)
     lead = jax.process_index() == 0
     step = latest_step(workdir / CHECKPOINTS) or 0
+    if step:  # before the first checkpoint there is nothing that another request could spoil
+        agree(workdir, config)
     finished = step >= config.train.steps
+    if initial is None:
+        initial = models.init(model, jax.random.key(config.seed))
+    state = training_state.create(initial, optimizer, config.seed)
     if not finished:
         feed = open_feed(config, spec, mesh, step)
         if lead:
             store(workdir, config)
-    if initial is None:
-        initial = models.init(model, jax.random.key(config.seed))
-    state = training_state.create(initial, optimizer, config.seed)
     state = place(jax.tree.map(np.asarray, state), replicated(mesh))
     checkpoints = Checkpoints(workdir / CHECKPOINTS, read_only=finished)
     if finished:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ from inr_sr.data.sources import Source, open_source
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
 from inr_sr.evaluation.evaluate import enlargement, evaluate
-from inr_sr.evaluation.protocols import get_protocol, parse_scales
+from inr_sr.evaluation.protocols import Scale, check_size, get_protocol, parse_scales
 from inr_sr.evaluation.report import write_report
 from inr_sr.training.checkpoints import Checkpoints
 from inr_sr.training.loop import CHECKPOINTS, train
 from inr_sr.training.validation import Validation
-from inr_sr.training.workdir import read_config
+from inr_sr.training.workdir import agree, flatten, read_config
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler
-from inr_sr.weights import load_weights, save_weights
+from inr_sr.weights import check_params, load_weights, save_weights
 
 WEIGHTS = "model.safetensors"
 REPORT = "report"
@@ -38,14 +39,32 @@ def run(config: ConfigDict, workdir: Path) -> Path:
       Interrupted: Ctrl-C or SIGTERM; the state is saved.
       NotFinite: the loss became NaN or infinite.
     """
-    test = open_source(config.eval.dataset, config.eval.split)
-    validation = Validation(config, test)
-    parse_scales(config.eval.scales)
-    train(config, workdir, validation, _initial(config))
-    if jax.process_index() == 0 and not (workdir / REPORT).is_dir():
-        export(workdir)
-        report(config, workdir, test)
-    return workdir / REPORT
+    page = workdir / REPORT
+    if not page.is_dir():
+        test = open_source(config.eval.dataset, config.eval.split)
+        validation = Validation(config, test)
+        _check_report(config, test)
+        train(config, workdir, validation, _initial(config))
+        if jax.process_index() == 0:
+            export(workdir)
+            report(config, workdir, test)
+    else:
+        agree(workdir, config)
+    return page
+
+
+def _report_scales(config: ConfigDict) -> list[Scale]:
+    fixed = models.build(config.model).fixed_scale
+    return parse_scales(str(fixed) if fixed else config.eval.scales)
+
+
+def _check_report(config: ConfigDict, test: Source) -> None:
+    """Makes sure, before hours of work, that the report can be made of the pictures."""
+    protocol = get_protocol(config.eval.protocol)
+    for i in range(len(test)):
+        picture = test[i]
+        for scale in _report_scales(config):
+            check_size(picture, scale, protocol, test.name(i))
 
 
 def _initial(config: ConfigDict) -> Any | None:
@@ -53,18 +72,23 @@ def _initial(config: ConfigDict) -> Any | None:
     if not config.init:
         return None
     weights = load_weights(config.init)
-    if weights.config.to_dict() != config.model.to_dict():
-        theirs, ours = weights.config.to_dict(), config.model.to_dict()
-        differing = [key for key in ours if theirs.get(key) != ours[key]]
+    theirs, ours = flatten(weights.config), flatten(config.model)
+    differing = sorted(k for k in theirs.keys() | ours.keys() if theirs.get(k) != ours.get(k))
+    if differing:
         raise InputError(
-            f"config.init {config.init!r} is of another model: model.{', model.'.join(differing)} "
-            "differ"
+            f"config.init {config.init!r} is of another model: it differs in model."
+            f"{', model.'.join(differing)}"
         )
+    shapes = jax.eval_shape(lambda: models.init(models.build(config.model), jax.random.key(0)))
+    check_params(weights.params, shapes, config.init)
     return weights.params
 
 
-def load_average(workdir: Path) -> tuple[ConfigDict, int, Any]:
-    """Configuration, step and averaged parameters (numpy) of a training's best checkpoint.
+def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int, Any]:
+    """Configuration, step and averaged parameters (numpy) of a training's newest checkpoint.
+
+    The best one is for choosing by hand: picked by the pictures it is then reported on, its score
+    would flatter.
 
     Raises:
       InputError: no training there, no checkpoint yet, or one that cannot be read.
@@ -74,7 +98,7 @@ def load_average(workdir: Path) -> tuple[ConfigDict, int, Any]:
     checkpoints = Checkpoints(workdir / CHECKPOINTS, read_only=True)
     try:
         like = place(jax.tree.map(np.asarray, like), replicated(make_mesh()))
-        step, average = checkpoints.restore_average(like)
+        step, average = checkpoints.restore_average(like, best=best)
     finally:
         checkpoints.close()
     return config, step, jax.tree.map(np.asarray, average)
@@ -95,15 +119,15 @@ def facts(config: ConfigDict, step: int) -> dict[str, Any]:
     }
 
 
-def load_network(workdir: Path, *, ensemble: bool = False) -> NetworkUpscaler:
-    """The network of a training, as its best checkpoint has it, named after the folder."""
-    config, _, params = load_average(workdir)
+def load_network(workdir: Path, *, best: bool = False, ensemble: bool = False) -> NetworkUpscaler:
+    """The network of a training, from its newest or best checkpoint, named after the folder."""
+    config, _, params = load_average(workdir, best=best)
     name = workdir.resolve().name
     return NetworkUpscaler(models.build(config.model), params, name, ensemble=ensemble)
 
 
 def export(workdir: Path) -> None:
-    """Writes the averaged parameters of the best checkpoint as one weights file."""
+    """Writes the averaged parameters of the newest checkpoint as one weights file."""
     config, step, params = load_average(workdir)
     name = workdir.resolve().name
     save_weights(workdir / WEIGHTS, params, config.model, facts(config, step), name=name)
@@ -112,20 +136,19 @@ def export(workdir: Path) -> None:
 def report(config: ConfigDict, workdir: Path, test: Source) -> None:
     """Evaluates against the classical methods and writes the page."""
     network = load_network(workdir)
-    fixed = models.build(config.model).fixed_scale
-    scales = parse_scales(str(fixed) if fixed else config.eval.scales)
-    protocol = get_protocol(config.eval.protocol)
+    scales, protocol = _report_scales(config), get_protocol(config.eval.protocol)
     baselines = [ResampleUpscaler("nearest"), ResampleUpscaler("bicubic")]
     results = evaluate([*baselines, network], test, scales, protocol, config.eval.dataset)
-    write_report(
-        workdir / REPORT,
-        results,
-        title=f"{network.name}: super-resolution at any scale",
-        facts={
-            "command": f"python eval.py --workdir={workdir} --data={config.eval.dataset} "
-            f"--scales={','.join(scale.label for scale in scales)} --baselines=nearest,bicubic",
-            "parameters": f"{network.parameters:,}",
-            **{name: str(value) for name, value in facts(config, config.train.steps).items()},
-        },
-        enlargement=None if fixed else enlargement([baselines[1], network], test[0], test.name(0)),
-    )
+    command = [
+        "python", "eval.py", f"--workdir={workdir}", f"--data={config.eval.dataset}",
+        f"--split={config.eval.split}", f"--protocol={protocol.name}",
+        f"--scales={','.join(scale.label for scale in scales)}", "--baselines=nearest,bicubic",
+        f"--report={workdir / REPORT}",
+    ]  # fmt: skip
+    told = {"command": shlex.join(command), "parameters": f"{network.parameters:,}"}
+    told |= {name: str(value) for name, value in load_weights(workdir / WEIGHTS).facts.items()}
+    far = None
+    if models.build(config.model).fixed_scale is None:
+        far = enlargement([baselines[1], network], test[0], test.name(0))
+    title = f"{network.name}: super-resolution at any scale"
+    write_report(workdir / REPORT, results, title=title, facts=told, enlargement=far)

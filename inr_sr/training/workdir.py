@@ -63,6 +63,11 @@ def agree(workdir: Path, config: ConfigDict) -> None:
     if not (workdir / CONFIG).exists():
         return
     old, new = flatten(read_config(workdir)), flatten(config)
+    if bool(old["data.folder"]) != bool(new["data.folder"]):
+        raise InputError(
+            f"{workdir} was trained on {old['data.folder'] or 'no folder'!r}, not on "
+            f"{new['data.folder'] or 'no folder'!r}: give the same --config.data.folder"
+        )
     differing = [
         f"{name} is {old[name]} there, {new[name]} here"
         for name in new

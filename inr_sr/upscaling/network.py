@@ -204,10 +204,10 @@ def load(
     weights = load_weights(name_or_path)
     try:
         model = models.build(weights.config)
+        key = jax.ShapeDtypeStruct((2,), jnp.uint32)
+        shapes = jax.eval_shape(functools.partial(models.init, model), key)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{name_or_path} describes no model of this version: {reason}") from error
-    key = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    shapes = jax.eval_shape(functools.partial(models.init, model), key)
     check_params(weights.params, shapes, os.fspath(name_or_path))
     return NetworkUpscaler(model, weights.params, weights.name, tile=tile, ensemble=ensemble)
