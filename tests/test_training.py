@@ -158,8 +158,10 @@ def test_the_newest_and_the_best_checkpoint_are_kept(tmp_path, folder):
     assert saved(tmp_path) == [14, 24]
     like = jax.tree.map(jnp.zeros_like, final.params)
     with closing(Checkpoints(tmp_path / CHECKPOINTS, read_only=True)) as checkpoints:
-        step, average = checkpoints.restore_average(like)
-    assert step == 14
+        newest, last = checkpoints.restore_average(like)
+        step, average = checkpoints.restore_average(like, best=True)
+    assert (newest, step) == (24, 14)
+    jax.tree.map(np.testing.assert_array_equal, last, averages[3])
     jax.tree.map(np.testing.assert_array_equal, average, averages[1])
 
 
