@@ -29,4 +29,5 @@ def test_upscale_runs_without_the_train_extra(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert Image.open(tmp_path / "out.png").size == (24, 18)
+    with Image.open(tmp_path / "out.png") as enlarged:
+        assert enlarged.size == (24, 18)
