@@ -29,7 +29,6 @@ def define_host_flags() -> None:
     )
     flags.DEFINE_integer("num_processes", None, "Processes of the job, with coordinator_address.")
     flags.DEFINE_integer("process_id", None, "Number of this process, from 0.")
-    flags.adopt_module_key_flags(sys.modules[__name__])
 
 
 def join_hosts() -> None:

@@ -60,10 +60,10 @@ def _report_scales(config: ConfigDict) -> list[Scale]:
 
 def _check_report(config: ConfigDict, test: Source) -> None:
     """Makes sure, before hours of work, that the report can be made of the pictures."""
-    protocol = get_protocol(config.eval.protocol)
+    scales, protocol = _report_scales(config), get_protocol(config.eval.protocol)
     for i in range(len(test)):
         picture = test[i]
-        for scale in _report_scales(config):
+        for scale in scales:
             check_size(picture, scale, protocol, test.name(i))
 
 
