@@ -33,8 +33,9 @@ def main() -> int:
     from inr_sr.data.sources import open_source
     from inr_sr.evaluation.evaluate import evaluate
     from inr_sr.evaluation.protocols import get_protocol, parse_scales
-    from inr_sr.evaluation.report import check_replaceable, write_report
+    from inr_sr.evaluation.report import PANEL_PICTURES, check_replaceable, write_report
     from inr_sr.evaluation.results import write_json
+    from inr_sr.training.progress import evaluation_bar
     from inr_sr.training.run import load_network
     from inr_sr.upscaling import ResampleUpscaler, load
 
@@ -53,9 +54,15 @@ def main() -> int:
     elif workdir:
         network = load_network(Path(workdir), best=BEST.value, ensemble=ENSEMBLE.value)
     dataset = Path(DATA.value).name or DATA.value
-    with program.bar("evaluating") as progress:
+    with evaluation_bar() as progress:
         results = evaluate(
-            [*baselines, network], source, scales, protocol, dataset, progress=progress
+            [*baselines, network],
+            source,
+            scales,
+            protocol,
+            dataset,
+            panel_pictures=PANEL_PICTURES if REPORT.value else 0,
+            progress=progress,
         )
     print(results.to_markdown())
     if JSON.value:

@@ -29,7 +29,10 @@ def default() -> ConfigDict:
     config.data.split = "train"  # of the embedded pictures or a TFDS data set
     config.data.folder = ""  # a folder of pictures; when given, it takes the place of `dataset`
     config.data.mode = "resident"  # resident: all pictures in device memory | streaming
+    config.data.threads = 0  # streaming: threads that decode; 0 is one for each core
+    config.data.cache_mib = 1024  # streaming: decoded pictures kept in memory
     config.data.patch = 32  # side of an LR patch, pixels
+    config.data.candidates = 1  # crops drawn for each patch; the one with most edges is used
     config.data.min_scale = 1.0  # scales are drawn uniformly from min_scale .. max_scale
     config.data.max_scale = 4.0
     config.data.queries = 2304  # HR pixels asked per patch

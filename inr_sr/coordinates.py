@@ -7,6 +7,7 @@ put hundreds of pixels of a megapixel into the wrong cell at ties (x1.5, for one
 """
 
 import math
+from typing import Any
 
 import flax.struct
 import jax
@@ -14,22 +15,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr.errors import InputError
-
-
-def check_scale(scale: float) -> float:
-    """Returns `scale` as a float, or raises InputError unless it is finite and above 0."""
-    try:
-        value = float(scale)
-    except (TypeError, ValueError):
-        raise InputError(f"scale {scale!r} is no number; it must be finite and above 0") from None
-    if not math.isfinite(value) or value <= 0:
-        raise InputError(f"scale {scale} is not allowed; it must be finite and above 0")
-    return value
+from inr_sr.scales import check_scale
 
 
 def output_size(n_in: int, scale: float) -> int:
     """Output pixels of an axis of `n_in` pixels enlarged by `scale`: rounded half up, >= 1."""
     return max(1, math.floor(n_in * check_scale(scale) + 0.5))
+
+
+def mirrored(index: Any, n: int | Any, xp: Any = np) -> Any:
+    """Indices of an axis of n pixels that is mirrored at its borders, brought back into it.
+
+    The pixels at the borders are repeated: ... 1 0 | 0 1 ... n-1 | n-1 n-2 ...
+
+    Args:
+      index: integers, however far beyond the borders.
+      n: pixels of the axis.
+      xp: numpy or jax.numpy.
+    """
+    index = index % (2 * n)
+    return xp.minimum(index, 2 * n - 1 - index)
 
 
 def first_output(cell: int, n_in: int, n_out: int) -> int:

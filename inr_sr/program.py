@@ -4,21 +4,19 @@
 messages on stderr.
 """
 
-import contextlib
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jax
 from absl import flags
-from rich.console import Console
-from rich.progress import Progress
 
 import __main__
 from inr_sr.errors import InputError
 
 MISTAKE, INTERRUPTED = 2, 130
+REPORT_TIMEOUT = 24 * 3600  # seconds the other hosts wait at the end while the first one evaluates
 
 
 def define_host_flags() -> None:
@@ -42,7 +40,10 @@ def join_hosts() -> None:
         return
     try:
         jax.distributed.initialize(
-            flags.FLAGS.coordinator_address, flags.FLAGS.num_processes, flags.FLAGS.process_id
+            flags.FLAGS.coordinator_address,
+            flags.FLAGS.num_processes,
+            flags.FLAGS.process_id,
+            shutdown_timeout_seconds=REPORT_TIMEOUT,
         )
     except (RuntimeError, ValueError) as error:
         raise InputError(f"--distributed: {str(error).splitlines()[0]}") from error
@@ -87,19 +88,6 @@ def _line(error: Exception) -> str:
 def command() -> str:
     """The command line as it was given."""
     return shlex.join(["python", *sys.argv])
-
-
-@contextlib.contextmanager
-def bar(text: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on stderr, where that is a terminal: yields a function(done, total, what)."""
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(text)
-
-        def show(done: int, total: int, what: str) -> None:
-            progress.update(task, completed=done, total=total, description=f"{text} {what}")
-
-        yield show
 
 
 def fail(message: str, code: int) -> int:

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from inr_sr.coordinates import mirrored
 from inr_sr.errors import InputError
 
 METHODS = ("bicubic", "lanczos", "box", "nearest")
@@ -250,7 +251,7 @@ def taps(
     index = first[:, None] + np.arange(math.ceil(width) + 2)
     weight = kernel.function((centre[:, None] - (2 * index + 1) * b) / unit)
     if border == "mirror":
-        index = _mirror(index, n_in, np)
+        index = mirrored(index, n_in)
     elif border == "renormalise":
         weight = np.where((index >= 0) & (index < n_in), weight, 0.0)
     index = np.clip(index, 0, n_in - 1)
@@ -276,7 +277,7 @@ def _window_taps(
     index = first[:, None] + jnp.arange(count, dtype=jnp.int32)[None, :]
     distance = centre[:, None] - (index.astype(scale.dtype) + 0.5)
     weight = kernel.function(distance / stretch, jnp)
-    return _mirror(index, n_in, jnp), weight / weight.sum(axis=1, keepdims=True)
+    return mirrored(index, n_in, jnp), weight / weight.sum(axis=1, keepdims=True)
 
 
 def _pil_order(shape: Sequence[int], size: Sequence[int]) -> tuple[int, int]:
@@ -307,12 +308,6 @@ def _pil_taps(n_in: int, n_out: int, method: str) -> tuple[np.ndarray, np.ndarra
     weight = weight / weight.sum(axis=1, keepdims=True) * (1 << _PIL_BITS)
     weight = np.trunc(weight + np.copysign(0.5, weight)).astype(np.int32)
     return np.minimum(index, n_in - 1), weight
-
-
-def _mirror(index: Any, n: int, xp: Any) -> Any:
-    """Folds indices of the half-sample symmetric extension, of period 2n, into [0, n)."""
-    index = index % (2 * n)
-    return xp.minimum(index, 2 * n - 1 - index)
 
 
 @functools.partial(jax.jit, static_argnames="axis")

@@ -167,15 +167,11 @@ def _as_written(value: Any) -> Any:
     return tuple(map(_as_written, value)) if isinstance(value, list) else value
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
     """{"a": {"b": x}} to {"a/b": x}."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _leaves(value, f"{prefix}{key}/")
-        else:
-            flat[prefix + key] = value
-    return flat
+    from flax.traverse_util import flatten_dict  # brings JAX, which the command imports late
+
+    return flatten_dict(tree, sep="/")
 
 
 def _flatten(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -184,14 +180,10 @@ def _flatten(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _nest(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for key, value in tensors.items():
-        *parents, leaf = key.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = value
-    return tree
+    """{"a/b": x} to {"a": {"b": x}}."""
+    from flax.traverse_util import unflatten_dict
+
+    return unflatten_dict(tensors, sep="/")
 
 
 def _checksum(tensors: Mapping[str, np.ndarray]) -> str:

@@ -210,7 +210,7 @@ def test_protocols_differ_as_they_say():
 def test_bicubic_meets_the_published_yardstick(shared, protocol, expected):
     files = sorted((shared / "set5" / "HR").glob("*.png"))
     source = Pictures(**{f.stem: np.array(Image.open(f).convert("RGB")) for f in files})
-    results = run([Kernel()], source, "2,3,4", protocol, panel_pictures=0)
+    results = run([Kernel()], source, "2,3,4", protocol)
     found = [row.psnr_y for row in results.rows]
     assert found == pytest.approx([33.66, 30.39, 28.42], abs=0.03)
     assert found == pytest.approx(expected, abs=1e-3)
@@ -348,7 +348,7 @@ def test_panel_shows_the_pixels_that_were_scored(tmp_path):
     results = run(
         [Constant(damaged / np.float32(255), "bicubic"), Kernel("lanczos")],
         Pictures(**{"some where/name": truth}),
-        panels_dir=tmp_path / "panels",
+        panel_pictures=1,
     )
     (panel,) = results.panels
     assert [tile.label for tile in panel.tiles] == ["LR pixels", "bicubic", "lanczos", "truth"]
@@ -357,7 +357,7 @@ def test_panel_shows_the_pixels_that_were_scored(tmp_path):
     shown, true = (panel.tiles[i].view[row : row + rows, col : col + cols] for i in (1, 3))
     assert (shown != true).any(axis=2).sum() == 100  # all of the damage is in the marked part
 
-    (path,) = (tmp_path / "panels").iterdir()
+    path = panels.write_panel(tmp_path / "panels", panel)
     assert path.name == "00_some_where_name_x2.png"
     sheet = np.array(Image.open(path))
     magnified = true.repeat(panels.ZOOM, 0).repeat(panels.ZOOM, 1)
@@ -387,7 +387,12 @@ def test_enlargement_hides_its_surroundings():
 @pytest.fixture(scope="module")
 def results() -> Results:
     source = Pictures(**{"a<b": picture(), "c": picture(seed=3)})
-    return run([Kernel("nearest"), Kernel(), Compiled(name="net & co")], source, "2,3,2x3")
+    return run(
+        [Kernel("nearest"), Kernel(), Compiled(name="net & co")],
+        source,
+        "2,3,2x3",
+        panel_pictures=3,
+    )
 
 
 def test_report_is_whole_and_alone(tmp_path, results):

@@ -45,7 +45,7 @@ def newest(workdir: Path) -> Any:
     """Parameters and their average of the newest checkpoint."""
     config = tiny(**LENGTH)
     params = models.init(models.build(config.model), jax.random.key(0))
-    optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
+    optimizer = make_optimizer(config.optimizer, config.train.steps)
     like = training_state.create(params, optimizer, config.seed)
     with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
         state = checkpoints.restore(like)

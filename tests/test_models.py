@@ -90,9 +90,10 @@ def test_liif_is_the_papers_function():
     np.testing.assert_allclose(found, [query(x, footprint[0]) for x in xs], atol=3e-5)
 
 
-def test_bfloat16_computes_near_float32():
-    model, params = random_model()
-    half, _ = random_model(dtype="bfloat16")
+@pytest.mark.parametrize("decoder", ["spectral", "liif"])
+def test_bfloat16_computes_near_float32(decoder):
+    model, params = random_model(decoder)
+    half, _ = random_model(decoder, dtype="bfloat16")
     image, axis = random_picture(8, 8), grid_axis(8, 20)
     fine, coarse = (m.apply({"params": params}, image).grid(axis, axis) for m in (model, half))
     assert coarse.dtype == jnp.float32

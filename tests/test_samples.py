@@ -12,7 +12,15 @@ from inr_sr.errors import InputError
 from inr_sr.resampling import cubic, resize
 from tests.test_streaming import OPTIONS, SIZES, located, take
 
-SPEC = Sampling(patch=8, min_scale=1.0, max_scale=4.0, queries=64, layout="points")
+FIELDS = {
+    "patch": 8,
+    "min_scale": 1.0,
+    "max_scale": 4.0,
+    "queries": 64,
+    "layout": "points",
+    "candidates": 1,
+}
+SPEC = Sampling(**FIELDS)
 
 
 def keys(count: int, seed: int = 0) -> jax.Array:
@@ -21,7 +29,7 @@ def keys(count: int, seed: int = 0) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames="spec")
 def compiled(keys: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
-    return make_batch(keys, crops, spec)
+    return make_batch(keys, crops[:, None], spec)
 
 
 def samples(crops: np.ndarray, spec: Sampling = SPEC, seed: int = 0) -> Batch:
@@ -121,7 +129,9 @@ def test_the_geometry_of_a_ramp_is_right():
 
 
 def test_a_window_is_a_square_of_neighbours():
-    spec = Sampling(patch=8, min_scale=1.0, max_scale=4.0, queries=25, layout="window")
+    spec = Sampling(
+        patch=8, min_scale=1.0, max_scale=4.0, queries=25, layout="window", candidates=1
+    )
     batch = samples(noise(spec), spec)
     pixels = hr_pixels(batch, spec) - spec.border
     square = np.stack(np.meshgrid(*[np.arange(5)] * 2, indexing="ij"), -1).reshape(-1, 2)
@@ -149,15 +159,15 @@ def test_samples_do_not_depend_on_their_batch():
         ({"min_scale": 3.0, "max_scale": 2.0}, "1 <= min_scale <= max_scale"),
         ({"patch": 3}, "patch 3 must be at least 4"),
         ({"queries": 0}, "queries 0"),
+        ({"candidates": 0}, "candidates 0 must be at least 1"),
         ({"layout": "grid"}, "'grid' must be 'points' or 'window'"),
         ({"layout": "window", "queries": 24}, "a square of a side up to 8"),
         ({"layout": "window", "queries": 81}, "a square of a side up to 8"),
     ],
 )
 def test_mistakes(change, message):
-    fields = {"patch": 8, "min_scale": 1.0, "max_scale": 4.0, "queries": 64, "layout": "points"}
     with pytest.raises(InputError, match=message):
-        Sampling(**{**fields, **change})
+        Sampling(**{**FIELDS, **change})
 
 
 def resident(sizes: list[tuple[int, int]] = SIZES, border: int = 2) -> ResidentSet:

@@ -30,11 +30,11 @@ def take(count: int, **options) -> np.ndarray:
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
-    batches = take(6, num_threads=1, prefetch=1)
+    batches = take(6, threads=1)
     assert batches.shape == (6, 5, 16, 16, 3)
     assert batches.dtype == np.uint8
-    np.testing.assert_array_equal(take(6, num_threads=4, prefetch=3), batches)
-    np.testing.assert_array_equal(take(6, num_threads=3, cache_bytes=0), batches)
+    np.testing.assert_array_equal(take(6, threads=4), batches)
+    np.testing.assert_array_equal(take(6, threads=3, cache_bytes=0), batches)
     np.testing.assert_array_equal(take(2, start_step=4), batches[4:])
     assert (take(6, seed=8) != batches).any()
     assert (take(6, seed=-7) != batches).any()
@@ -114,7 +114,7 @@ def test_the_cache_is_bounded():
     decoded = []
     for pictures in (10, 5, 0):  # that fit into the cache, of 10
         source = Counting([np.zeros((20, 20, 3), np.uint8)] * 10)
-        room = {"num_threads": 1, "prefetch": 1, "cache_bytes": pictures * 20 * 20 * 3}
+        room = {"threads": 1, "cache_bytes": pictures * 20 * 20 * 3}
         batches = stream_crops(source, **OPTIONS, **room)
         for _ in range(40):
             next(batches)

@@ -38,7 +38,7 @@ def steps(
     """State before, state after STEPS steps, and the last one's metrics; all on the host."""
     config = tiny(folder, **changes)
     spec, model = sampling(config), models.build(config.model)
-    optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
+    optimizer = make_optimizer(config.optimizer, config.train.steps)
     params = models.init(model, jax.random.key(1))
     before = jax.tree.map(np.asarray, training_state.create(params, optimizer, seed=2))
     if crops:

@@ -16,7 +16,7 @@ from inr_sr.errors import InputError
 from inr_sr.imagefile import Picture
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, enlarge, resample, target_size
 from inr_sr.upscaling import network as network_module
-from inr_sr.upscaling.picture import _with_hidden_filled
+from inr_sr.upscaling.enlarge import _with_hidden_filled
 from inr_sr.upscaling.tiles import BUCKETS, Span
 from tests.networks import random_model, small_config
 

@@ -17,7 +17,9 @@ from inr_sr.errors import InputError
 def sampling(config: ConfigDict) -> Sampling:
     """The Sampling that a configuration describes."""
     data = config.data
-    return Sampling(data.patch, data.min_scale, data.max_scale, data.queries, data.layout)
+    return Sampling(
+        data.patch, data.min_scale, data.max_scale, data.queries, data.layout, data.candidates
+    )
 
 
 def training_source(config: ConfigDict) -> Source:
@@ -50,27 +52,29 @@ class StreamFeed:
 
         self._crops: Iterator[np.ndarray] = stream_crops(
             source,
-            batch_size=config.train.batch_size,
+            batch_size=config.train.batch_size * spec.candidates,
             crop=spec.crop,
             border=spec.border,
             seed=config.seed,
             start_step=step,
+            threads=config.data.threads,
+            cache_bytes=config.data.cache_mib * 2**20,
         )
+        self._shape = (config.train.batch_size, spec.candidates, spec.crop, spec.crop, 3)
         self._most = config.train.steps_per_dispatch
         self._sharding = spread(mesh)
 
     def take(self, count: int) -> jax.Array:
-        """uint8 [steps_per_dispatch, batch, crop, crop, 3], of which `count` are to be used."""
-        crops = np.stack([next(self._crops) for _ in range(count)])
-        crops = np.pad(crops, ((0, self._most - count), *((0, 0),) * 4))
+        """uint8 [steps_per_dispatch, batch, candidates, crop, crop, 3]; `count` are to be used."""
+        crops = np.stack([next(self._crops).reshape(self._shape) for _ in range(count)])
+        crops = np.pad(crops, ((0, self._most - count), *((0, 0),) * 5))
         return place(crops, self._sharding)
 
 
 def open_feed(
-    config: ConfigDict, spec: Sampling, mesh: Mesh, step: int
+    config: ConfigDict, source: Source, spec: Sampling, mesh: Mesh, step: int
 ) -> ResidentFeed | StreamFeed:
-    """The feed of `config`, ready to go on after `step`."""
-    source = training_source(config)
+    """The feed of `config` from `source`, ready to go on after `step`."""
     if config.data.mode == "resident":
         return ResidentFeed(source, spec, mesh)
     if config.data.mode == "streaming":

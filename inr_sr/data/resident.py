@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from inr_sr.coordinates import mirrored
 from inr_sr.errors import InputError
 
 MAX_PIXELS = 2**31 - 1  # pixels are addressed by int32
@@ -85,7 +86,6 @@ class ResidentSet:
         corner = jnp.minimum(jnp.floor(jax.random.uniform(k_corner, (2,)) * room), room - 1)
         steps = jnp.arange(self.crop, dtype=jnp.int32)[None, :]
         at = corner.astype(jnp.int32)[:, None] - self.border + steps  # [2, crop]
-        at = jnp.where(at < 0, -1 - at, at)
-        at = jnp.where(at >= shape[:, None], 2 * shape[:, None] - 1 - at, at)
+        at = mirrored(at, shape[:, None], jnp)
         index = self.offset[i] + at[0][:, None] * shape[1] + at[1][None, :]
         return self.pixels[index]

@@ -10,6 +10,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from inr_sr.data.edges import most_edges
 from inr_sr.errors import InputError
 from inr_sr.resampling import resample
 
@@ -48,6 +49,7 @@ class Sampling:
     max_scale: float
     queries: int
     layout: str
+    candidates: int
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_scale <= self.max_scale < math.inf:
@@ -60,6 +62,8 @@ class Sampling:
                 f"data.patch {self.patch} must be at least 4 and data.queries {self.queries} at "
                 "least 1"
             )
+        if self.candidates < 1:
+            raise InputError(f"data.candidates {self.candidates} must be at least 1")
         if self.layout not in ("points", "window"):
             raise InputError(f"data.layout {self.layout!r} must be 'points' or 'window'")
         side = math.isqrt(self.queries)
@@ -100,10 +104,11 @@ def _pixels(key: jax.Array, spec: Sampling, extent: jax.Array) -> jax.Array:
     return square.reshape(-1, 2) + corner[None]
 
 
-def _sample(key: jax.Array, crop: jax.Array, spec: Sampling) -> Batch:
+def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     k_scale, k_augment, k_pixels = jax.random.split(key, 3)
     scale = jax.random.uniform(k_scale, (), minval=spec.min_scale, maxval=spec.max_scale)
-    crop = _augment(k_augment, crop)
+    crops = jax.vmap(_augment, in_axes=(None, 0))(k_augment, crops)
+    crop = most_edges(crops, spec.border, spec.patch * scale) if spec.candidates > 1 else crops[0]
     origin = jnp.full((2,), spec.border, jnp.float32)
     size = (spec.patch, spec.patch)
     hr = crop.astype(jnp.float32) / 255
@@ -129,10 +134,11 @@ def make_batch(keys: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
 
     Args:
       keys: [B] random keys, one for each sample, so that a sample does not depend on its batch.
-      crops: uint8 [B, crop, crop, 3] with crop = spec.crop.
+      crops: uint8 [B, candidates, crop, crop, 3], of which each sample uses one; the last sizes
+        are those of spec.
       spec: what to draw.
 
     Returns:
       A Batch of B samples.
     """
-    return jax.vmap(lambda key, crop: _sample(key, crop, spec))(keys, crops)
+    return jax.vmap(lambda key, candidates: _sample(key, candidates, spec))(keys, crops)

@@ -6,6 +6,7 @@ rounded, grey is repeated. An unreadable picture is an error that names it, neve
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -197,6 +198,14 @@ def open_source(
     if spec.startswith("tfds:"):
         return TfdsSource(spec.removeprefix("tfds:"), split, data_dir)
     return FolderSource(spec)
+
+
+def fingerprint(source: Source) -> str:
+    """SHA-256 of the names and sizes of a source's pictures, in order: another set, another one."""
+    digest = hashlib.sha256()
+    for index in range(len(source)):
+        digest.update(f"{source.name(index)} {source.size(index)}\n".encode())
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from inr_sr.coordinates import mirrored
 from inr_sr.data.sources import Source
 from inr_sr.errors import InputError
+
+AHEAD = 4  # batches
 
 
 def stream_crops(
@@ -22,8 +25,7 @@ def stream_crops(
     border: int = 0,
     seed: int,
     start_step: int = 0,
-    num_threads: int | None = None,
-    prefetch: int = 4,
+    threads: int = 0,
     cache_bytes: int = 2**30,
 ) -> Iterator[np.ndarray]:
     """Batches of random crops, without end.
@@ -45,22 +47,26 @@ def stream_crops(
             pixels at the edge included). A picture must have crop - 2 * border pixels a side.
         seed: any integer.
         start_step: step of the first batch.
-        num_threads: threads that decode; None is one for each core.
-        prefetch: batches decoded ahead.
+        threads: that decode, AHEAD batches before they are asked for; 0 is one for each core.
         cache_bytes: of decoded pictures that are kept, those used last.
 
     Yields:
         uint8 [batch_size, crop, crop, 3].
 
     Raises:
-        InputError: no picture is large enough, or one cannot be read.
+        InputError: no picture is large enough, one cannot be read, or a negative number of threads
+            or bytes.
     """
     import grain
 
+    if threads < 0 or cache_bytes < 0:
+        raise InputError(
+            f"data.threads {threads} and data.cache_mib {cache_bytes / 2**20:g} must be at least 0"
+        )
     crops = _Crops(source, crop, border, seed, start_step * batch_size, cache_bytes)
-    threads = num_threads or os.cpu_count() or 1
+    threads = threads or os.cpu_count() or 1
     options = grain.ReadOptions(
-        num_threads=threads, prefetch_buffer_size=max(threads, prefetch * batch_size)
+        num_threads=threads, prefetch_buffer_size=max(threads, AHEAD * batch_size)
     )
     dataset = grain.MapDataset.source(crops).to_iter_dataset(options).batch(batch_size)
 
@@ -106,18 +112,17 @@ class _Crops:
         corner = divmod(int(drawn - self._ends[which] + rows * cols), int(cols))
         picture = self._pictures[which]
         at_rows, at_cols = (
-            _mirrored(start - self._border, self._crop, size)
+            _places(start - self._border, self._crop, size)
             for start, size in zip(corner, picture.shape[:2], strict=True)
         )
         return picture[at_rows][:, at_cols]
 
 
-def _mirrored(start: int, length: int, size: int) -> slice | np.ndarray:
+def _places(start: int, length: int, size: int) -> slice | np.ndarray:
     """Places start .. start + length - 1 of an axis that is mirrored about its edges."""
     if start >= 0 and start + length <= size:
         return slice(start, start + length)  # ten times as fast as indices, and the usual case
-    at = np.arange(start, start + length) % (2 * size)
-    return np.minimum(at, 2 * size - 1 - at)
+    return mirrored(np.arange(start, start + length), size)
 
 
 class _Decoded:

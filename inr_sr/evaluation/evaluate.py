@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 import sys
 import time
@@ -15,7 +16,7 @@ import numpy as np
 
 from inr_sr.errors import InputError
 from inr_sr.evaluation import metrics
-from inr_sr.evaluation.panels import Panel, busiest_window, comparison, magnified, write_panel
+from inr_sr.evaluation.panels import Panel, busiest_window, comparison, magnified
 from inr_sr.evaluation.protocols import Protocol, Scale, check_size, make_pair
 from inr_sr.evaluation.results import PictureScore, Results, Row
 
@@ -34,8 +35,7 @@ def evaluate(
     protocol: Protocol,
     dataset_name: str,
     *,
-    panels_dir: Path | None = None,
-    panel_pictures: int = 3,
+    panel_pictures: int = 0,
     progress: Progress | None = None,
 ) -> Results:
     """Enlarges every picture with every upscaler at every scale and scores it.
@@ -50,7 +50,6 @@ def evaluate(
         scales: see `protocols.parse_scales`.
         protocol: see `protocols.get_protocol`.
         dataset_name: how tables call the source.
-        panels_dir: folder to write the side-by-side panels to; made if need be.
         panel_pictures: how many pictures, from the first, get a panel at every scale.
         progress: see `Progress`.
 
@@ -65,8 +64,9 @@ def evaluate(
     scores: dict[tuple[str, str], list[PictureScore]] = {}
     panels: list[Panel] = []
     for index in range(len(source)):
+        picture = source[index]
         for scale in scales:
-            case = _Case.of(source.name(index), source[index], scale, protocol)
+            case = _Case.of(source.name(index), picture, scale, protocol)
             outputs: dict[str, np.ndarray] = {}
             for upscaler in upscalers:
                 output, score = case.run(upscaler)
@@ -79,8 +79,6 @@ def evaluate(
             if outputs:
                 notes = {name: _note(scores[name, scale.label][-1], protocol) for name in outputs}
                 panels.append(case.panel(index, outputs, notes))
-                if panels_dir is not None:
-                    write_panel(panels_dir, panels[-1])
     rows = tuple(
         _row(dataset_name, scale, upscaler, scores[upscaler.name, scale.label])
         for scale in scales
@@ -132,10 +130,14 @@ def _check_request(
         raise InputError("an evaluation needs at least one method and at least one scale")
     if len(set(names)) < len(names):
         raise InputError(f"the methods to compare must differ in name, got {', '.join(names)}")
+    check_sizes(source, scales, protocol)
+
+
+def check_sizes(source: Source, scales: Sequence[Scale], protocol: Protocol) -> None:
+    """Raises InputError, naming the picture, unless all are large enough for all scales."""
     for index in range(len(source)):
-        picture = source[index]
         for scale in scales:
-            check_size(picture, scale, protocol, source.name(index))
+            check_size(source.size(index), scale, protocol, source.name(index))
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,10 @@ def _reset_peak_memory() -> None:
 
 def _peak_memory() -> float | None:
     """The high-water mark of this process's resident memory in MiB; None on Windows."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage would count what the parent process held at the fork
+        mark = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        return int(mark[1]) / 2**10 if mark else None
     try:
         import resource
     except ImportError:

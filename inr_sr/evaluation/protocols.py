@@ -15,7 +15,7 @@ double precision, rounded again.
 """
 
 import math
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -25,6 +25,7 @@ import numpy as np
 from inr_sr.coordinates import output_size
 from inr_sr.errors import InputError
 from inr_sr.resampling import resize_uint8
+from inr_sr.scales import parse_scale, scale_label
 
 SSIM_WINDOW = 11
 """Side of the window of SSIM, in pixels: what is left after the border must hold one."""
@@ -100,7 +101,6 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
     )
 }  # fmt: skip
-DEFAULT_PROTOCOL = "y"
 
 
 def get_protocol(name: str) -> Protocol:
@@ -108,9 +108,6 @@ def get_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise InputError(f"unknown protocol {name!r}: choose one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
-
-
-_SCALE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(?:x(\d+(?:\.\d*)?|\.\d+))?")
 
 
 def parse_scales(text: str) -> list[Scale]:
@@ -124,22 +121,12 @@ def parse_scales(text: str) -> list[Scale]:
     """
     scales: dict[str, Scale] = {}
     for entry in text.split(","):
-        match = _SCALE.fullmatch(entry.strip().lower())
-        if match is None:
-            raise InputError(
-                f"scale {entry.strip()!r} is not allowed: give numbers of at least 1, or "
-                "ROWSxCOLUMNS, separated by commas, as in 2,2.7,2x3.5"
-            )
-        values = [float(group) for group in match.groups() if group is not None]
-        if not all(1 <= value < math.inf for value in values):
+        rows, cols = parse_scale(entry)
+        if min(rows, cols) < 1:
             raise InputError(f"scale {entry.strip()!r} is not allowed: it must be at least 1")
-        label = "x".join(_plain(value) for value in values)
-        scales[label] = Scale(values[0], values[-1], label)
+        label = scale_label(rows, cols)
+        scales[label] = Scale(rows, cols, label)
     return list(scales.values())
-
-
-def _plain(value: float) -> str:
-    return repr(int(value)) if value == int(value) else repr(value)
 
 
 def pair_sizes(hr_size: tuple[int, int], scale: Scale) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -182,24 +169,24 @@ def make_pair(
         raise ValueError(f"{name}: expected uint8 [h, w, 3], got {hr.dtype} {hr.shape}")
     lr_size, hr_size = pair_sizes((hr.shape[0], hr.shape[1]), scale)
     if min(lr_size) < 1:
-        raise InputError(f"{_described(name, hr)} is too small for scale {scale.label}")
+        raise InputError(f"{_described(name, hr.shape)} is too small for scale {scale.label}")
     truth = hr[: hr_size[0], : hr_size[1]]
     return resize_uint8(truth, lr_size, "bicubic", mode=lr_kernel, border="mirror"), truth
 
 
-def check_size(hr: np.ndarray, scale: Scale, rules: Protocol, name: str) -> None:
-    """Raises InputError unless one SSIM window is left of the picture inside the border."""
+def check_size(size: tuple[int, int], scale: Scale, rules: Protocol, name: str) -> None:
+    """Raises InputError unless of (rows, cols) one SSIM window is left inside the border."""
     needed = []
     for s, border in zip(scale.axes, rules.border(scale), strict=True):
         exact = Fraction(repr(s))
         lr = math.ceil((2 * border + SSIM_WINDOW - Fraction(1, 2)) / exact)
         needed.append(math.ceil(lr * exact))
-    if hr.shape[0] < needed[0] or hr.shape[1] < needed[1]:
+    if size[0] < needed[0] or size[1] < needed[1]:
         raise InputError(
-            f"{_described(name, hr)} is too small for scale {scale.label}: protocol "
+            f"{_described(name, size)} is too small for scale {scale.label}: protocol "
             f"{rules.name!r} needs at least {needed[1]}x{needed[0]}"
         )
 
 
-def _described(name: str, hr: np.ndarray) -> str:
-    return f"{name} ({hr.shape[1]}x{hr.shape[0]})"
+def _described(name: str, size: Sequence[int]) -> str:
+    return f"{name} ({size[1]}x{size[0]})"

@@ -18,6 +18,9 @@ from inr_sr.evaluation.panels import Panel, write_panel
 from inr_sr.evaluation.protocols import Scale
 from inr_sr.evaluation.results import Results, Table, write_json, write_markdown
 
+PANEL_PICTURES = 3
+"""Pictures of an evaluation that a report shows, at every scale."""
+
 _MARKS = ("index.html", "results.json")  # a folder that holds these is a report of ours
 _PLAIN_STYLES = {"bicubic": ("0.4", "-"), "lanczos": ("0.55", "--"), "nearest": ("0.7", ":")}
 _COLOURS = ("#0a6cff", "#e0560b", "#1a9850", "#9b3fbf", "#c2185b")

@@ -9,7 +9,8 @@ animation or a file of several pages the first one is read.
 
 from inr_sr.imagefile.files import atomic_path, check_writable, find_images
 from inr_sr.imagefile.formats import READABLE_SUFFIXES, output_format
-from inr_sr.imagefile.picture import Picture, to_float, to_rgb8
+from inr_sr.imagefile.picture import Picture, to_rgb8
+from inr_sr.imagefile.pil import from_pil, to_pil
 from inr_sr.imagefile.reading import MAX_PIXELS, read, read_size
 from inr_sr.imagefile.writing import write
 
@@ -20,10 +21,11 @@ __all__ = [
     "atomic_path",
     "check_writable",
     "find_images",
+    "from_pil",
     "output_format",
     "read",
     "read_size",
-    "to_float",
+    "to_pil",
     "to_rgb8",
     "write",
 ]

@@ -23,8 +23,6 @@ class Picture:
         xmp: XMP packet without orientation and size, or None.
         dpi: dots per inch (horizontal, vertical), or None.
         text: text entries of a PNG; a comment of JPEG or GIF is entry "Comment".
-        format: Pillow's name of the file's format, such as "PNG"; empty if never in a file.
-        frames: frames or pages the file holds; only the first is read.
     """
 
     pixels: np.ndarray
@@ -34,8 +32,6 @@ class Picture:
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     text: Mapping[str, str] = field(default_factory=dict)
-    format: str = ""
-    frames: int = 1
 
     def __post_init__(self) -> None:
         pixels, alpha = self.pixels, self.alpha
@@ -52,13 +48,6 @@ class Picture:
     def size(self) -> tuple[int, int]:
         """(rows, cols)."""
         return self.pixels.shape[0], self.pixels.shape[1]
-
-
-def to_float(picture: Picture) -> np.ndarray:
-    """Float32 [h, w, 3] in [0, 1]; grey is repeated, alpha is left aside."""
-    scaled = picture.pixels.astype(np.float32)
-    scaled /= np.float32(np.iinfo(picture.pixels.dtype).max)
-    return _three_channels(scaled)
 
 
 def to_rgb8(picture: Picture) -> np.ndarray:

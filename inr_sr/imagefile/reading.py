@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Callable, Mapping
+from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags
+from PIL import ExifTags, ImageFile
 
-from inr_sr.imagefile import metadata
+from inr_sr.imagefile import metadata, pil, sixteen_bit
 from inr_sr.imagefile.opening import opened
 from inr_sr.imagefile.picture import Picture
 from inr_sr.imagefile.png import orientation_may_follow_pixels
-from inr_sr.imagefile.samples import decode
 from inr_sr.imagefile.tiff import check_tiff
 
 MAX_PIXELS = 250_000_000
@@ -49,14 +49,15 @@ def read(
     """
     with opened(path, data, max_pixels) as (file, image):
         check_tiff(file, image)
-        pixels, alpha = decode(file, image)
+        stored = getattr(image, "tag_v2", {}).get(ExifTags.Base.Orientation, 1)
+        pixels, alpha = _decode(file, image)
         exif = metadata.read_exif(path, image)
         orientation = exif.get(ExifTags.Base.Orientation, 1)
         turn = _TURNS.get(orientation, _TURNS[1])
         dpi = metadata.resolution(image)
-        if dpi is not None and orientation in _TRANSPOSING:
+        # Pillow turns a TIFF by itself and forgets that it did.
+        if dpi is not None and (orientation in _TRANSPOSING or stored in _TRANSPOSING):
             dpi = dpi[::-1]
-        several_views = image.format == "MPO"  # of one photograph, which is a JPEG to its readers
         return Picture(
             pixels=np.ascontiguousarray(turn(pixels)),
             alpha=None if alpha is None else np.ascontiguousarray(turn(alpha)),
@@ -65,9 +66,13 @@ def read(
             xmp=metadata.kept_xmp(image),
             dpi=dpi,
             text=metadata.text_entries(image),
-            format="JPEG" if several_views else str(image.format),
-            frames=1 if several_views else getattr(image, "n_frames", 1),
         )
+
+
+def _decode(file: BinaryIO, image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels and alpha of a file of which `image` is the header."""
+    rawmode = sixteen_bit.colour_rawmode(image)
+    return sixteen_bit.colour(file, image, rawmode) if rawmode else pil.samples(image)
 
 
 def read_size(

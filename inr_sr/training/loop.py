@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from inr_sr import models
-from inr_sr.data.feed import open_feed, sampling
+from inr_sr.data.feed import open_feed, sampling, training_source
+from inr_sr.data.sources import fingerprint
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
 from inr_sr.training import state as training_state
@@ -27,7 +29,7 @@ from inr_sr.training.progress import TrainingProgress
 from inr_sr.training.state import TrainState
 from inr_sr.training.step import Advance, Metrics, make_advance
 from inr_sr.training.summary import show_parameters
-from inr_sr.training.workdir import agree, store
+from inr_sr.training.workdir import agree, agree_pictures, store
 
 CHECKPOINTS = "checkpoints"
 
@@ -44,7 +46,7 @@ class NotFinite(Exception):
 
 
 class _StopRequest:
-    """Turns Ctrl-C and SIGTERM into a question the loop asks between dispatches."""
+    """Turns the first Ctrl-C or SIGTERM into a question the loop asks between dispatches."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -56,6 +58,11 @@ class _StopRequest:
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            # Not print: a handler may run in the middle of another one.
+            os.write(2, b"\nstopping after this step; Ctrl-C again stops without saving\n")
         self.asked = True
 
     def __exit__(self, *_: object) -> None:
@@ -141,7 +148,7 @@ def train(
     """
     check(config)
     spec, mesh, model = sampling(config), make_mesh(), models.build(config.model)
-    optimizer = make_optimizer(config.optimizer, config.train.steps, config.model.decoder)
+    optimizer = make_optimizer(config.optimizer, config.train.steps)
     advance = make_advance(config, model, optimizer, spec, mesh)
     lead = jax.process_index() == 0
     step = latest_step(workdir / CHECKPOINTS) or 0
@@ -152,9 +159,13 @@ def train(
         initial = models.init(model, jax.random.key(config.seed))
     state = training_state.create(initial, optimizer, config.seed)
     if not finished:
-        feed = open_feed(config, spec, mesh, step)
+        source = training_source(config)
+        pictures = fingerprint(source)
+        if step:
+            agree_pictures(workdir, config, pictures)
+        feed = open_feed(config, source, spec, mesh, step)
         if lead:
-            store(workdir, config)
+            store(workdir, config, pictures)
     state = place(jax.tree.map(np.asarray, state), replicated(mesh))
     checkpoints = Checkpoints(workdir / CHECKPOINTS, read_only=finished)
     if finished:

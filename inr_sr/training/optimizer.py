@@ -9,11 +9,11 @@ from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
 
-# First match wins; every parameter must match one rule.
+# First match wins; a parameter that matches none is an error, so that none changes sides unseen.
 RULES = (
     ("frequencies", r"frequencies_\d+$"),
     ("undecayed", r"(bias|bias_\d+|log_kappa)$"),
-    ("kernels", r".*"),
+    ("kernels", r"(kernel|kernel_\d+|coordinate)$"),
 )
 
 
@@ -22,7 +22,10 @@ def labels(params: Any) -> Any:
 
     def label(path: tuple[Any, ...], _: Any) -> str:
         name = "/".join(str(key.key) for key in path)
-        return next(part for part, rule in RULES if re.search(rule, name))
+        for part, rule in RULES:
+            if re.search(rule, name):
+                return part
+        raise ValueError(f"no rule of the optimizer covers parameter {name!r}")
 
     return jax.tree_util.tree_map_with_path(label, params)
 
@@ -65,13 +68,12 @@ def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Sch
     )
 
 
-def make_optimizer(config: ConfigDict, steps: int, decoder: str) -> optax.GradientTransformation:
+def make_optimizer(config: ConfigDict, steps: int) -> optax.GradientTransformation:
     """Clipping over all parameters, then Adam per part; only kernels decay.
 
     Args:
       config: `optimizer` section of a configuration.
       steps: length of the training.
-      decoder: name of the decoder; a spectral one must have frequency matrices.
     """
     weights, frequencies = schedules(config, steps)
 
@@ -84,10 +86,4 @@ def make_optimizer(config: ConfigDict, steps: int, decoder: str) -> optax.Gradie
         "kernels": adam(weights, config.weight_decay),
     }
 
-    def partition(params: Any) -> Any:
-        found = labels(params)
-        if decoder == "spectral" and "frequencies" not in jax.tree.leaves(found):
-            raise ValueError(f"no parameter matches the rule {RULES[0]}: was a module renamed?")
-        return found
-
-    return optax.chain(optax.clip_by_global_norm(config.clip), optax.partition(parts, partition))
+    return optax.chain(optax.clip_by_global_norm(config.clip), optax.partition(parts, labels))

@@ -14,13 +14,14 @@ from inr_sr import models
 from inr_sr.data.sources import Source, open_source
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
-from inr_sr.evaluation.evaluate import enlargement, evaluate
-from inr_sr.evaluation.protocols import Scale, check_size, get_protocol, parse_scales
-from inr_sr.evaluation.report import write_report
+from inr_sr.evaluation.evaluate import check_sizes, enlargement, evaluate
+from inr_sr.evaluation.protocols import Scale, get_protocol, parse_scales
+from inr_sr.evaluation.report import PANEL_PICTURES, write_report
 from inr_sr.training.checkpoints import Checkpoints
 from inr_sr.training.loop import CHECKPOINTS, train
+from inr_sr.training.progress import evaluation_bar
 from inr_sr.training.validation import Validation
-from inr_sr.training.workdir import agree, flatten, read_config
+from inr_sr.training.workdir import agree, fields, read_config
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler
 from inr_sr.weights import check_params, load_weights, save_weights
 
@@ -60,11 +61,7 @@ def _report_scales(config: ConfigDict) -> list[Scale]:
 
 def _check_report(config: ConfigDict, test: Source) -> None:
     """Makes sure, before hours of work, that the report can be made of the pictures."""
-    scales, protocol = _report_scales(config), get_protocol(config.eval.protocol)
-    for i in range(len(test)):
-        picture = test[i]
-        for scale in scales:
-            check_size(picture, scale, protocol, test.name(i))
+    check_sizes(test, _report_scales(config), get_protocol(config.eval.protocol))
 
 
 def _initial(config: ConfigDict) -> Any | None:
@@ -72,7 +69,7 @@ def _initial(config: ConfigDict) -> Any | None:
     if not config.init:
         return None
     weights = load_weights(config.init)
-    theirs, ours = flatten(weights.config), flatten(config.model)
+    theirs, ours = fields(weights.config), fields(config.model)
     differing = sorted(k for k in theirs.keys() | ours.keys() if theirs.get(k) != ours.get(k))
     if differing:
         raise InputError(
@@ -138,7 +135,16 @@ def report(config: ConfigDict, workdir: Path, test: Source) -> None:
     network = load_network(workdir)
     scales, protocol = _report_scales(config), get_protocol(config.eval.protocol)
     baselines = [ResampleUpscaler("nearest"), ResampleUpscaler("bicubic")]
-    results = evaluate([*baselines, network], test, scales, protocol, config.eval.dataset)
+    with evaluation_bar() as show:
+        results = evaluate(
+            [*baselines, network],
+            test,
+            scales,
+            protocol,
+            config.eval.dataset,
+            panel_pictures=PANEL_PICTURES,
+            progress=show,
+        )
     command = [
         "python", "eval.py", f"--workdir={workdir}", f"--data={config.eval.dataset}",
         f"--split={config.eval.split}", f"--protocol={protocol.name}",

@@ -60,8 +60,8 @@ def make_gradients(
 ) -> Callable[[Any, jax.Array, Any], tuple[Any, Metrics]]:
     """gradients(params, key, data) of one batch: mean over all its samples.
 
-    `data` is a ResidentSet, or uint8 crops [batch, crop, crop, 3]. The batch is cut into
-    `train.accumulate` slices, one after the other, each spread over the mesh.
+    `data` is a ResidentSet, or uint8 crops [batch, candidates, crop, crop, 3]. The batch is cut
+    into `train.accumulate` slices, one after the other, each spread over the mesh.
     """
     batch_size, slices = config.train.batch_size, config.train.accumulate
     weights = losses.check(config.loss, spec.layout)
@@ -77,9 +77,13 @@ def make_gradients(
         x = x.reshape(slices, batch_size // slices, *x.shape[1:])
         return jax.lax.with_sharding_constraint(x, sharding)
 
+    def drawn(keys: jax.Array, data: ResidentSet) -> jax.Array:
+        keys = jax.vmap(lambda key: jax.random.split(key, spec.candidates))(keys)
+        return jax.vmap(data.draw)(keys)
+
     def slice_gradients(params: Any, keys: jax.Array, data: Any) -> tuple[Any, Metrics]:
         crop_keys, sample_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        crops = data.draw(crop_keys) if isinstance(data, ResidentSet) else data
+        crops = drawn(crop_keys, data) if isinstance(data, ResidentSet) else data
         batch = make_batch(sample_keys, crops, spec)
         return jax.grad(loss, has_aux=True)(params, batch)
 
@@ -117,7 +121,7 @@ def make_advance(
 ) -> Advance:
     """The function that runs `count` <= steps_per_dispatch training steps on the devices.
 
-    Its `data` is a ResidentSet, or uint8 crops [steps_per_dispatch, batch, crop, crop, 3]. The
+    Its `data` is a ResidentSet, or the uint8 crops of a `data.feed.StreamFeed`. The
     count is data, so that one program serves every stretch between looks from the host. The
     state is donated.
     """

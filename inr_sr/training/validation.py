@@ -48,7 +48,6 @@ class Validation:
             self._scales,
             self._protocol,
             self._dataset,
-            panel_pictures=0,
         )
         # A flat picture is matched exactly; JSON has no infinity.
         numbers = {

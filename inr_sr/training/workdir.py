@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from inr_sr.configuration import default
@@ -11,10 +12,13 @@ from inr_sr.errors import InputError
 from inr_sr.imagefile import atomic_path
 
 CONFIG = "config.json"
+PICTURES = "pictures.json"
 # A resumed training must be the same training. What may change: how often it looks up, and where
 # the same pictures lie.
 FREE = (
+    "data.cache_mib",
     "data.folder",
+    "data.threads",
     "eval.",
     "train.checkpoint_every",
     "train.eval_every",
@@ -23,13 +27,9 @@ FREE = (
 )
 
 
-def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+def fields(config: ConfigDict) -> dict[str, Any]:
     """Every field by its dotted name: {"model.edsr.blocks": 16, ...}."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        found.update(flatten(value, f"{name}.") if isinstance(value, ConfigDict) else {name: value})
-    return found
+    return flatten_dict(config.to_dict(), sep=".")
 
 
 def read_config(workdir: Path) -> ConfigDict:
@@ -62,12 +62,9 @@ def agree(workdir: Path, config: ConfigDict) -> None:
     """
     if not (workdir / CONFIG).exists():
         return
-    old, new = flatten(read_config(workdir)), flatten(config)
+    old, new = fields(read_config(workdir)), fields(config)
     if bool(old["data.folder"]) != bool(new["data.folder"]):
-        raise InputError(
-            f"{workdir} was trained on {old['data.folder'] or 'no folder'!r}, not on "
-            f"{new['data.folder'] or 'no folder'!r}: give the same --config.data.folder"
-        )
+        raise _other_pictures(workdir, old["data.folder"], new["data.folder"])
     differing = [
         f"{name} is {old[name]} there, {new[name]} here"
         for name in new
@@ -80,8 +77,33 @@ def agree(workdir: Path, config: ConfigDict) -> None:
         )
 
 
-def store(workdir: Path, config: ConfigDict) -> None:
-    """Makes the working directory if need be, and stores `config` in it.
+def agree_pictures(workdir: Path, config: ConfigDict, pictures: str) -> None:
+    """Checks that a training of `workdir` was begun on the pictures of this fingerprint.
+
+    Raises:
+      InputError: it was begun on others; the folder of the pictures may be another one.
+    """
+    path = workdir / PICTURES
+    if path.exists() and json.loads(path.read_text())["sha256"] != pictures:
+        raise _other_pictures(workdir, read_config(workdir).data.folder, config.data.folder)
+
+
+def _other_pictures(workdir: Path, old: str, new: str) -> InputError:
+    if old == new:
+        return InputError(f"{workdir} was trained on other pictures than are in {new!r} now")
+    return InputError(
+        f"{workdir} was trained on the pictures of {old or 'no folder'!r}, which those of "
+        f"{new or 'no folder'!r} are not: give the same --config.data.folder"
+    )
+
+
+def store(workdir: Path, config: ConfigDict, pictures: str) -> None:
+    """Makes the working directory if need be, and stores in it what its training is.
+
+    Args:
+      workdir: the folder.
+      config: the configuration.
+      pictures: fingerprint of the pictures that are trained on.
 
     Raises:
       InputError: it cannot be written.
@@ -90,5 +112,7 @@ def store(workdir: Path, config: ConfigDict) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         with atomic_path(workdir / CONFIG) as temporary:
             temporary.write_text(config.to_json(indent=2) + "\n")
+        with atomic_path(workdir / PICTURES) as temporary:
+            temporary.write_text(json.dumps({"sha256": pictures}) + "\n")
     except OSError as error:
         raise InputError(f"cannot write in {workdir}: {error.strerror}") from None

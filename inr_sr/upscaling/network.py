@@ -15,7 +15,7 @@ from inr_sr.coordinates import Axis
 from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.upscaling.request import Size, pixels
-from inr_sr.upscaling.resample import shrink_columns, shrink_rows
+from inr_sr.upscaling.strips import shrink_columns, shrink_rows
 from inr_sr.upscaling.tiles import Span, choose_tile, smaller_tile, whole_tile
 from inr_sr.upscaling.upscaler import StripUpscaler
 from inr_sr.upscaling.values import as_float, check_picture

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from inr_sr.coordinates import check_scale, output_size
+from inr_sr.coordinates import output_size
 from inr_sr.errors import InputError
+from inr_sr.scales import check_scale
 
 MAX_OUTPUT_PIXELS = 10**9
 """Default limit of an enlarged picture: a gigapixel."""

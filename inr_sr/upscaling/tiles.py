@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inr_sr.coordinates import Axis, first_output, grid_axis
+from inr_sr.coordinates import Axis, first_output, grid_axis, mirrored
 from inr_sr.upscaling.request import Size
 
 BUCKETS = (8, 16, 32, 64, 96, 128, 192, 256, 512)
@@ -82,8 +82,7 @@ class Span:
         start, first = (n_in - cell - count, n_out - end) if flip else (cell, begin)
         count += spare
         offset = first - first_output(start, n_in, n_out)
-        lines = np.arange(start - halo, start + count + halo) % (2 * n_in)
-        lines = np.minimum(lines, 2 * n_in - 1 - lines)
+        lines = mirrored(np.arange(start - halo, start + count + halo), n_in)
         return cls(
             lines=n_in - 1 - lines if flip else lines,
             axis=grid_axis(

@@ -9,17 +9,10 @@ from PIL import Image
 
 from inr_sr import resampling
 from inr_sr.errors import InputError
-from inr_sr.upscaling.picture import (
-    enlarge,
-    from_array,
-    from_pil,
-    placed,
-    to_array,
-    to_channels,
-    to_pil,
-)
+from inr_sr.imagefile import from_pil, to_pil
+from inr_sr.upscaling.enlarge import enlarge, from_array, placed, to_array, to_channels
 from inr_sr.upscaling.request import MAX_OUTPUT_PIXELS, Size, target_size
-from inr_sr.upscaling.resample import resampled
+from inr_sr.upscaling.strips import resampled
 
 
 class Upscaler(Protocol):

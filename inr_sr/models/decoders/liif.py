@@ -24,6 +24,8 @@ class LiifField:
       hidden: [B, h, w, W] first layer's share of the features, before its activation.
       coordinate: [4, W] first layer's weights of (offset row, col, cell row, col).
       layers: (kernel, bias) of the following layers.
+
+    All but the picture are in the type of computation; residuals are float32.
     """
 
     image: jax.Array
@@ -32,12 +34,10 @@ class LiifField:
     layers: tuple[tuple[jax.Array, jax.Array], ...]
 
     def _mlp(self, x: jax.Array) -> jax.Array:
-        for i, (kernel, bias) in enumerate(self.layers):
+        for kernel, bias in self.layers:
             x = jnp.einsum("...i,io->...o", jax.nn.relu(x), kernel)
             x = x + bias.reshape((1,) * (x.ndim - 1) + (-1,))
-            if i == len(self.layers) - 1:
-                return x
-        return x
+        return x.astype(jnp.float32)
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
         """Residual [B, Q, 3] at offsets delta [B, Q, 2] in cells [B, Q, 2], footprint [B, 2]."""
@@ -56,7 +56,7 @@ class LiifField:
             # Units of the paper: coordinates in [-1, 1], scaled by the LR size, so 2 per pixel.
             inputs = 2 * jnp.concatenate([offset, jnp.broadcast_to(shape, offset.shape)], axis=-1)
             x = jnp.take_along_axis(flat, index, axis=1) + jnp.einsum(
-                "bqi,io->bqo", inputs, self.coordinate
+                "bqi,io->bqo", inputs.astype(self.coordinate.dtype), self.coordinate
             )
             # Weight: area of the rectangle to the corner diagonally opposite; the four sum to 1.
             reach = jnp.abs(delta - move.astype(jnp.float32))
@@ -111,4 +111,5 @@ class LiifDecoder(nn.Module):
                     self.param(f"bias_{i}", nn.initializers.zeros, (size,)),
                 )
             )
-        return LiifField(image, hidden.astype(jnp.float32), coordinate, tuple(layers))
+        coordinate, layers = jax.tree.map(lambda p: p.astype(self.dtype), (coordinate, layers))
+        return LiifField(image, hidden, coordinate, tuple(layers))

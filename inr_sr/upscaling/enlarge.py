@@ -1,16 +1,15 @@
-"""Whole pictures: alpha and depth, arrays and PIL images."""
+"""Whole pictures: alpha, depth, arrays in their many shapes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from inr_sr.errors import InputError
 from inr_sr.imagefile import Picture
 from inr_sr.upscaling.request import Size
-from inr_sr.upscaling.resample import resampled
+from inr_sr.upscaling.strips import resampled
 from inr_sr.upscaling.values import quantise
 
 if TYPE_CHECKING:
@@ -110,26 +109,3 @@ def to_array(picture: Picture, ndim: int) -> np.ndarray:
     if picture.alpha is not None:
         return np.concatenate([picture.pixels, picture.alpha[:, :, None]], axis=2)
     return picture.pixels[:, :, 0] if ndim == 2 else picture.pixels
-
-
-def from_pil(image: Image.Image) -> Picture:
-    """Any mode: palettes and CMYK become RGB(A), 16-bit grey stays; orientation is applied."""
-    image = ImageOps.exif_transpose(image)
-    icc = None if image.mode in ("CMYK", "LAB") else image.info.get("icc_profile")
-    if image.mode in ("I", "F"):
-        raise InputError(f"PIL image of mode {image.mode}; expected 8 or unsigned 16 bits")
-    if image.mode.startswith("I;16"):
-        pixels = np.asarray(image).astype(np.uint16)
-    else:
-        mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-        mode += "A" if image.has_transparency_data else ""
-        pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    return replace(from_array(pixels), icc=icc)
-
-
-def to_pil(picture: Picture) -> Image.Image:
-    """A PIL image of mode L, LA, RGB, RGBA or I;16."""
-    image = Image.fromarray(to_array(picture, 2 if picture.pixels.shape[2] == 1 else 3))
-    if picture.icc:
-        image.info["icc_profile"] = picture.icc
-    return image

@@ -1,19 +1,47 @@
-"""From Pillow's image to arrays of samples, whatever the file's mode."""
+"""Pillow's image to a Picture and back, whatever its mode."""
 
 import warnings
 from io import BytesIO
-from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms, ImageOps
 
 from inr_sr.errors import InputError
-from inr_sr.imagefile import sixteen_bit
+from inr_sr.imagefile import metadata, sixteen_bit
 from inr_sr.imagefile.opening import one_line
+from inr_sr.imagefile.picture import Picture
 
 
-def decode(file: BinaryIO, image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
-    """Decodes a file of which `image` is the header.
+def from_pil(image: Image.Image) -> Picture:
+    """A picture in memory; its EXIF orientation is applied, of its metadata the profile is kept.
+
+    Raises:
+        InputError: signed, 32-bit or floating-point samples.
+    """
+    image = ImageOps.exif_transpose(image)
+    pixels, alpha = samples(image)
+    return Picture(pixels, alpha=alpha, icc=metadata.fitting_icc(image, pixels.shape[2]))
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """An image of mode L, LA, RGB or RGBA, or I;16, which has no alpha and no colours.
+
+    Raises:
+        InputError: 16 bits with alpha or in colour, which Pillow has no mode for.
+    """
+    pixels = picture.pixels
+    if pixels.dtype == np.uint16 and (picture.alpha is not None or pixels.shape[2] == 3):
+        raise InputError("Pillow has no 16-bit mode but for grey without alpha")
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    return image
+
+
+def samples(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """The samples of an image of any mode.
 
     Returns:
         pixels, uint8 or uint16 [h, w, 1 or 3], and alpha, the same type [h, w], or None.
@@ -21,9 +49,6 @@ def decode(file: BinaryIO, image: ImageFile.ImageFile) -> tuple[np.ndarray, np.n
     Raises:
         InputError: signed, 32-bit or floating-point samples.
     """
-    rawmode = sixteen_bit.colour_rawmode(image)
-    if rawmode:
-        return sixteen_bit.colour(file, image, rawmode)
     image.load()
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         raise InputError(

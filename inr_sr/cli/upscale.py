@@ -1,0 +1,221 @@
+"""`inr-sr upscale`: one picture, or all of a folder."""
+
+import argparse
+import functools
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inr_sr import imagefile, weights
+from inr_sr.cli import arguments as types
+from inr_sr.cli.jobs import Job, file_job, folder_jobs
+from inr_sr.cli.output import check_summary_path, progress, say, write_summary
+from inr_sr.errors import InputError
+
+if TYPE_CHECKING:
+    from inr_sr.upscaling import StripUpscaler
+
+_DESCRIPTION = """\
+Enlarges a picture, or all pictures of a folder, to any size.
+
+Without OUT the result lies beside IN and is named after the request: photo_x3.7.jpg,
+photo_1920x1080.jpg, photo_w1920.jpg, photos_x3.7/. Where OUT is a folder, results keep the names of
+their pictures. What is not written here (GIF, AVIF, ...) becomes PNG. Earlier results are replaced,
+pictures that are read never are.
+"""
+_EPILOG = """\
+exit codes: 0 all done, 1 some pictures of a folder failed, 2 a mistake in the request
+
+An axis that shrinks is antialiased bicubic resampling of the network's x1 result. Alpha is
+resampled (bicubic, or as --method says). Compiled programs are kept in JAX_COMPILATION_CACHE_DIR,
+by default a folder inr_sr in the user's cache folder.
+"""
+_RESAMPLERS = ("bicubic", "lanczos", "nearest", "box")
+_DEFAULT_WEIGHTS = "compact"
+
+
+def add_command(commands: Any) -> None:
+    """Adds the command to argparse's subparsers."""
+    upscale = commands.add_parser(
+        "upscale",
+        help="enlarge a picture or a folder of pictures",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    upscale.set_defaults(run=_upscale)
+    add = upscale.add_argument
+    add("input", metavar="IN", type=Path, help="picture or folder")
+    add("output", metavar="OUT", type=Path, nargs="?", help="picture or folder")
+    sizes = upscale.add_mutually_exclusive_group(required=True)
+    sizes.add_argument(
+        "--scale", metavar="S", type=types.scale, help="such as 4, 3.7, or 2x3.5: rows x columns"
+    )
+    sizes.add_argument("--size", metavar="WxH", type=types.size, help="width x height in pixels")
+    sizes.add_argument("--width", metavar="N", type=types.count, help="in pixels; height to match")
+    sizes.add_argument("--height", metavar="N", type=types.count, help="in pixels; width to match")
+    add(
+        "--weights",
+        metavar="NAME|FILE",
+        help=f"weights of the package, or a {weights.SUFFIX} file (default: {_DEFAULT_WEIGHTS})",
+    )
+    add("--method", metavar="NAME", help=f"{', '.join(_RESAMPLERS)}, or a name of weights")
+    add("--ensemble", action="store_true", help="mean of 8 flips and rotations: 8 times as long")
+    add(
+        "--tile",
+        metavar="auto|N|0",
+        type=types.tile,
+        default="auto",
+        help="longest side of a tile in pixels of IN, to save memory; 0: the whole picture",
+    )
+    add("--format", metavar="EXT", help="format of results whose names are not given, such as png")
+    add("--recursive", action="store_true", help="subfolders too; OUT is given the same ones")
+    add("--resume", action="store_true", help="skip pictures whose result is there and complete")
+    add("--yes", action="store_true", help="allow results above 1 gigapixel")
+    add(
+        "--json",
+        metavar="FILE|-",
+        help="write a summary to a file, or (also --json alone) to stdout in place of the paths",
+    )
+
+
+def _upscale(arguments: argparse.Namespace) -> int:
+    start = time.perf_counter()
+    if not arguments.input.exists():
+        raise InputError(f"there is no file or folder {arguments.input}")
+    method = _method(arguments)
+    if arguments.input.is_dir():
+        jobs = folder_jobs(arguments)
+    else:
+        jobs = [file_job(arguments)]
+        _plan(jobs[0], arguments)
+        imagefile.check_writable(jobs[0].output, size=jobs[0].size_out)
+    if arguments.json not in (None, "-"):
+        check_summary_path(Path(arguments.json), jobs)
+    upscaler = _upscaler(method, arguments)
+    if arguments.input.is_dir():
+        _make_folder(jobs)
+    with progress(jobs) as show:
+        for number, job in enumerate(jobs):
+            _attempt(job, arguments, upscaler, functools.partial(show, number))
+            if job.status == "written" and arguments.json != "-":
+                print(job.output, flush=True)
+    failed = [job for job in jobs if job.status == "failed"]
+    for job in failed:
+        prefix = "" if str(job.input) in str(job.error) else f"{job.input}: "
+        say(f"failed: {prefix}{job.error}")
+    if failed:
+        say(f"{len(failed)} of {len(jobs)} pictures failed")
+    if arguments.json is not None:
+        write_summary(arguments.json, jobs, upscaler.name, time.perf_counter() - start)
+    return 1 if failed else 0
+
+
+def _method(arguments: argparse.Namespace) -> str:
+    """The name of a resampling method, or the name or file of weights."""
+    method, chosen = arguments.method, arguments.weights
+    if method is not None and chosen is not None:
+        raise InputError(f"--method {method} and --weights {chosen} exclude each other")
+    if method in _RESAMPLERS:
+        if arguments.ensemble:
+            raise InputError(f"--ensemble is for networks, not for --method {method}")
+        return str(method)
+    if method is not None and method not in weights.names():
+        known = ", ".join((*_RESAMPLERS, *weights.names()))
+        raise InputError(f"unknown method {method!r}; there are: {known}")
+    name = str(method or chosen or _DEFAULT_WEIGHTS)
+    weights.find(name)
+    return name
+
+
+def _plan(job: Job, arguments: argparse.Namespace) -> None:
+    """Reads the picture's size and works out the result's."""
+    size_in = imagefile.read_size(job.input)
+    from inr_sr.upscaling import MAX_OUTPUT_PIXELS, target_size
+
+    try:
+        job.size_out = target_size(
+            size_in,
+            size=arguments.size,
+            scale=arguments.scale,
+            width=arguments.width,
+            height=arguments.height,
+            max_pixels=None if arguments.yes else MAX_OUTPUT_PIXELS,
+        )
+    except InputError as error:
+        hint = " (--yes allows it)" if "gigapixels" in str(error) else ""
+        raise InputError(f"{job.input}: {error}{hint}") from error
+    job.size_in = size_in
+
+
+def _upscaler(method: str, arguments: argparse.Namespace) -> "StripUpscaler":
+    from inr_sr import devices, upscaling
+
+    if method in _RESAMPLERS:
+        return upscaling.ResampleUpscaler(method)
+    devices.keep_compiled_programs()
+    return upscaling.load(method, tile=arguments.tile, ensemble=arguments.ensemble)
+
+
+def _make_folder(jobs: Sequence[Job]) -> None:
+    for folder in dict.fromkeys(job.output.parent for job in jobs):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    imagefile.check_writable(jobs[0].output)
+
+
+def _attempt(
+    job: Job,
+    arguments: argparse.Namespace,
+    upscaler: "StripUpscaler",
+    show: Callable[[float], None],
+) -> None:
+    """Enlarges one picture; in a folder run a failure is noted and does not end the run."""
+    start = time.perf_counter()
+    show(0.0)
+    try:
+        _run(job, arguments, upscaler, show)
+    except (InputError, MemoryError, OSError) as error:
+        if not arguments.input.is_dir():
+            raise
+        job.error = " ".join(str(error).split()) or type(error).__name__
+    job.seconds = time.perf_counter() - start
+
+
+def _run(
+    job: Job,
+    arguments: argparse.Namespace,
+    upscaler: "StripUpscaler",
+    show: Callable[[float], None],
+) -> None:
+    from inr_sr.upscaling import enlarge
+
+    _plan(job, arguments)
+    assert job.size_out is not None
+    if arguments.resume and _complete(job):
+        job.status = "skipped"
+        return
+    rows = job.size_out[0]
+    imagefile.check_writable(job.output, size=job.size_out)
+    picture = imagefile.read(job.input)
+    try:
+        larger = enlarge(upscaler, picture, job.size_out, lambda done: show(done / rows))
+    except InputError as error:
+        raise InputError(f"{job.input}: {error}") from error
+    imagefile.write(job.output, larger)
+    job.status = "written"
+
+
+def _complete(job: Job) -> bool:
+    """Whether the result is there, has the size asked for and can be decoded to its end."""
+    if not job.output.exists():
+        return False
+    try:
+        return imagefile.read(job.output, max_pixels=sys.maxsize).size == job.size_out
+    except InputError:
+        return False
