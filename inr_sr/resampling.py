@@ -182,25 +182,25 @@ def resample(
     image: Any,
     size: Sequence[int],
     origin: Any,
-    scale: Any,
+    step: Any,
     *,
-    max_scale: float,
+    max_step: float,
     method: str = "bicubic",
 ) -> jax.Array:
-    """Resamples a window of pictures at a traced place and scale; borders are mirrored.
+    """Resamples a window of pictures at a traced place and step; borders are mirrored.
 
-    Output pixel i of an axis is centred at the input coordinate origin + (i + 0.5) * scale, where
-    input pixel j is centred at j + 0.5. With origin 0 and scale n_in / n_out this is `resize`.
-    Use `jax.vmap` for a place and scale per sample. Coordinates are computed in the dtype of the
+    Output pixel i of an axis is centred at the input coordinate origin + (i + 0.5) * step, where
+    input pixel j is centred at j + 0.5. With origin 0 and step n_in / n_out this is `resize`.
+    Use `jax.vmap` for a place and step per sample. Coordinates are computed in the dtype of the
     result, so in float32 an origin of thousands of pixels costs accuracy: cut the region first.
 
     Args:
         image: floating [..., h, w, c].
         size: static output (rows, cols).
         origin: (row, col) of the window's corner in input pixels, or one number for both.
-        scale: input pixels per output pixel, of (row, col) or one number for both. Above 1 it
+        step: input pixels per output pixel, of (row, col) or one number for both. Above 1 it
             stretches the kernel against aliasing ("nearest" excepted); up to 1 it interpolates.
-        max_scale: static bound of `scale`, which fixes the number of taps. A larger scale, which
+        max_step: static bound of `step`, which fixes the number of taps. A larger step, which
             only a traced value can have, is antialiased as far as this.
         method: one of `METHODS`.
 
@@ -208,17 +208,17 @@ def resample(
         [..., rows, cols, c], float32 (float64 for float64 under x64), not clipped.
 
     Raises:
-        InputError: as `resize`; also a `max_scale` that is not positive and finite, or a scale
-            known at trace time that is not in (0, max_scale].
+        InputError: as `resize`; also a `max_step` that is not positive and finite, or a step
+            known at trace time that is not in (0, max_step].
     """
     image = _floating(image)
     size, _ = _geometry(image.shape, size, method, "mirror", None)
-    _check_window(scale, max_scale)
+    _check_window(step, max_step)
     origin = jnp.broadcast_to(jnp.asarray(origin, image.dtype), (2,))
-    scale = jnp.broadcast_to(jnp.asarray(scale, image.dtype), (2,))
+    step = jnp.broadcast_to(jnp.asarray(step, image.dtype), (2,))
     for axis in (0, 1):
         index, weight = _window_taps(
-            image.shape[axis - 3], size[axis], origin[axis], scale[axis], float(max_scale), method
+            image.shape[axis - 3], size[axis], origin[axis], step[axis], float(max_step), method
         )
         image = _apply(image, index, weight, axis - 3)
     return image
@@ -260,22 +260,22 @@ def taps(
     return index[:, used].astype(np.int32), weight[:, used]
 
 
-@functools.partial(jax.jit, static_argnames=("n_in", "n_out", "max_scale", "method"))
+@functools.partial(jax.jit, static_argnames=("n_in", "n_out", "max_step", "method"))
 def _window_taps(
-    n_in: int, n_out: int, origin: jax.Array, scale: jax.Array, max_scale: float, method: str
+    n_in: int, n_out: int, origin: jax.Array, step: jax.Array, max_step: float, method: str
 ) -> tuple[jax.Array, jax.Array]:
-    """`taps` of one axis of `resample`: traced place and scale, static number of taps.
+    """`taps` of one axis of `resample`: traced place and step, static number of taps.
 
     Compiled, as `_apply` is, so that calls outside jit do not trace and compile every time.
     """
     kernel = _KERNELS[method]
-    max_stretch = max(max_scale, 1.0) if kernel.antialias else 1.0
-    stretch = jnp.clip(scale, 1.0, max_stretch)
+    max_stretch = max(max_step, 1.0) if kernel.antialias else 1.0
+    stretch = jnp.clip(step, 1.0, max_stretch)
     count = math.ceil(kernel.width * max_stretch) + 1
-    centre = origin + (jnp.arange(n_out, dtype=scale.dtype) + 0.5) * scale
+    centre = origin + (jnp.arange(n_out, dtype=step.dtype) + 0.5) * step
     first = jnp.floor(centre - 0.5 - kernel.width / 2.0 * stretch).astype(jnp.int32)
     index = first[:, None] + jnp.arange(count, dtype=jnp.int32)[None, :]
-    distance = centre[:, None] - (index.astype(scale.dtype) + 0.5)
+    distance = centre[:, None] - (index.astype(step.dtype) + 0.5)
     weight = kernel.function(distance / stretch, jnp)
     return mirrored(index, n_in, jnp), weight / weight.sum(axis=1, keepdims=True)
 
@@ -384,15 +384,15 @@ def _geometry(
     return (rows, cols), (by_row, by_col)
 
 
-def _check_window(scale: Any, max_scale: float) -> None:
-    """Checks what of the window's scale is known at trace time."""
-    if not 0.0 < max_scale < math.inf:
-        raise InputError(f"max_scale {max_scale}; expected a positive finite number")
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(scale)):
+def _check_window(step: Any, max_step: float) -> None:
+    """Checks what of the window's step is known at trace time."""
+    if not 0.0 < max_step < math.inf:
+        raise InputError(f"max_step {max_step}; expected a positive finite number")
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(step)):
         return
-    values = np.asarray(scale, np.float64)
+    values = np.asarray(step, np.float64)
     if values.shape not in ((), (2,)):
-        raise InputError(f"scale of shape {values.shape}; expected one number or two (row, col)")
-    # A float32 scale may lie above the bound it was drawn from by its rounding.
-    if not np.all((values > 0.0) & (values <= max_scale * (1.0 + 1e-6))):
-        raise InputError(f"scale {scale}; expected above 0 and at most max_scale {max_scale}")
+        raise InputError(f"step of shape {values.shape}; expected one number or two (row, col)")
+    # A float32 step may lie above the bound it was drawn from by its rounding.
+    if not np.all((values > 0.0) & (values <= max_step * (1.0 + 1e-6))):
+        raise InputError(f"step {step}; expected above 0 and at most max_step {max_step}")

@@ -68,6 +68,10 @@ class Pictures:
     def __getitem__(self, index: int) -> np.ndarray:
         return list(self.pictures.values())[index]
 
+    def size(self, index: int) -> tuple[int, int]:
+        rows, cols, _ = self[index].shape
+        return rows, cols
+
     def name(self, index: int) -> str:
         return list(self.pictures)[index]
 

@@ -283,14 +283,6 @@ def test_16_bits_are_rounded_to_8():
     assert rounded.shape == (256, 256, 3)
 
 
-@pytest.mark.parametrize("dtype", DEPTHS)
-def test_to_float(dtype):
-    grey = noise(dtype, 1)
-    values = imagefile.to_float(grey)
-    assert (values.dtype, values.shape) == (np.float32, (37, 53, 3))
-    np.testing.assert_allclose(values[:, :, 2:], grey.pixels / np.iinfo(dtype).max, atol=1e-7)
-
-
 def test_contradictory_pictures_are_refused():
     for pixels in (np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8)):
         with pytest.raises(ValueError, match="allowed"):

@@ -383,7 +383,7 @@ def test_resample_equals_the_formula(method, origin, scale):
     image = noise(25, 22, 3)
     # The formula gets the numbers that float32 holds.
     origin32, scale32 = np.float32(origin), np.float32(scale)
-    out = resample(image, (8, 9), origin32, scale32, max_scale=4.0, method=method)
+    out = resample(image, (8, 9), origin32, scale32, max_step=4.0, method=method)
     expected = formula(image, (8, 9), origin32.astype(float), scale32.astype(float), method)
     np.testing.assert_allclose(out, expected, atol=2e-5)
 
@@ -393,7 +393,7 @@ def test_resample_equals_the_formula(method, origin, scale):
 def test_resample_of_the_whole_is_resize(method, size):
     image = noise(48, 48, 3)
     scale = np.float32([48 / size[0], 48 / size[1]])
-    out = resample(image, size, 0.0, scale, max_scale=48 / min(size), method=method)
+    out = resample(image, size, 0.0, scale, max_step=48 / min(size), method=method)
     np.testing.assert_allclose(out, resize(image, size, method), atol=2e-5)
 
 
@@ -401,10 +401,10 @@ def test_resample_of_the_whole_is_resize(method, size):
 def test_a_window_equals_the_crop_of_the_whole(scale):
     image = noise(48, 60, 3)
     rows, cols = int(48 / scale), int(60 / scale)
-    whole = resample(image, (rows, cols), 0.0, scale, max_scale=3.0)
+    whole = resample(image, (rows, cols), 0.0, scale, max_step=3.0)
     top, left = rows // 4, cols // 3
     origin = np.float32([top * scale, left * scale])
-    window = resample(image, (6, 7), origin, scale, max_scale=3.0)
+    window = resample(image, (6, 7), origin, scale, max_step=3.0)
     np.testing.assert_allclose(window, whole[top : top + 6, left : left + 7], atol=2e-5)
 
 
@@ -414,7 +414,7 @@ def test_resample_maps_over_traced_places_and_scales_with_one_compile():
 
     def patches(image, origin, scale):
         traces.append(None)
-        return resample(image, (9, 9), origin, scale, max_scale=4.0)
+        return resample(image, (9, 9), origin, scale, max_step=4.0)
 
     jitted = jax.jit(jax.vmap(patches))
     for seed in (1, 2):
@@ -428,12 +428,12 @@ def test_resample_maps_over_traced_places_and_scales_with_one_compile():
     assert len(traces) == 1
 
 
-def test_a_traced_scale_beyond_the_bound_is_antialiased_up_to_it():
+def test_a_traced_step_beyond_the_bound_is_antialiased_up_to_it():
     checkerboard = np.indices((64, 64)).sum(0).astype(np.float32)[..., None] % 2
-    shrink = jax.jit(lambda s: resample(checkerboard, (8, 8), 0.0, s, max_scale=4.0))
+    shrink = jax.jit(lambda s: resample(checkerboard, (8, 8), 0.0, s, max_step=4.0))
     out = shrink(np.float32(8.0))
     np.testing.assert_allclose(out, 0.5, atol=1e-3)
-    per_axis = jax.jit(lambda s: resample(checkerboard, (8, 8), 0.0, (s, s), max_scale=4.0))
+    per_axis = jax.jit(lambda s: resample(checkerboard, (8, 8), 0.0, (s, s), max_step=4.0))
     np.testing.assert_array_equal(per_axis(np.float32(8.0)), out)
 
 
@@ -472,7 +472,7 @@ def test_wrong_pictures_are_named(shape):
     with pytest.raises(InputError, match="picture of shape"):
         resize(image, (4, 4))
     with pytest.raises(InputError, match="picture of shape"):
-        resample(image, (4, 4), 0.0, 2.0, max_scale=2.0)
+        resample(image, (4, 4), 0.0, 2.0, max_step=2.0)
 
 
 def test_wrong_dtypes_are_named():
@@ -492,18 +492,18 @@ def test_wrong_modes_are_named():
 
 
 @pytest.mark.parametrize(
-    ("scale", "max_scale", "message"),
+    ("step", "max_step", "message"),
     [
-        (0.0, 4.0, "scale 0.0; expected above 0 and at most max_scale 4.0"),
-        (-1.0, 4.0, "scale -1.0"),
-        (math.nan, 4.0, "scale nan"),
-        (4.1, 4.0, "at most max_scale 4.0"),
+        (0.0, 4.0, "step 0.0; expected above 0 and at most max_step 4.0"),
+        (-1.0, 4.0, "step -1.0"),
+        (math.nan, 4.0, "step nan"),
+        (4.1, 4.0, "at most max_step 4.0"),
         ((1.0, 2.0, 3.0), 4.0, "two .row, col."),
-        (1.0, 0.0, "max_scale 0.0"),
-        (1.0, math.nan, "max_scale nan"),
-        (1.0, math.inf, "max_scale inf"),
+        (1.0, 0.0, "max_step 0.0"),
+        (1.0, math.nan, "max_step nan"),
+        (1.0, math.inf, "max_step inf"),
     ],
 )
-def test_wrong_windows_are_named(scale, max_scale, message):
+def test_wrong_windows_are_named(step, max_step, message):
     with pytest.raises(InputError, match=message):
-        resample(noise(8, 8, 3), (4, 4), 0.0, scale, max_scale=max_scale)
+        resample(noise(8, 8, 3), (4, 4), 0.0, step, max_step=max_step)

@@ -83,7 +83,7 @@ TFDS = """
     import tensorflow_datasets as tfds
     from PIL import Image
 
-    from inr_sr.data.sources import open_source
+    from inr_sr.data.sources import TfdsSource, open_source
     from inr_sr.errors import InputError
 
     folder = sys.argv[1]
@@ -124,14 +124,14 @@ TFDS = """
     for kind in (Pairs, Labelled, Masks):
         kind(data_dir=folder, file_format="array_record").download_and_prepare()
     def picture(spec, index, split="train"):
-        source = open_source(spec, split, folder)
+        source = open_source(spec, split)
         assert source[index].shape == (*source.size(index), 3)
         assert source[index].dtype == np.uint8
         return source[index]
 
-    source = open_source("tfds:pairs", "train", folder)
+    source = open_source("tfds:pairs")
     assert len(source) == 5
-    assert len(open_source("tfds:pairs", "train[:40%]", folder)) == 2
+    assert len(open_source("tfds:pairs", "train[:40%]")) == 2
     assert source.name(3) == "pairs/train/3"
     found = [source[i] for i in range(5)]
     for i in range(5):
@@ -143,7 +143,7 @@ TFDS = """
 
     def message(name, split="train", where=folder):
         try:
-            open_source("tfds:" + name, split, where)
+            TfdsSource(name, split, where)
         except InputError as error:
             assert "\\n" not in str(error), error
             return str(error)
@@ -168,7 +168,7 @@ def test_tfds_without_tensorflow(tmp_path):
     script.write_text(textwrap.dedent(TFDS))
     command = [sys.executable, str(script), str(tmp_path / "data")]
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TFDS_DATA_DIR": command[2]}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert "WARNING:absl:Variant" not in done.stderr

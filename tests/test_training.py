@@ -42,7 +42,7 @@ def steps(
     params = models.init(model, jax.random.key(1))
     before = jax.tree.map(np.asarray, training_state.create(params, optimizer, seed=2))
     if crops:
-        shape = (STEPS, 8, spec.crop, spec.crop, 3)
+        shape = (STEPS, 8, spec.candidates, spec.crop, spec.crop, 3)
         data = place(np.random.default_rng(0).integers(0, 256, shape, np.uint8), spread(mesh))
     else:
         data = ResidentFeed(training_source(config), spec, mesh).take(STEPS)

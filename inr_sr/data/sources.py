@@ -180,15 +180,12 @@ class TfdsSource:
         return f"{self._label}/{index}"
 
 
-def open_source(
-    spec: str, split: str = "train", data_dir: str | os.PathLike[str] | None = None
-) -> Source:
+def open_source(spec: str, split: str = "train") -> Source:
     """The source a configuration or command line names.
 
     Args:
         spec: "embedded", "tfds:NAME", or the path of a folder.
         split: of the first two; a folder has none.
-        data_dir: of TFDS data sets.
 
     Raises:
         InputError: as the source named.
@@ -196,7 +193,7 @@ def open_source(
     if spec == "embedded":
         return EmbeddedSource(split)
     if spec.startswith("tfds:"):
-        return TfdsSource(spec.removeprefix("tfds:"), split, data_dir)
+        return TfdsSource(spec.removeprefix("tfds:"), split)
     return FolderSource(spec)
 
 

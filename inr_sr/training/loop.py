@@ -164,7 +164,7 @@ def train(
         if step:
             agree_pictures(workdir, config, pictures)
         feed = open_feed(config, source, spec, mesh, step)
-        if lead:
+        if lead and not step:
             store(workdir, config, pictures)
     state = place(jax.tree.map(np.asarray, state), replicated(mesh))
     checkpoints = Checkpoints(workdir / CHECKPOINTS, read_only=finished)
@@ -173,6 +173,8 @@ def train(
             return checkpoints.restore(state)
     if step:
         state = checkpoints.restore(state)
+        if lead:  # only now that it can go on
+            store(workdir, config, pictures)
     elif lead:
         show_parameters(initial)
     run = _Run(
