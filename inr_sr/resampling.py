@@ -38,8 +38,8 @@ def cubic(x: Any, xp: Any = np) -> Any:
     """Cubic convolution kernel with a = -0.5 (Keys, IEEE TASSP 29, 1981), zero from |x| = 2.
 
     Args:
-        x: distances in pixels, an array of the module `xp` (numpy or jax.numpy).
-        xp: the array module to compute with.
+      x: distances in pixels, an array of the module `xp` (numpy or jax.numpy).
+      xp: the array module to compute with.
     """
     x = xp.abs(x)
     near = (1.5 * x - 2.5) * x * x + 1.0
@@ -89,23 +89,23 @@ def resize(
     must be static under `jax.jit`.
 
     Args:
-        image: floating [..., h, w, c].
-        size: output (rows, cols).
-        method: one of `METHODS`.
-        antialias: stretch the kernel when shrinking; "nearest" never does.
-        border: "mirror" repeats pixels backwards from the border (MATLAB today), "replicate"
-            repeats the last pixel (MATLAB formerly), "renormalise" drops taps outside the picture
-            (PIL, `jax.image.resize`).
-        scale: output over input of each axis where it is not the ratio of the sizes, as in
-            imresize(A, scale) with its size ceil(scale * n); not with "renormalise".
+      image: floating [..., h, w, c].
+      size: output (rows, cols).
+      method: one of `METHODS`.
+      antialias: stretch the kernel when shrinking; "nearest" never does.
+      border: "mirror" repeats pixels backwards from the border (MATLAB today), "replicate"
+        repeats the last pixel (MATLAB formerly), "renormalise" drops taps outside the picture
+        (PIL, `jax.image.resize`).
+      scale: output over input of each axis where it is not the ratio of the sizes, as in
+        imresize(A, scale) with its size ceil(scale * n); not with "renormalise".
 
     Returns:
-        [..., rows, cols, c], float32 (float64 for float64 under x64), not clipped: bicubic and
-        Lanczos overshoot.
+      [..., rows, cols, c], float32 (float64 for float64 under x64), not clipped: bicubic and
+      Lanczos overshoot.
 
     Raises:
-        InputError: unknown method or border, a size or scale that is not positive, fewer than
-            three axes, an empty picture or a picture that is not floating.
+      InputError: unknown method or border, a size or scale that is not positive, fewer than
+        three axes, an empty picture or a picture that is not floating.
     """
     image = _floating(image)
     size, ratios = _geometry(image.shape, size, method, border, scale)
@@ -140,19 +140,19 @@ def resize_uint8(
     the width.
 
     Args:
-        image: uint8 [h, w, c].
-        size: output (rows, cols).
-        method: one of `METHODS`.
-        mode: "matlab" or "pil".
-        border: as in `resize`, for MATLAB; PIL always renormalises.
-        scale: as in `resize`, for MATLAB; PIL always uses the ratio of the sizes.
+      image: uint8 [h, w, c].
+      size: output (rows, cols).
+      method: one of `METHODS`.
+      mode: "matlab" or "pil".
+      border: as in `resize`, for MATLAB; PIL always renormalises.
+      scale: as in `resize`, for MATLAB; PIL always uses the ratio of the sizes.
 
     Returns:
-        uint8 [rows, cols, c].
+      uint8 [rows, cols, c].
 
     Raises:
-        InputError: as `resize`; also an unknown mode, a picture that is not uint8 [h, w, c], or a
-            scale in mode "pil".
+      InputError: as `resize`; also an unknown mode, a picture that is not uint8 [h, w, c], or a
+        scale in mode "pil".
     """
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3:
@@ -195,21 +195,21 @@ def resample(
     result, so in float32 an origin of thousands of pixels costs accuracy: cut the region first.
 
     Args:
-        image: floating [..., h, w, c].
-        size: static output (rows, cols).
-        origin: (row, col) of the window's corner in input pixels, or one number for both.
-        step: input pixels per output pixel, of (row, col) or one number for both. Above 1 it
-            stretches the kernel against aliasing ("nearest" excepted); up to 1 it interpolates.
-        max_step: static bound of `step`, which fixes the number of taps. A larger step, which
-            only a traced value can have, is antialiased as far as this.
-        method: one of `METHODS`.
+      image: floating [..., h, w, c].
+      size: static output (rows, cols).
+      origin: (row, col) of the window's corner in input pixels, or one number for both.
+      step: input pixels per output pixel, of (row, col) or one number for both. Above 1 it
+        stretches the kernel against aliasing ("nearest" excepted); up to 1 it interpolates.
+      max_step: static bound of `step`, which fixes the number of taps. A larger step, which
+        only a traced value can have, is antialiased as far as this.
+      method: one of `METHODS`.
 
     Returns:
-        [..., rows, cols, c], float32 (float64 for float64 under x64), not clipped.
+      [..., rows, cols, c], float32 (float64 for float64 under x64), not clipped.
 
     Raises:
-        InputError: as `resize`; also a `max_step` that is not positive and finite, or a step
-            known at trace time that is not in (0, max_step].
+      InputError: as `resize`; also a `max_step` that is not positive and finite, or a step
+        known at trace time that is not in (0, max_step].
     """
     image = _floating(image)
     size, _ = _geometry(image.shape, size, method, "mirror", None)
@@ -236,8 +236,8 @@ def taps(
     """What `resize` sums along one axis; arguments as there, `scale` of this axis.
 
     Returns:
-        Input indices int32 [n_out, t] in [0, n_in), and their weights float64 [n_out, t]; each
-        row of weights sums to one.
+      Input indices int32 [n_out, t] in [0, n_in), and their weights float64 [n_out, t]; each
+      row of weights sums to one.
     """
     kernel = _KERNELS[method]
     # One output pixel is a / b input pixels. Without a scale these are whole numbers, and the

@@ -29,6 +29,7 @@ TINY = {
     "model.spectral.frequencies": (2, 2, 2),
     "model.spectral.max_scale": 2.0,
     "data.patch": 8,
+    "data.candidates": 2,
     "data.max_scale": 2.0,
     "data.queries": 16,
     "optimizer.warmup": 2,

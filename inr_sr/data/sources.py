@@ -45,7 +45,7 @@ class FolderSource:
     """The pictures below a folder at any depth, in the order of their paths.
 
     Raises:
-        InputError: no such folder or no picture in it; on access, an unreadable picture.
+      InputError: no such folder or no picture in it; on access, an unreadable picture.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -70,7 +70,7 @@ class EmbeddedSource(FolderSource):
     """The pictures of the package: "train" of the quickstart, or "test", never trained on.
 
     Raises:
-        InputError: unknown split.
+      InputError: unknown split.
     """
 
     def __init__(self, split: str = "train") -> None:
@@ -84,10 +84,10 @@ class ArraySource:
     """Pictures in memory.
 
     Args:
-        pictures: uint8 [h, w, 3] each.
+      pictures: uint8 [h, w, 3] each.
 
     Raises:
-        InputError: none, or one of another type or shape.
+      InputError: none, or one of another type or shape.
     """
 
     def __init__(self, pictures: Sequence[np.ndarray]) -> None:
@@ -120,13 +120,13 @@ class TfdsSource:
     The pictures are feature "hr" if the data set has it (DIV2K), otherwise "image" (CIFAR-10).
 
     Args:
-        name: as TFDS has it, such as "div2k/bicubic_x4" or "cifar10".
-        split: such as "train" or "train[:80%]".
-        data_dir: where data sets are prepared; None is TFDS's own default, the environment
-            variable TFDS_DATA_DIR or ~/tensorflow_datasets.
+      name: as TFDS has it, such as "div2k/bicubic_x4" or "cifar10".
+      split: such as "train" or "train[:80%]".
+      data_dir: where data sets are prepared; None is TFDS's own default, the environment
+        variable TFDS_DATA_DIR or ~/tensorflow_datasets.
 
     Raises:
-        InputError: unknown data set or split, not prepared, no such feature.
+      InputError: unknown data set or split, not prepared, no such feature.
     """
 
     def __init__(
@@ -184,11 +184,11 @@ def open_source(spec: str, split: str = "train") -> Source:
     """The source a configuration or command line names.
 
     Args:
-        spec: "embedded", "tfds:NAME", or the path of a folder.
-        split: of the first two; a folder has none.
+      spec: "embedded", "tfds:NAME", or the path of a folder.
+      split: of the first two; a folder has none.
 
     Raises:
-        InputError: as the source named.
+      InputError: as the source named.
     """
     if spec == "embedded":
         return EmbeddedSource(split)

@@ -40,22 +40,22 @@ def stream_crops(
     best cut into tiles of some 500 pixels beforehand.
 
     Args:
-        source: the pictures.
-        batch_size: crops in a batch.
-        crop: side of a crop, pixels.
-        border: how far a crop may reach over the edge of its picture, which is mirrored there (the
-            pixels at the edge included). A picture must have crop - 2 * border pixels a side.
-        seed: any integer.
-        start_step: step of the first batch.
-        threads: that decode, AHEAD batches before they are asked for; 0 is one for each core.
-        cache_bytes: of decoded pictures that are kept, those used last.
+      source: the pictures.
+      batch_size: crops in a batch.
+      crop: side of a crop, pixels.
+      border: how far a crop may reach over the edge of its picture, which is mirrored there (the
+        pixels at the edge included). A picture must have crop - 2 * border pixels a side.
+      seed: any integer.
+      start_step: step of the first batch.
+      threads: that decode, AHEAD batches before they are asked for; 0 is one for each core.
+      cache_bytes: of decoded pictures that are kept, those used last.
 
     Yields:
-        uint8 [batch_size, crop, crop, 3].
+      uint8 [batch_size, crop, crop, 3].
 
     Raises:
-        InputError: no picture is large enough, one cannot be read, or a negative number of threads
-            or bytes.
+      InputError: no picture is large enough, one cannot be read, or a negative number of threads
+        or bytes.
     """
     import grain
 

@@ -45,18 +45,18 @@ def evaluate(
     the second time counts: compiling is not timed. An attribute `parameters` is reported.
 
     Args:
-        upscalers: methods of distinct names.
-        source: the ground truth, uint8 [h, w, 3] each.
-        scales: see `protocols.parse_scales`.
-        protocol: see `protocols.get_protocol`.
-        dataset_name: how tables call the source.
-        panel_pictures: how many pictures, from the first, get a panel at every scale.
-        progress: see `Progress`.
+      upscalers: methods of distinct names.
+      source: the ground truth, uint8 [h, w, 3] each.
+      scales: see `protocols.parse_scales`.
+      protocol: see `protocols.get_protocol`.
+      dataset_name: how tables call the source.
+      panel_pictures: how many pictures, from the first, get a panel at every scale.
+      progress: see `Progress`.
 
     Raises:
-        InputError: no pictures, scales or methods, a method named twice, or a picture too small
-            for a scale; all of it before anything is enlarged.
-        ValueError: an upscaler returned another shape than it was asked for, or no finite numbers.
+      InputError: no pictures, scales or methods, a method named twice, or a picture too small
+        for a scale; all of it before anything is enlarged.
+      ValueError: an upscaler returned another shape than it was asked for, or no finite numbers.
     """
     _check_request(upscalers, source, scales, protocol, dataset_name)
     total = len(source) * len(scales) * len(upscalers)
@@ -96,10 +96,10 @@ def enlargement(
     Each method is given 16 pixels of the surroundings as well, so that no border is in sight.
 
     Args:
-        upscalers: the methods to show, in order.
-        picture: uint8 [h, w, 3].
-        name: how the picture is called.
-        factor: the magnification.
+      upscalers: the methods to show, in order.
+      picture: uint8 [h, w, 3].
+      name: how the picture is called.
+      factor: the magnification.
     """
     luma = metrics.luma(picture)
     activity = np.zeros_like(luma)

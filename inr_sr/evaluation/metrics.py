@@ -34,10 +34,10 @@ def luma(image: np.ndarray) -> np.ndarray:
     """BT.601 luma as MATLAB's rgb2ycbcr has it, unrounded.
 
     Args:
-        image: RGB [..., 3], uint8 or floating in [0, 1].
+      image: RGB [..., 3], uint8 or floating in [0, 1].
 
     Returns:
-        float64 [...], 16/255 for black to 235/255 for white.
+      float64 [...], 16/255 for black to 235/255 for white.
     """
     return unit(image) @ _LUMA + _LUMA_OFFSET
 
@@ -65,8 +65,8 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     An 11 x 11 Gaussian window of sigma 1.5 at every place where it fits, K1 = 0.01, K2 = 0.03.
 
     Args:
-        image, truth: [h, w] or [h, w, c] (the mean over channels), each side at least 11,
-            uint8 or floating in [0, 1].
+      image, truth: [h, w] or [h, w, c] (the mean over channels), each side at least 11,
+        uint8 or floating in [0, 1].
     """
     if image.shape != truth.shape:
         raise ValueError(f"cannot compare pictures of shapes {image.shape} and {truth.shape}")
@@ -106,9 +106,9 @@ def lr_consistency(
     kernel. The ground truth itself therefore scores infinity, and no border is cut.
 
     Args:
-        image: the enlarged picture [H, W, 3], uint8 or floating in [0, 1].
-        lr: uint8 [h, w, 3].
-        lr_kernel: the kernel that made `lr`.
+      image: the enlarged picture [H, W, 3], uint8 or floating in [0, 1].
+      lr: uint8 [h, w, 3].
+      lr_kernel: the kernel that made `lr`.
     """
     eight_bit = image if image.dtype == np.uint8 else quantise(image)
     size = (lr.shape[0], lr.shape[1])

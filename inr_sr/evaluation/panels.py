@@ -41,10 +41,10 @@ class Panel:
     """Tiles of one size to be seen side by side.
 
     Attributes:
-        name: what its file is called, before characters that file names do not like are replaced.
-        title: what a reader sees.
-        tiles: one per method, the truth last.
-        box: the part of the view to magnify `ZOOM` times, if any.
+      name: what its file is called, before characters that file names do not like are replaced.
+      title: what a reader sees.
+      tiles: one per method, the truth last.
+      box: the part of the view to magnify `ZOOM` times, if any.
     """
 
     name: str
@@ -73,12 +73,12 @@ def comparison(
     no method's own result is favoured.
 
     Args:
-        name, title: see `Panel`.
-        lr: uint8 [h, w, 3], shown enlarged by nearest neighbour.
-        outputs: uint8 [H, W, 3] by method, in the order to show.
-        truth: uint8 [H, W, 3].
-        notes: a short text by method, its PSNR.
-        border: rows and columns at the edges not to look at.
+      name, title: see `Panel`.
+      lr: uint8 [h, w, 3], shown enlarged by nearest neighbour.
+      outputs: uint8 [H, W, 3] by method, in the order to show.
+      truth: uint8 [H, W, 3].
+      notes: a short text by method, its PSNR.
+      border: rows and columns at the edges not to look at.
     """
     yardstick = outputs["bicubic"] if "bicubic" in outputs else next(iter(outputs.values()))
     error = np.square(yardstick.astype(np.float64) - truth.astype(np.float64)).sum(axis=2)
@@ -99,9 +99,9 @@ def busiest_window(
     """The window with the largest sum.
 
     Args:
-        activity: [h, w], such as a squared error.
-        size: rows and columns of the window; less where the picture is smaller.
-        border: rows and columns at the edges the window keeps away from.
+      activity: [h, w], such as a squared error.
+      size: rows and columns of the window; less where the picture is smaller.
+      border: rows and columns at the edges the window keeps away from.
     """
     inner = activity[
         border[0] : activity.shape[0] - border[0], border[1] : activity.shape[1] - border[1]
@@ -131,9 +131,9 @@ def magnified(name: str, title: str, lr: np.ndarray, outputs: Mapping[str, np.nd
     """A small region enlarged far beyond what can be checked: LR pixels and each output.
 
     Args:
-        name, title: see `Panel`.
-        lr: uint8 [h, w, 3].
-        outputs: uint8 [H, W, 3] by method, in the order to show.
+      name, title: see `Panel`.
+      lr: uint8 [h, w, 3].
+      outputs: uint8 [H, W, 3] by method, in the order to show.
     """
     size = next(iter(outputs.values())).shape[:2]
     tiles = [] if "nearest" in outputs else [Tile("LR pixels", "", _nearest(lr, size))]

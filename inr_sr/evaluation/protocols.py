@@ -49,14 +49,14 @@ class Protocol:
     """One way to score a picture.
 
     Attributes:
-        name: what the command line calls it.
-        channel: the headline channel, and the one SSIM is measured on: "y" is the BT.601 luma of
-            MATLAB's rgb2ycbcr (16..235), never rounded; "rgb" is all three channels together.
-        extra_border: pixels cut at each edge beyond ceil(s) of that axis.
-        rounding: "uint8" rounds the output to 8-bit RGB first, "float" only clips it.
-        lr_kernel: the antialiased bicubic that makes the LR picture, always 8 bits: "matlab"
-            (mirrored borders) or "pil".
-        description: one sentence for documents and reports.
+      name: what the command line calls it.
+      channel: the headline channel, and the one SSIM is measured on: "y" is the BT.601 luma of
+        MATLAB's rgb2ycbcr (16..235), never rounded; "rgb" is all three channels together.
+      extra_border: pixels cut at each edge beyond ceil(s) of that axis.
+      rounding: "uint8" rounds the output to 8-bit RGB first, "float" only clips it.
+      lr_kernel: the antialiased bicubic that makes the LR picture, always 8 bits: "matlab"
+        (mirrored borders) or "pil".
+      description: one sentence for documents and reports.
     """
 
     name: str
@@ -116,8 +116,8 @@ def parse_scales(text: str) -> list[Scale]:
     Labels lose idle zeros ("2.0" becomes "2"); a scale named twice is taken once.
 
     Raises:
-        InputError: an empty list, an entry that is no number, or one below 1, which has no
-            ground truth to be compared with.
+      InputError: an empty list, an entry that is no number, or one below 1, which has no
+        ground truth to be compared with.
     """
     scales: dict[str, Scale] = {}
     for entry in text.split(","):
@@ -154,16 +154,16 @@ def make_pair(
     so that the two cover exactly the same scene.
 
     Args:
-        hr: uint8 [h, w, 3].
-        scale: HR pixels per LR pixel.
-        lr_kernel: "matlab" (mirrored borders) or "pil".
-        name: what to call the picture in an error.
+      hr: uint8 [h, w, 3].
+      scale: HR pixels per LR pixel.
+      lr_kernel: "matlab" (mirrored borders) or "pil".
+      name: what to call the picture in an error.
 
     Returns:
-        LR uint8 [floor(h / rows), floor(w / cols), 3] and HR uint8, cropped.
+      LR uint8 [floor(h / rows), floor(w / cols), 3] and HR uint8, cropped.
 
     Raises:
-        InputError: the picture has less than one LR pixel at this scale.
+      InputError: the picture has less than one LR pixel at this scale.
     """
     if hr.dtype != np.uint8 or hr.ndim != 3 or hr.shape[2] != 3:
         raise ValueError(f"{name}: expected uint8 [h, w, 3], got {hr.dtype} {hr.shape}")

@@ -91,18 +91,18 @@ def write_report(
     folder beside `folder`, which then takes its place, so a reader never sees half a report.
 
     Args:
-        folder: the report; an earlier report there is replaced.
-        results: its tables and its panels.
-        title: the heading of the page.
-        facts: what else to state, in order, such as data, training steps and command; the
-            protocol and the machine are stated anyway.
-        enlargement: a panel without truth, from `evaluate.enlargement`.
+      folder: the report; an earlier report there is replaced.
+      results: its tables and its panels.
+      title: the heading of the page.
+      facts: what else to state, in order, such as data, training steps and command; the
+        protocol and the machine are stated anyway.
+      enlargement: a panel without truth, from `evaluate.enlargement`.
 
     Returns:
-        The path of the page.
+      The path of the page.
 
     Raises:
-        InputError: `folder` holds something else, or cannot be written.
+      InputError: `folder` holds something else, or cannot be written.
     """
     folder = folder.resolve()
     check_replaceable(folder)

@@ -37,7 +37,7 @@ def check_writable(
     A file is made in the folder for a moment and removed: permissions alone do not tell.
 
     Raises:
-        InputError: unknown format, too large for the format, no such folder, not writable.
+      InputError: unknown format, too large for the format, no such folder, not writable.
     """
     kind = output_format(path, format)
     if size is not None:
@@ -59,7 +59,7 @@ def find_images(folder: str | os.PathLike[str], recursive: bool = False) -> list
     """The picture files of a folder by extension, sorted; hidden files and folders are left out.
 
     Raises:
-        InputError: no such folder, or no picture in it.
+      InputError: no such folder, or no picture in it.
     """
     root = Path(folder)
     if not root.is_dir():

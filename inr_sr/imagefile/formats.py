@@ -30,10 +30,10 @@ def output_format(path: str | os.PathLike[str], format: str | None = None) -> st
     """The format to write: the one asked for, or that of the file's extension.
 
     Returns:
-        "PNG", "JPEG", "WEBP", "TIFF" or "BMP".
+      "PNG", "JPEG", "WEBP", "TIFF" or "BMP".
 
     Raises:
-        InputError: unknown format or extension.
+      InputError: unknown format or extension.
     """
     asked = Path(path).suffix if format is None else format
     kind = _WRITERS.get(asked.lower().removeprefix("."))

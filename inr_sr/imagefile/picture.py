@@ -16,13 +16,13 @@ class Picture:
     """A decoded picture and what its file says about it.
 
     Attributes:
-        pixels: uint8 or uint16 [h, w, c], c = 1 (grey) or 3 (RGB), not multiplied by alpha.
-        alpha: the same type [h, w], or None.
-        icc: ICC profile that fits the channels, or None (then sRGB is meant).
-        exif: EXIF block as Pillow writes it, orientation 1, or None.
-        xmp: XMP packet without orientation and size, or None.
-        dpi: dots per inch (horizontal, vertical), or None.
-        text: text entries of a PNG; a comment of JPEG or GIF is entry "Comment".
+      pixels: uint8 or uint16 [h, w, c], c = 1 (grey) or 3 (RGB), not multiplied by alpha.
+      alpha: the same type [h, w], or None.
+      icc: ICC profile that fits the channels, or None (then sRGB is meant).
+      exif: EXIF block as Pillow writes it, orientation 1, or None.
+      xmp: XMP packet without orientation and size, or None.
+      dpi: dots per inch (horizontal, vertical), or None.
+      text: text entries of a PNG; a comment of JPEG or GIF is entry "Comment".
     """
 
     pixels: np.ndarray

@@ -16,7 +16,7 @@ def from_pil(image: Image.Image) -> Picture:
     """A picture in memory; its EXIF orientation is applied, of its metadata the profile is kept.
 
     Raises:
-        InputError: signed, 32-bit or floating-point samples.
+      InputError: signed, 32-bit or floating-point samples.
     """
     image = ImageOps.exif_transpose(image)
     pixels, alpha = samples(image)
@@ -27,7 +27,7 @@ def to_pil(picture: Picture) -> Image.Image:
     """An image of mode L, LA, RGB or RGBA, or I;16, which has no alpha and no colours.
 
     Raises:
-        InputError: 16 bits with alpha or in colour, which Pillow has no mode for.
+      InputError: 16 bits with alpha or in colour, which Pillow has no mode for.
     """
     pixels = picture.pixels
     if pixels.dtype == np.uint16 and (picture.alpha is not None or pixels.shape[2] == 3):
@@ -44,10 +44,10 @@ def samples(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     """The samples of an image of any mode.
 
     Returns:
-        pixels, uint8 or uint16 [h, w, 1 or 3], and alpha, the same type [h, w], or None.
+      pixels, uint8 or uint16 [h, w, 1 or 3], and alpha, the same type [h, w], or None.
 
     Raises:
-        InputError: signed, 32-bit or floating-point samples.
+      InputError: signed, 32-bit or floating-point samples.
     """
     image.load()
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):

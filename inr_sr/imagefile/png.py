@@ -19,9 +19,9 @@ def write_png16(file: BinaryIO, picture: Picture, options: Mapping[str, Any]) ->
     """16-bit PNG of any colour type. Each row is filtered by its left neighbour ("Sub").
 
     Args:
-        file: where to write.
-        picture: uint16.
-        options: Pillow's keywords for a PNG with the same metadata.
+      file: where to write.
+      picture: uint16.
+      options: Pillow's keywords for a PNG with the same metadata.
     """
     rows, cols = picture.size
     channels = picture.pixels.shape[2]

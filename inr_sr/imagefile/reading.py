@@ -39,13 +39,13 @@ def read(
     formats is read as 8 bits.
 
     Args:
-        path: the file.
-        data: the file's content, if it is at hand; `path` then only names it in messages.
-        max_pixels: limit of rows times columns.
+      path: the file.
+      data: the file's content, if it is at hand; `path` then only names it in messages.
+      max_pixels: limit of rows times columns.
 
     Raises:
-        InputError: no such file, no picture, damaged or truncated, more than `max_pixels`,
-            floating-point or 32-bit samples.
+      InputError: no such file, no picture, damaged or truncated, more than `max_pixels`,
+        floating-point or 32-bit samples.
     """
     with opened(path, data, max_pixels) as (file, image):
         check_tiff(file, image)
@@ -81,7 +81,7 @@ def read_size(
     """(rows, cols) as `read` would return them, from the header wherever that is enough.
 
     Raises:
-        InputError: as `read`, for what the header shows.
+      InputError: as `read`, for what the header shows.
     """
     with opened(path, data, max_pixels) as (file, image):
         if image.format == "PNG" and orientation_may_follow_pixels(file):

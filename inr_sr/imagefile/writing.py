@@ -30,7 +30,7 @@ def write(path: str | os.PathLike[str], picture: Picture, *, format: str | None 
     set to the picture's.
 
     Raises:
-        InputError: unknown format, too large for the format, the file cannot be written.
+      InputError: unknown format, too large for the format, the file cannot be written.
     """
     kind = output_format(path, format)
     check_limits(path, kind, picture.size)
