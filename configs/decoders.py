@@ -5,8 +5,8 @@
     python train.py --config=configs/decoders.py:pixel_shuffle --workdir=runs/decoders/shuffle
 
 Add --config.data.folder=FOLDER for more than the embedded pictures. LIIF has the same bicubic skip
-and zero last layer. Its head costs so much per query that 512 queries a patch keep it bearable on
-a CPU; the others get the same 512.
+and zero last layer. Its head costs so much per query that 256 queries a patch keep it bearable on
+a CPU; the others get the same 256. docs/results.md has what they reach, and how long they take.
 """
 
 from ml_collections import ConfigDict
@@ -20,7 +20,8 @@ def get_config(decoder: str = "spectral") -> ConfigDict:
     config.model.decoder = decoder
     config.model.edsr.features = 32
     config.model.edsr.blocks = 6
-    config.data.queries = 512
+    config.data.queries = 256
+    config.data.candidates = 4
     if decoder == "pixel_shuffle":
         config.data.min_scale = config.data.max_scale = 4.0
         config.eval.during = "4"
