@@ -1,4 +1,4 @@
-"""EDSR-baseline on the 800 training pictures of DIV2K, through TFDS (docs/data.md: prepare it once).
+"""EDSR-baseline on the 800 training pictures of DIV2K, through TFDS (docs/data.md: prepare once).
 
     python train.py --config=configs/div2k.py --workdir=runs/div2k
 
