@@ -3,7 +3,7 @@
     python -m benchmarks.data [--json FILE]
 
 The network and batch of configs/compact.py on the embedded pictures. `crops` are drawn with
-nothing else going on. `made` is the training step on crops that lie on the device already, `live`
+nothing else going on, all candidates of a sample. `made` is the training step on crops that lie on the device already, `live`
 the step as training runs it, crops drawn on the device or streamed by the host's threads. What
 live takes longer than made is time spent waiting for data, or sharing the processor with it.
 Medians of rounds that take turns.
@@ -60,7 +60,7 @@ class Bench:
         self._stream = StreamFeed(config, source, spec, mesh, step=0)
         self._made = self._stream.take(STEPS)
         self._draw = jax.jit(ResidentSet.draw)
-        self._keys = jax.random.split(jax.random.key(0), self.batch)
+        self._keys = jax.random.split(jax.random.key(0), self.batch * spec.candidates)
 
     def draw(self) -> jax.Array:
         """DRAWS batches of crops, on the device."""

@@ -308,6 +308,9 @@ def test_orientation_is_applied_once(tmp_path, orientation, suffix):
     np.testing.assert_array_equal(picture.pixels, expected)
     assert imagefile.read_size(path) == picture.size == expected.shape[:2]
     assert picture.pixels.flags.c_contiguous
+    if suffix != ".webp":  # which holds no resolution
+        turned = (200, 100) if orientation >= 5 else (100, 200)
+        assert picture.dpi == pytest.approx(turned, abs=0.02)
     assert rewritten(path, picture).size == picture.size
     with Image.open(path) as image:
         image.load()
@@ -593,3 +596,32 @@ def test_find_images(tmp_path):
         imagefile.find_images(tmp_path / "empty")
     with pytest.raises(InputError, match="there is no folder"):
         imagefile.find_images(tmp_path / "none")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_a_pil_image_is_what_its_file_is(tmp_path, mode):
+    rgba = np.dstack([noise().pixels, noise(channels=1).pixels])
+    if mode == "I;16":
+        image = Image.fromarray(noise(np.uint16, 1).pixels[:, :, 0])
+    else:
+        image = Image.fromarray(rgba).convert("RGB" if mode == "CMYK" else "RGBA").convert(mode)
+    path = tmp_path / "a.tif"
+    options = {"transparency": 3} if mode == "P" else {}
+    image.save(path.with_suffix(".png") if mode == "P" else path, exif=oriented(6), **options)
+    path = path.with_suffix(".png") if mode == "P" else path
+    # Not by name: Pillow 13 forgets to turn an uncompressed TIFF that it maps into memory.
+    with path.open("rb") as file, Image.open(file) as again:
+        picture = imagefile.from_pil(again)
+    expected = imagefile.read(path)
+    np.testing.assert_array_equal(picture.pixels, expected.pixels)
+    assert (picture.alpha is None) == (expected.alpha is None)
+    if picture.alpha is not None:
+        np.testing.assert_array_equal(picture.alpha, expected.alpha)
+    if mode != "CMYK":  # which becomes RGB on the way in
+        back = imagefile.from_pil(imagefile.to_pil(picture))
+        np.testing.assert_array_equal(back.pixels, picture.pixels)
+
+
+def test_pil_has_no_16_bit_colour():
+    with pytest.raises(InputError, match="no 16-bit mode"):
+        imagefile.to_pil(noise(np.uint16))
