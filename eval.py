@@ -30,37 +30,38 @@ REPORT = flags.DEFINE_string("report", None, "Writes a page with tables, plot an
 def main() -> int:
     """Returns the exit code."""
     keep_compiled_programs()
-    from inr_sr.data.sources import open_source
+    from inr_sr.data.sources import open_source, source_name
+    from inr_sr.evaluation.bar import evaluation_bar
     from inr_sr.evaluation.evaluate import evaluate
     from inr_sr.evaluation.protocols import get_protocol, parse_scales
     from inr_sr.evaluation.report import PANEL_PICTURES, check_replaceable, write_report
     from inr_sr.evaluation.results import write_json
-    from inr_sr.training.progress import evaluation_bar
-    from inr_sr.training.run import load_network
+    from inr_sr.training.export import load_network
     from inr_sr.upscaling import ResampleUpscaler, load
 
     workdir, weights = WORKDIR.value, WEIGHTS.value
     if bool(workdir) == bool(weights):
         raise InputError("give either --workdir=FOLDER or --weights=NAME|FILE")
+    if BEST.value and weights:
+        raise InputError("--best chooses a checkpoint of --workdir; weights are one already")
     if JSON.value and (Path(JSON.value).is_dir() or not Path(JSON.value).parent.is_dir()):
         raise InputError(f"--json={JSON.value} is no file in a folder that exists")
     if REPORT.value:
         check_replaceable(Path(REPORT.value))
     scales, protocol = parse_scales(SCALES.value), get_protocol(PROTOCOL.value)
-    baselines = [ResampleUpscaler(name) for name in BASELINES.value.split(",") if name]
+    baselines = [ResampleUpscaler(name.strip()) for name in BASELINES.value.split(",") if name]
     source = open_source(DATA.value, SPLIT.value)
     if weights:
         network = load(weights, ensemble=ENSEMBLE.value)
     elif workdir:
         network = load_network(Path(workdir), best=BEST.value, ensemble=ENSEMBLE.value)
-    dataset = Path(DATA.value).name or DATA.value
     with evaluation_bar() as progress:
         results = evaluate(
             [*baselines, network],
             source,
             scales,
             protocol,
-            dataset,
+            source_name(DATA.value),
             panel_pictures=PANEL_PICTURES if REPORT.value else 0,
             progress=progress,
         )

@@ -26,8 +26,9 @@ def main() -> int:
         raise InputError("--config=FILE and --workdir=FOLDER are needed")
     program.join_hosts()
     keep_compiled_programs()
-    from inr_sr.training.loop import Interrupted, NotFinite
+    from inr_sr.training.loop import NotFinite
     from inr_sr.training.run import run
+    from inr_sr.training.stopping import Interrupted
 
     try:
         page = run(CONFIG.value, Path(WORKDIR.value)) / "index.html"

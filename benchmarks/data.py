@@ -3,10 +3,10 @@
     python -m benchmarks.data [--json FILE]
 
 The network and batch of configs/compact.py on the embedded pictures. `crops` are drawn with
-nothing else going on, all candidates of a sample. `made` is the training step on crops that lie on the device already, `live`
-the step as training runs it, crops drawn on the device or streamed by the host's threads. What
-live takes longer than made is time spent waiting for data, or sharing the processor with it.
-Medians of rounds that take turns.
+nothing else going on, all candidates of a sample. `made` is the training step on crops that lie on
+the device already, `live` the step as training runs it, crops drawn on the device or streamed by
+the host's threads. What live takes longer than made is time spent waiting for data, or sharing the
+processor with it. Medians of rounds that take turns.
 """
 
 import argparse

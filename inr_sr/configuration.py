@@ -12,7 +12,7 @@ def default() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.dtype = "float32"  # of computation: float32 | bfloat16; parameters are float32
-    config.model.encoder = "edsr"
+    config.model.encoder = "edsr"  # the only one so far
     config.model.edsr = ConfigDict({"features": 64, "blocks": 16})  # EDSR-baseline
     config.model.decoder = "spectral"  # spectral | liif | pixel_shuffle
     config.model.spectral = ConfigDict()
@@ -21,8 +21,8 @@ def default() -> ConfigDict:
     config.model.spectral.width = 64  # of the field head's hidden layers
     config.model.spectral.depth = 1  # hidden layers of the field head
     config.model.spectral.max_scale = 4.0  # cells are never taken smaller than 1 / max_scale
-    config.model.liif = ConfigDict({"width": 256, "layers": 4})
-    config.model.pixel_shuffle = ConfigDict({"scale": 4})
+    config.model.liif = ConfigDict({"width": 256, "layers": 4})  # of the MLP
+    config.model.pixel_shuffle = ConfigDict({"scale": 4})  # the only one it knows
 
     config.data = ConfigDict()
     config.data.dataset = "embedded"  # embedded | tfds:NAME
@@ -46,10 +46,11 @@ def default() -> ConfigDict:
 
     config.optimizer = ConfigDict()
     config.optimizer.learning_rate = 1e-3
-    config.optimizer.warmup = 200  # steps of linear warm-up, then cosine to 0
+    # Steps of linear warm-up, at most half of all; then cosine to 0.
+    config.optimizer.warmup = 200
     config.optimizer.weight_decay = 0.0  # of kernels; never of biases and frequencies
-    config.optimizer.b1 = 0.9
-    config.optimizer.b2 = 0.99
+    config.optimizer.b1 = 0.9  # Adam's decay of the mean gradient
+    config.optimizer.b2 = 0.99  # and of its square
     config.optimizer.clip = 1.0  # global gradient norm
     config.optimizer.frequency_multiplier = 1.0  # frequencies' rate, times learning_rate
     config.optimizer.frequency_schedule = "cosine"  # cosine | constant (after the warm-up)
@@ -68,7 +69,7 @@ def default() -> ConfigDict:
     config.eval.dataset = "embedded"  # embedded | tfds:NAME | a folder
     config.eval.split = "test"  # of the embedded pictures or a TFDS data set
     config.eval.scales = "2,2.7,3,4,8"  # of the report at the end
-    config.eval.protocol = "y"
+    config.eval.protocol = "y"  # see docs/evaluation.md
     config.eval.during = "2,4"  # scales of the evaluations while training
     config.eval.pictures = 4  # how many pictures those use
     return config.lock()

@@ -7,6 +7,7 @@ put hundreds of pixels of a megapixel into the wrong cell at ties (x1.5, for one
 """
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import flax.struct
@@ -19,8 +20,11 @@ from inr_sr.scales import check_scale
 
 
 def output_size(n_in: int, scale: float) -> int:
-    """Output pixels of an axis of `n_in` pixels enlarged by `scale`: rounded half up, >= 1."""
-    return max(1, math.floor(n_in * check_scale(scale) + 0.5))
+    """Output pixels of an axis of `n_in` pixels enlarged by `scale`: rounded half up, >= 1.
+
+    Exact in the decimal that the scale was written in: 100 pixels times 1.005 are 101.
+    """
+    return max(1, math.floor(n_in * Fraction(repr(check_scale(scale))) + Fraction(1, 2)))
 
 
 def mirrored(index: Any, n: int | Any, xp: Any = np) -> Any:

@@ -73,8 +73,9 @@ def _parse(argv: list[str]) -> None:
         raise InputError(f"unknown config field {words[0]!r}{question}") from error
     except OSError as error:
         given = [(arg.partition("="), after) for arg, after in zip(argv, [*argv[1:], ""])]
-        paths = [value or after for (name, _, value), after in given if name == "--config"]
-        raise InputError(f"--config: cannot read {paths[-1].split(':')[0]!r}") from error
+        paths = [v or after for (name, _, v), after in given if name.lstrip("-") == "config"]
+        path = error.filename or (paths or ["the file"])[-1]
+        raise InputError(f"--config: cannot read {path!r}: {error.strerror}") from error
     except (TypeError, ValueError, SyntaxError, ImportError) as error:
         raise InputError(f"--config: {_line(error)}") from error
     if rest:

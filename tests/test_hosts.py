@@ -15,9 +15,8 @@ import pytest
 
 from inr_sr import models
 from inr_sr.training import state as training_state
-from inr_sr.training.checkpoints import Checkpoints, latest_step
+from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from inr_sr.training.journal import METRICS, rows
-from inr_sr.training.loop import CHECKPOINTS
 from inr_sr.training.optimizer import make_optimizer
 from tests.tiny import finish, start, start_command, stop_when, tiny, tiny_pictures
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inr_sr.training.checkpoints import latest_step
+from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.journal import METRICS, rows
-from inr_sr.training.loop import CHECKPOINTS
 from tests.tiny import LONGER, content, run_command, start_command, stop_when, tiny_pictures
 
 TABLE = re.compile(r"^ (parameter|all|encoder|decoder)")

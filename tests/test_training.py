@@ -21,9 +21,9 @@ from inr_sr.devices import make_mesh, place, replicated, spread
 from inr_sr.errors import InputError
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
-from inr_sr.training.checkpoints import Checkpoints
+from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
 from inr_sr.training.journal import METRICS, Journal, rows
-from inr_sr.training.loop import CHECKPOINTS, NotFinite, train
+from inr_sr.training.loop import NotFinite, train
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.state import TrainState
 from tests.tiny import content, finish, score, start, stop_when, tiny, tiny_pictures

@@ -78,6 +78,11 @@ def folder_jobs(arguments: argparse.Namespace) -> list[Job]:
         if count[str(name).lower()] > 1:  # a.jpg and a.tif, both to become a.png
             name = name.with_stem(f"{name.stem}_{picture.suffix[1:]}")
         jobs.append(Job(picture, target / name))
+    owners: dict[str, Path] = {}
+    for job in jobs:
+        other = owners.setdefault(str(job.output).lower(), job.input)
+        if other != job.input:
+            raise InputError(f"{other} and {job.input} would both become {job.output}; rename one")
     inputs = {os.path.realpath(job.input) for job in jobs}
     for job in jobs:
         if os.path.realpath(job.output) in inputs:

@@ -134,7 +134,7 @@ def _method(arguments: argparse.Namespace) -> str:
 def _plan(job: Job, arguments: argparse.Namespace) -> None:
     """Reads the picture's size and works out the result's."""
     size_in = imagefile.read_size(job.input)
-    from inr_sr.upscaling import MAX_OUTPUT_PIXELS, target_size
+    from inr_sr.upscaling import MAX_OUTPUT_PIXELS, TooManyPixels, target_size
 
     try:
         job.size_out = target_size(
@@ -145,9 +145,10 @@ def _plan(job: Job, arguments: argparse.Namespace) -> None:
             height=arguments.height,
             max_pixels=None if arguments.yes else MAX_OUTPUT_PIXELS,
         )
+    except TooManyPixels as error:
+        raise InputError(f"{job.input}: {error}; --yes allows it") from error
     except InputError as error:
-        hint = " (--yes allows it)" if "gigapixels" in str(error) else ""
-        raise InputError(f"{job.input}: {error}{hint}") from error
+        raise InputError(f"{job.input}: {error}") from error
     job.size_in = size_in
 
 

@@ -1,9 +1,9 @@
 """Which of several crops teaches most: the one with most edges.
 
-Half of what photographs show is smooth, and bicubic is right there; noise, grass and gravel are
-rough, and nobody can tell them from their LR picture. In between are edges. They are found by the
-structure tensor, the sum of the gradient's outer products over a window: an edge makes it large,
-and of one direction (Bigun & Granlund 1987).
+Much of a photograph is smooth, and bicubic is right there; noise, grass and gravel are rough, and
+nobody can tell them from their LR picture. In between are edges. They are found by the structure
+tensor, the sum of the gradient's outer products over a window: an edge makes it large, and of one
+direction (Bigun & Granlund 1987).
 """
 
 import jax

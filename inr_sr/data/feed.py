@@ -1,7 +1,5 @@
 """What training steps are fed with: a resident set, or a stream of crops, by configuration."""
 
-from collections.abc import Iterator
-
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -18,7 +16,12 @@ def sampling(config: ConfigDict) -> Sampling:
     """The Sampling that a configuration describes."""
     data = config.data
     return Sampling(
-        data.patch, data.min_scale, data.max_scale, data.queries, data.layout, data.candidates
+        patch=data.patch,
+        min_scale=data.min_scale,
+        max_scale=data.max_scale,
+        queries=data.queries,
+        layout=data.layout,
+        candidates=data.candidates,
     )
 
 
@@ -39,6 +42,9 @@ class ResidentFeed:
         """The same set for any number of steps."""
         return self._set
 
+    def close(self) -> None:
+        """Nothing runs in the background."""
+
 
 class StreamFeed:
     """Crops decoded ahead by threads of the host.
@@ -50,7 +56,7 @@ class StreamFeed:
     def __init__(self, config: ConfigDict, source: Source, spec: Sampling, mesh: Mesh, step: int):
         from inr_sr.data.streaming import stream_crops  # grain, only where it is used
 
-        self._crops: Iterator[np.ndarray] = stream_crops(
+        self._crops = stream_crops(
             source,
             batch_size=config.train.batch_size * spec.candidates,
             crop=spec.crop,
@@ -69,6 +75,10 @@ class StreamFeed:
         crops = np.stack([next(self._crops).reshape(self._shape) for _ in range(count)])
         crops = np.pad(crops, ((0, self._most - count), *((0, 0),) * 5))
         return place(crops, self._sharding)
+
+    def close(self) -> None:
+        """Ends the threads that decode."""
+        self._crops.close()
 
 
 def open_feed(

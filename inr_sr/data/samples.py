@@ -107,6 +107,7 @@ def _pixels(key: jax.Array, spec: Sampling, extent: jax.Array) -> jax.Array:
 def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     k_scale, k_augment, k_pixels = jax.random.split(key, 3)
     scale = jax.random.uniform(k_scale, (), minval=spec.min_scale, maxval=spec.max_scale)
+    # All of them, before the choice: which part of a crop is used depends on how it is turned.
     crops = jax.vmap(_augment, in_axes=(None, 0))(k_augment, crops)
     crop = most_edges(crops, spec.border, spec.patch * scale) if spec.candidates > 1 else crops[0]
     origin = jnp.full((2,), spec.border, jnp.float32)

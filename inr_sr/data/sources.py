@@ -197,6 +197,13 @@ def open_source(spec: str, split: str = "train") -> Source:
     return FolderSource(spec)
 
 
+def source_name(spec: str) -> str:
+    """What tables and JSON call a source: "embedded", the TFDS name, or the name of the folder."""
+    if spec == "embedded" or spec.startswith("tfds:"):
+        return spec.removeprefix("tfds:")
+    return Path(spec).resolve().name
+
+
 def fingerprint(source: Source) -> str:
     """SHA-256 of the names and sizes of a source's pictures, in order: another set, another one."""
     digest = hashlib.sha256()

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def stream_crops(
     start_step: int = 0,
     threads: int = 0,
     cache_bytes: int = 2**30,
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray]:
     """Batches of random crops, without end.
 
     The crops have the distribution of resident mode: every crop position of the set is as likely as
@@ -70,7 +70,7 @@ def stream_crops(
     )
     dataset = grain.MapDataset.source(crops).to_iter_dataset(options).batch(batch_size)
 
-    def batches() -> Iterator[np.ndarray]:
+    def batches() -> Generator[np.ndarray]:
         iterator = iter(dataset)
         try:
             yield from iterator

@@ -136,8 +136,9 @@ def _check_request(
 def check_sizes(source: Source, scales: Sequence[Scale], protocol: Protocol) -> None:
     """Raises InputError, naming the picture, unless all are large enough for all scales."""
     for index in range(len(source)):
+        size = source.size(index)
         for scale in scales:
-            check_size(source.size(index), scale, protocol, source.name(index))
+            check_size(size, scale, protocol, source.name(index))
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ def make_pair(
 
 
 def check_size(size: tuple[int, int], scale: Scale, rules: Protocol, name: str) -> None:
-    """Raises InputError unless of (rows, cols) one SSIM window is left inside the border."""
+    """Raises InputError unless a picture of (rows, cols) holds an SSIM window inside its border."""
     needed = []
     for s, border in zip(scale.axes, rules.border(scale), strict=True):
         exact = Fraction(repr(s))

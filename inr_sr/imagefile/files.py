@@ -29,7 +29,6 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def check_writable(
     path: str | os.PathLike[str],
     *,
-    format: str | None = None,
     size: tuple[int, int] | None = None,
 ) -> None:
     """Makes sure, before any work, that a picture of (rows, cols) can be written to a path.
@@ -39,7 +38,7 @@ def check_writable(
     Raises:
       InputError: unknown format, too large for the format, no such folder, not writable.
     """
-    kind = output_format(path, format)
+    kind = output_format(path)
     if size is not None:
         check_limits(path, kind, size)
     target = Path(os.path.realpath(path))

@@ -4,11 +4,12 @@ import warnings
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms
 
 from inr_sr.errors import InputError
 from inr_sr.imagefile import metadata, sixteen_bit
 from inr_sr.imagefile.opening import one_line
+from inr_sr.imagefile.orientation import upright
 from inr_sr.imagefile.picture import Picture
 
 
@@ -18,9 +19,13 @@ def from_pil(image: Image.Image) -> Picture:
     Raises:
       InputError: signed, 32-bit or floating-point samples.
     """
-    image = ImageOps.exif_transpose(image)
     pixels, alpha = samples(image)
-    return Picture(pixels, alpha=alpha, icc=metadata.fitting_icc(image, pixels.shape[2]))
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return Picture(
+        upright(pixels, orientation),
+        alpha=None if alpha is None else upright(alpha, orientation),
+        icc=metadata.fitting_icc(image, pixels.shape[2]),
+    )
 
 
 def to_pil(picture: Picture) -> Image.Image:
@@ -52,7 +57,8 @@ def samples(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     image.load()
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         raise InputError(
-            "signed, 32-bit or floating-point samples; allowed: unsigned, 1 to 16 bits"
+            f"signed, 32-bit or floating-point samples (mode {image.mode}); allowed: unsigned, "
+            "1 to 16 bits"
         )
     if image.mode.startswith("I"):
         return sixteen_bit.grey(image)
@@ -66,10 +72,10 @@ def _eight_bit(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     if image.has_transparency_data:
         mode += "A"
-    samples = np.atleast_3d(np.asarray(image if image.mode == mode else image.convert(mode)))
+    found = np.atleast_3d(np.asarray(image if image.mode == mode else image.convert(mode)))
     if image.has_transparency_data:
-        return samples[:, :, :-1], samples[:, :, -1]
-    return samples, None
+        return found[:, :, :-1], found[:, :, -1]
+    return found, None
 
 
 def _cmyk_to_srgb(image: Image.Image) -> Image.Image:

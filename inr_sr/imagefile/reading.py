@@ -1,7 +1,6 @@
 """From a file to a Picture."""
 
 import os
-from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -9,25 +8,13 @@ from PIL import ExifTags, ImageFile
 
 from inr_sr.imagefile import metadata, pil, sixteen_bit
 from inr_sr.imagefile.opening import opened
+from inr_sr.imagefile.orientation import TRANSPOSING, upright
 from inr_sr.imagefile.picture import Picture
 from inr_sr.imagefile.png import orientation_may_follow_pixels
 from inr_sr.imagefile.tiff import check_tiff
 
 MAX_PIXELS = 250_000_000
 """Default limit of a picture that is read: above any camera of today, below a bomb."""
-
-# How EXIF's orientation is undone.
-_TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: a[::-1].swapaxes(0, 1),
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: a.swapaxes(0, 1)[::-1],
-}
-_TRANSPOSING = (5, 6, 7, 8)
 
 
 def read(
@@ -53,14 +40,13 @@ def read(
         pixels, alpha = _decode(file, image)
         exif = metadata.read_exif(path, image)
         orientation = exif.get(ExifTags.Base.Orientation, 1)
-        turn = _TURNS.get(orientation, _TURNS[1])
         dpi = metadata.resolution(image)
         # Pillow turns a TIFF by itself and forgets that it did.
-        if dpi is not None and (orientation in _TRANSPOSING or stored in _TRANSPOSING):
+        if dpi is not None and (orientation in TRANSPOSING or stored in TRANSPOSING):
             dpi = dpi[::-1]
         return Picture(
-            pixels=np.ascontiguousarray(turn(pixels)),
-            alpha=None if alpha is None else np.ascontiguousarray(turn(alpha)),
+            pixels=upright(pixels, orientation),
+            alpha=None if alpha is None else upright(alpha, orientation),
             icc=metadata.fitting_icc(image, pixels.shape[2]),
             exif=metadata.kept_exif(exif),
             xmp=metadata.kept_xmp(image),
@@ -90,4 +76,4 @@ def read_size(
         if image.format == "TIFF":  # Pillow turns it, its size included, by itself
             return rows, cols
         orientation = metadata.read_exif(path, image).get(ExifTags.Base.Orientation)
-        return (cols, rows) if orientation in _TRANSPOSING else (rows, cols)
+        return (cols, rows) if orientation in TRANSPOSING else (rows, cols)

@@ -20,7 +20,7 @@ from inr_sr.imagefile.tiff import write_tiff
 _MAX_JPEG_SEGMENT = 65_533 - 64  # less what Pillow puts before the data
 
 
-def write(path: str | os.PathLike[str], picture: Picture, *, format: str | None = None) -> None:
+def write(path: str | os.PathLike[str], picture: Picture) -> None:
     """Writes a picture atomically: the file is there complete, or as it was before.
 
     PNG and TIFF hold everything. JPEG (quality 95, no chroma subsampling), WebP (quality 95) and
@@ -32,7 +32,7 @@ def write(path: str | os.PathLike[str], picture: Picture, *, format: str | None 
     Raises:
       InputError: unknown format, too large for the format, the file cannot be written.
     """
-    kind = output_format(path, format)
+    kind = output_format(path)
     check_limits(path, kind, picture.size)
     if kind in ("JPEG", "BMP"):
         picture = on_white(picture)

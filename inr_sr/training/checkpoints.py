@@ -13,6 +13,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from inr_sr.errors import InputError
 from inr_sr.training.state import TrainState
 
+CHECKPOINTS = "checkpoints"  # their folder in a working directory
 SCORE = "eval_psnr"  # what the best checkpoint is best at
 
 
@@ -81,7 +82,7 @@ class Checkpoints:
             return ask(*args, **options)
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{what} in {self._folder} cannot be restored: {reason}") from error
+            raise InputError(f"{what} in {self._folder} cannot be opened: {reason}") from error
 
     def steps(self) -> list[int]:
         """Steps of the checkpoints there are, ascending."""

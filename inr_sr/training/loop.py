@@ -2,78 +2,38 @@
 
 import dataclasses
 import math
-import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from inr_sr import models
-from inr_sr.data.feed import open_feed, sampling, training_source
+from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, sampling, training_source
 from inr_sr.data.sources import fingerprint
 from inr_sr.devices import make_mesh, place, replicated
-from inr_sr.errors import InputError
 from inr_sr.training import state as training_state
-from inr_sr.training.checkpoints import SCORE, Checkpoints, latest_step
+from inr_sr.training.checkpoints import CHECKPOINTS, SCORE, Checkpoints, latest_step
 from inr_sr.training.journal import Journal
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.progress import TrainingProgress
+from inr_sr.training.requirements import check
 from inr_sr.training.state import TrainState
 from inr_sr.training.step import Advance, Metrics, make_advance
+from inr_sr.training.stopping import Interrupted, StopRequest
 from inr_sr.training.summary import show_parameters
 from inr_sr.training.workdir import agree, agree_pictures, store
-
-CHECKPOINTS = "checkpoints"
 
 # validate(parameters) -> (numbers for the journal, SCORE among them; pictures by name)
 Validate = Callable[[Any], tuple[dict[str, float], dict[str, np.ndarray]]]
 
 
-class Interrupted(Exception):
-    """Training was asked to stop, saved its state and did so."""
-
-
 class NotFinite(Exception):
     """The loss was no longer a finite number."""
-
-
-class _StopRequest:
-    """Turns the first Ctrl-C or SIGTERM into a question the loop asks between dispatches."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "_StopRequest":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if number == signal.SIGINT:
-            # Not print: a handler may run in the middle of another one.
-            os.write(2, b"\nstopping after this step; Ctrl-C again stops without saving\n")
-        self.asked = True
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def agreed(self) -> bool:
-        """Whether any host was asked: all must stop at the same step."""
-        if jax.process_count() == 1:
-            return self.asked
-        return bool(multihost_utils.process_allgather(np.array(self.asked)).any())
 
 
 def _next_stop(step: int, train: ConfigDict) -> int:
@@ -84,46 +44,6 @@ def _next_stop(step: int, train: ConfigDict) -> int:
         for every in (train.checkpoint_every, train.eval_every, train.log_every)
     ]
     return min(due)
-
-
-def check(config: ConfigDict) -> None:
-    """Refuses a `train` section that cannot work.
-
-    Raises:
-      InputError: naming the field, its value and what is allowed.
-    """
-    train = config.train
-    for name in (
-        "steps", "batch_size", "accumulate", "steps_per_dispatch",
-        "log_every", "checkpoint_every", "eval_every",
-    ):  # fmt: skip
-        if train[name] < 1:
-            raise InputError(f"train.{name} {train[name]} must be at least 1")
-    if train.log_every > 10:
-        raise InputError(
-            f"train.log_every {train.log_every} must be at most 10: scripts rely on it"
-        )
-    trained = config.data.max_scale
-    if config.model.decoder == "spectral" and config.model.spectral.max_scale != trained:
-        raise InputError(
-            f"model.spectral.max_scale {config.model.spectral.max_scale} must be the largest "
-            f"trained scale, data.max_scale {trained}"
-        )
-    if not 0 <= train.ema < 1:
-        raise InputError(f"train.ema {train.ema} must be at least 0 and below 1")
-    share = train.accumulate * jax.device_count()
-    if train.batch_size % share:
-        raise InputError(
-            f"train.batch_size {train.batch_size} must be a multiple of train.accumulate "
-            f"{train.accumulate} times the number of devices {jax.device_count()}"
-        )
-    if config.model.decoder == "pixel_shuffle":
-        scales = {config.data.min_scale, config.data.max_scale}
-        if scales != {float(config.model.pixel_shuffle.scale)}:
-            raise InputError(
-                f"a pixel_shuffle decoder of scale {config.model.pixel_shuffle.scale} needs "
-                f"data.min_scale = data.max_scale = that, not {sorted(scales)}"
-            )
 
 
 def train(
@@ -186,7 +106,7 @@ def train(
         journal=Journal(workdir, step) if lead else None,
         progress=TrainingProgress(config.train.steps, step, config.train.batch_size),
     )
-    with run, _StopRequest() as stop:
+    with run, StopRequest() as stop:
         return run.until_done(state, stop)
 
 
@@ -196,14 +116,14 @@ class _Run:
 
     train: ConfigDict
     advance: Advance
-    feed: Any
+    feed: ResidentFeed | StreamFeed
     validate: Validate
     checkpoints: Checkpoints
     journal: Journal | None
     progress: TrainingProgress
     _unread: tuple[int, Metrics] | None = None  # a step, and its metrics still on the device
 
-    def until_done(self, state: TrainState, stop: _StopRequest) -> TrainState:
+    def until_done(self, state: TrainState, stop: StopRequest) -> TrainState:
         """Runs to the last step, or raises Interrupted after saving."""
         step = int(state.step)
         while step < self.train.steps:
@@ -264,16 +184,17 @@ class _Run:
 
     def _note(self, step: int, numbers: dict[str, float], due: bool) -> None:
         """Moves the bar and, where a row is `due`, writes it."""
+        self.progress.tick(step, numbers)
         if self.journal and due:
             self.journal.write(step, numbers)
             self.journal.speed(step, self.progress.samples_per_second)
-        self.progress.tick(step, numbers)
 
     def __enter__(self) -> "_Run":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.progress.close()
+        self.feed.close()
         self.checkpoints.close()
         if self.journal:
             self.journal.close()

@@ -18,7 +18,11 @@ RULES = (
 
 
 def labels(params: Any) -> Any:
-    """The part that each parameter belongs to, by its path, e.g. decoder/frequencies_0."""
+    """The part that each parameter belongs to, by its path, e.g. decoder/frequencies_0.
+
+    Raises:
+      ValueError: a parameter that no rule covers.
+    """
 
     def label(path: tuple[Any, ...], _: Any) -> str:
         name = "/".join(str(key.key) for key in path)
@@ -74,6 +78,9 @@ def make_optimizer(config: ConfigDict, steps: int) -> optax.GradientTransformati
     Args:
       config: `optimizer` section of a configuration.
       steps: length of the training.
+
+    Raises:
+      InputError: see `schedules`.
     """
     weights, frequencies = schedules(config, steps)
 

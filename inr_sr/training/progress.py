@@ -3,32 +3,14 @@
 All of it on standard error, and of several hosts only the first shows anything.
 """
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 
 import jax
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 LINE_EVERY = 30.0  # seconds between lines where no bar can be drawn
-
-
-def _console() -> Console:
-    return Console(stderr=True, quiet=jax.process_index() > 0)
-
-
-@contextlib.contextmanager
-def evaluation_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar over enlargements, where there is a terminal: yields an `evaluate.Progress`."""
-    console = _console()
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("evaluating")
-
-        def show(done: int, total: int, what: str) -> None:
-            progress.update(task, completed=done, total=total, description=f"evaluating {what}")
-
-        yield show
 
 
 class TrainingProgress:
@@ -38,7 +20,7 @@ class TrainingProgress:
     """
 
     def __init__(self, total: int, step: int, samples_per_step: int):
-        self._console = _console()
+        self._console = Console(stderr=True, quiet=jax.process_index() > 0)
         self._bar = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),

@@ -1,31 +1,29 @@
 """One training from start to finish: train, export the weights, evaluate, write the report."""
 
-import os
-import platform
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from inr_sr import models
-from inr_sr.data.sources import Source, open_source
-from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.data.feed import training_source
+from inr_sr.data.sources import Source, fingerprint, open_source, source_name
 from inr_sr.errors import InputError
+from inr_sr.evaluation.bar import evaluation_bar
 from inr_sr.evaluation.evaluate import check_sizes, enlargement, evaluate
 from inr_sr.evaluation.protocols import Scale, get_protocol, parse_scales
 from inr_sr.evaluation.report import PANEL_PICTURES, write_report
-from inr_sr.training.checkpoints import Checkpoints
-from inr_sr.training.loop import CHECKPOINTS, train
-from inr_sr.training.progress import evaluation_bar
+from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
+from inr_sr.training.export import WEIGHTS, export
+from inr_sr.training.loop import train
 from inr_sr.training.validation import Validation
-from inr_sr.training.workdir import agree, fields, read_config
-from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler
-from inr_sr.weights import check_params, load_weights, save_weights
+from inr_sr.training.workdir import agree, agree_pictures, read_config
+from inr_sr.upscaling import ResampleUpscaler, load
+from inr_sr.weights import check_params, load_weights
 
-WEIGHTS = "model.safetensors"
 REPORT = "report"
 
 
@@ -45,13 +43,22 @@ def run(config: ConfigDict, workdir: Path) -> Path:
         test = open_source(config.eval.dataset, config.eval.split)
         validation = Validation(config, test)
         _check_report(config, test)
-        train(config, workdir, validation, _initial(config))
+        begun = latest_step(workdir / CHECKPOINTS) is not None
+        train(config, workdir, validation, None if begun else _initial(config))
         if jax.process_index() == 0:
             export(workdir)
             report(config, workdir, test)
     else:
-        agree(workdir, config)
+        _agree_finished(workdir, config)
     return page
+
+
+def _agree_finished(workdir: Path, config: ConfigDict) -> None:
+    """Refuses a request for another training; says that there is nothing left to do."""
+    agree(workdir, config)
+    if config.data.folder != read_config(workdir).data.folder:
+        agree_pictures(workdir, config, fingerprint(training_source(config)))
+    print(f"{workdir} is finished already; eval.py evaluates it anew", file=sys.stderr)
 
 
 def _report_scales(config: ConfigDict) -> list[Scale]:
@@ -69,8 +76,8 @@ def _initial(config: ConfigDict) -> Any | None:
     if not config.init:
         return None
     weights = load_weights(config.init)
-    theirs, ours = fields(weights.config), fields(config.model)
-    differing = sorted(k for k in theirs.keys() | ours.keys() if theirs.get(k) != ours.get(k))
+    parts = ("encoder", "decoder", config.model.encoder, config.model.decoder)
+    differing = [name for name in parts if weights.config.get(name) != config.model[name]]
     if differing:
         raise InputError(
             f"config.init {config.init!r} is of another model: it differs in model."
@@ -81,58 +88,9 @@ def _initial(config: ConfigDict) -> Any | None:
     return weights.params
 
 
-def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int, Any]:
-    """Configuration, step and averaged parameters (numpy) of a training's newest checkpoint.
-
-    The best one is for choosing by hand: picked by the pictures it is then reported on, its score
-    would flatter.
-
-    Raises:
-      InputError: no training there, no checkpoint yet, or one that cannot be read.
-    """
-    config = read_config(workdir)
-    like = models.init(models.build(config.model), jax.random.key(0))
-    checkpoints = Checkpoints(workdir / CHECKPOINTS, read_only=True)
-    try:
-        like = place(jax.tree.map(np.asarray, like), replicated(make_mesh()))
-        step, average = checkpoints.restore_average(like, best=best)
-    finally:
-        checkpoints.close()
-    return config, step, jax.tree.map(np.asarray, average)
-
-
-def facts(config: ConfigDict, step: int) -> dict[str, Any]:
-    """What a model card says of a training."""
-    return {
-        "steps": step,
-        "seed": config.seed,
-        "data": Path(config.data.folder).name or config.data.dataset,
-        "batch": f"{config.train.batch_size} LR patches of {config.data.patch} pixels a side",
-        "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
-        "loss": {name: weight for name, weight in config.loss.items() if weight},
-        "hardware": f"{jax.device_count()} x {jax.devices()[0].device_kind}, "
-        f"{os.cpu_count()} cores {platform.machine()}",
-        "jax": jax.__version__,
-    }
-
-
-def load_network(workdir: Path, *, best: bool = False, ensemble: bool = False) -> NetworkUpscaler:
-    """The network of a training, from its newest or best checkpoint, named after the folder."""
-    config, _, params = load_average(workdir, best=best)
-    name = workdir.resolve().name
-    return NetworkUpscaler(models.build(config.model), params, name, ensemble=ensemble)
-
-
-def export(workdir: Path) -> None:
-    """Writes the averaged parameters of the newest checkpoint as one weights file."""
-    config, step, params = load_average(workdir)
-    name = workdir.resolve().name
-    save_weights(workdir / WEIGHTS, params, config.model, facts(config, step), name=name)
-
-
 def report(config: ConfigDict, workdir: Path, test: Source) -> None:
     """Evaluates against the classical methods and writes the page."""
-    network = load_network(workdir)
+    network = load(workdir / WEIGHTS)
     scales, protocol = _report_scales(config), get_protocol(config.eval.protocol)
     baselines = [ResampleUpscaler("nearest"), ResampleUpscaler("bicubic")]
     with evaluation_bar() as show:
@@ -141,7 +99,7 @@ def report(config: ConfigDict, workdir: Path, test: Source) -> None:
             test,
             scales,
             protocol,
-            config.eval.dataset,
+            source_name(config.eval.dataset),
             panel_pictures=PANEL_PICTURES,
             progress=show,
         )
@@ -153,8 +111,8 @@ def report(config: ConfigDict, workdir: Path, test: Source) -> None:
     ]  # fmt: skip
     told = {"command": shlex.join(command), "parameters": f"{network.parameters:,}"}
     told |= {name: str(value) for name, value in load_weights(workdir / WEIGHTS).facts.items()}
-    far = None
-    if models.build(config.model).fixed_scale is None:
+    fixed, far = models.build(config.model).fixed_scale, None
+    if fixed is None:
         far = enlargement([baselines[1], network], test[0], test.name(0))
-    title = f"{network.name}: super-resolution at any scale"
+    title = f"{network.name}: super-resolution at {f'×{fixed}' if fixed else 'any scale'}"
     write_report(workdir / REPORT, results, title=title, facts=told, enlargement=far)

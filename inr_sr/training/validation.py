@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from inr_sr import models
 from inr_sr.data.sources import ArraySource, Source
 from inr_sr.errors import InputError
-from inr_sr.evaluation.evaluate import evaluate
+from inr_sr.evaluation.evaluate import check_sizes, evaluate
 from inr_sr.evaluation.protocols import get_protocol, make_pair, parse_scales
 from inr_sr.resampling import resize_uint8
 from inr_sr.training.checkpoints import SCORE
@@ -37,6 +37,7 @@ class Validation:
         if count < 1:
             raise InputError(f"eval.pictures {config.eval.pictures} must be at least 1")
         self._pictures = ArraySource([source[i] for i in range(count)])
+        check_sizes(self._pictures, self._scales, self._protocol)
         self._dataset = config.eval.dataset
 
     def __call__(self, params: Any) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -58,7 +59,7 @@ class Validation:
 
     def _panel(self, upscaler: NetworkUpscaler) -> np.ndarray:
         """Float [SHOWN, 3 * SHOWN, 3]: the same window three times."""
-        lr, hr = make_pair(self._pictures[0], self._scales[-1])
+        lr, hr = make_pair(self._pictures[0], self._scales[-1], self._protocol.lr_kernel)
         size = hr.shape[:2]
         truth = hr.astype(np.float32) / 255
         bicubic = resize_uint8(lr, size).astype(np.float32) / 255

@@ -62,9 +62,10 @@ def agree(workdir: Path, config: ConfigDict) -> None:
     """
     if not (workdir / CONFIG).exists():
         return
-    old, new = fields(read_config(workdir)), fields(config)
-    if bool(old["data.folder"]) != bool(new["data.folder"]):
-        raise _other_pictures(workdir, old["data.folder"], new["data.folder"])
+    stored = read_config(workdir)
+    if bool(stored.data.folder) != bool(config.data.folder):
+        raise _other_pictures(workdir, stored, config)
+    old, new = fields(stored), fields(config)
     differing = [
         f"{name} is {old[name]} there, {new[name]} here"
         for name in new
@@ -83,17 +84,21 @@ def agree_pictures(workdir: Path, config: ConfigDict, pictures: str) -> None:
     Raises:
       InputError: it was begun on others; the folder of the pictures may be another one.
     """
-    path = workdir / PICTURES
-    if path.exists() and json.loads(path.read_text())["sha256"] != pictures:
-        raise _other_pictures(workdir, read_config(workdir).data.folder, config.data.folder)
+    try:
+        stored = json.loads((workdir / PICTURES).read_text())["sha256"]
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{workdir / PICTURES} cannot be read: {error}") from None
+    if stored != pictures:
+        raise _other_pictures(workdir, read_config(workdir), config)
 
 
-def _other_pictures(workdir: Path, old: str, new: str) -> InputError:
-    if old == new:
-        return InputError(f"{workdir} was trained on other pictures than are in {new!r} now")
+def _other_pictures(workdir: Path, old: ConfigDict, new: ConfigDict) -> InputError:
+    before, now = (config.data.folder or config.data.dataset for config in (old, new))
+    if before == now:
+        return InputError(f"{workdir} was trained on other pictures than are in {now!r} now")
     return InputError(
-        f"{workdir} was trained on the pictures of {old or 'no folder'!r}, which those of "
-        f"{new or 'no folder'!r} are not: give the same --config.data.folder"
+        f"{workdir} was trained on the pictures of {before!r}, which those of {now!r} are not: "
+        "give the same --config.data.folder"
     )
 
 

@@ -8,9 +8,9 @@ a few buckets and the scale is data, so a new picture size seldom needs a new co
 An axis that shrinks is antialiased bicubic resampling of the network's x1 result.
 """
 
-from inr_sr.upscaling.enlarge import enlarge
+from inr_sr.upscaling.enlarging import enlarge
 from inr_sr.upscaling.network import MAX_SCALE, NetworkUpscaler, load
-from inr_sr.upscaling.request import MAX_OUTPUT_PIXELS, Size, target_size
+from inr_sr.upscaling.request import MAX_OUTPUT_PIXELS, Size, TooManyPixels, target_size
 from inr_sr.upscaling.upscaler import ResampleUpscaler, StripUpscaler, Upscaler
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ResampleUpscaler",
     "Size",
     "StripUpscaler",
+    "TooManyPixels",
     "Upscaler",
     "enlarge",
     "load",

@@ -125,7 +125,10 @@ class NetworkUpscaler(StripUpscaler):
         if self._tile == 0:
             return whole_tile(n)
         limit = None if self._tile == "auto" else int(self._tile)
-        fits = lambda tile: self._bytes(tile, n, size) <= self._memory  # noqa: E731
+
+        def fits(tile: Size) -> bool:
+            return self._bytes(tile, n, size) <= self._memory
+
         return choose_tile(n, self._halo, limit, fits)
 
     def _bytes(self, tile: Size, n: Size, size: Size) -> float:

@@ -17,6 +17,10 @@ Size = tuple[int, int]
 """(rows, cols)."""
 
 
+class TooManyPixels(InputError):
+    """The output would exceed `max_pixels`."""
+
+
 def target_size(
     shape: Sequence[int],
     *,
@@ -36,7 +40,8 @@ def target_size(
       max_pixels: limit of rows times columns; None lifts it.
 
     Raises:
-      InputError: not exactly one request, or one that is not positive, finite and within the limit.
+      InputError: not exactly one request, or one that is not positive and finite.
+      TooManyPixels: an output beyond the limit.
     """
     rows, cols = shape[0], shape[1]
     if [size is None, scale is None, width is None and height is None].count(False) != 1:
@@ -61,7 +66,7 @@ def target_size(
         assert height is not None
         out = height, _in_proportion(cols, rows, pixels(height, "height"))
     if max_pixels is not None and out[0] * out[1] > max_pixels:
-        raise InputError(
+        raise TooManyPixels(
             f"the output would be {out[1]}x{out[0]} = {out[0] * out[1] / 1e9:.3g} gigapixels; "
             f"at most {max_pixels / 1e9:g} are made unless that is confirmed"
         )

@@ -20,7 +20,7 @@ class ResidualBlock(nn.Module):
 class EDSR(nn.Module):
     """LR pictures [B, h, w, 3] in [0, 1] to features [B, h, w, features].
 
-    `baseline` is 16 blocks of 64 features.
+    The paper's EDSR-baseline has 16 blocks of 64 features.
     """
 
     features: int

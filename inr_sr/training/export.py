@@ -1,0 +1,70 @@
+"""From the checkpoints of a training to a network that can be used."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from inr_sr import models
+from inr_sr.data.sources import source_name
+from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
+from inr_sr.training.workdir import read_config
+from inr_sr.upscaling import NetworkUpscaler
+from inr_sr.weights import save_weights
+
+WEIGHTS = "model.safetensors"
+
+
+def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int, Any]:
+    """Configuration, step and averaged parameters (numpy) of a training's newest checkpoint.
+
+    The best one is for choosing by hand: picked by the pictures it is then reported on, its score
+    would flatter.
+
+    Raises:
+      InputError: no training there, no checkpoint yet, or one that cannot be read.
+    """
+    config = read_config(workdir)
+    like = models.init(models.build(config.model), jax.random.key(0))
+    checkpoints = Checkpoints(workdir / CHECKPOINTS, read_only=True)
+    try:
+        like = place(jax.tree.map(np.asarray, like), replicated(make_mesh()))
+        step, average = checkpoints.restore_average(like, best=best)
+    finally:
+        checkpoints.close()
+    return config, step, jax.tree.map(np.asarray, average)
+
+
+def _facts(config: ConfigDict, step: int) -> dict[str, Any]:
+    """What a model card says of a training."""
+    return {
+        "steps": step,
+        "seed": config.seed,
+        "data": source_name(config.data.folder or config.data.dataset),
+        "batch": f"{config.train.batch_size} LR patches of {config.data.patch} pixels a side, "
+        f"each the one of {config.data.candidates} with most edges",
+        "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
+        "loss": {name: weight for name, weight in config.loss.items() if weight},
+        "hardware": f"{jax.device_count()} x {jax.devices()[0].device_kind}, "
+        f"{os.cpu_count()} cores {platform.machine()}",
+        "jax": jax.__version__,
+    }
+
+
+def load_network(workdir: Path, *, best: bool = False, ensemble: bool = False) -> NetworkUpscaler:
+    """The network of a training, from its newest or best checkpoint, named after the folder."""
+    config, _, params = load_average(workdir, best=best)
+    name = workdir.resolve().name
+    return NetworkUpscaler(models.build(config.model), params, name, ensemble=ensemble)
+
+
+def export(workdir: Path) -> None:
+    """Writes the averaged parameters of the newest checkpoint as one weights file."""
+    config, step, params = load_average(workdir)
+    name = workdir.resolve().name
+    save_weights(workdir / WEIGHTS, params, config.model, _facts(config, step), name=name)

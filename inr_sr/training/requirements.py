@@ -1,0 +1,46 @@
+"""What a configuration must fulfil before a training begins."""
+
+import jax
+from ml_collections import ConfigDict
+
+from inr_sr.errors import InputError
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses a `train` section that cannot work.
+
+    Raises:
+      InputError: naming the field, its value and what is allowed.
+    """
+    train = config.train
+    for name in (
+        "steps", "batch_size", "accumulate", "steps_per_dispatch",
+        "log_every", "checkpoint_every", "eval_every",
+    ):  # fmt: skip
+        if train[name] < 1:
+            raise InputError(f"train.{name} {train[name]} must be at least 1")
+    if train.log_every > 10:
+        raise InputError(
+            f"train.log_every {train.log_every} must be at most 10: scripts rely on it"
+        )
+    trained = config.data.max_scale
+    if config.model.decoder == "spectral" and config.model.spectral.max_scale != trained:
+        raise InputError(
+            f"model.spectral.max_scale {config.model.spectral.max_scale} must be the largest "
+            f"trained scale, data.max_scale {trained}"
+        )
+    if not 0 <= train.ema < 1:
+        raise InputError(f"train.ema {train.ema} must be at least 0 and below 1")
+    share = train.accumulate * jax.device_count()
+    if train.batch_size % share:
+        raise InputError(
+            f"train.batch_size {train.batch_size} must be a multiple of train.accumulate "
+            f"{train.accumulate} times the number of devices {jax.device_count()}"
+        )
+    if config.model.decoder == "pixel_shuffle":
+        scales = {config.data.min_scale, config.data.max_scale}
+        if scales != {float(config.model.pixel_shuffle.scale)}:
+            raise InputError(
+                f"a pixel_shuffle decoder of scale {config.model.pixel_shuffle.scale} needs "
+                f"data.min_scale = data.max_scale = that, not {sorted(scales)}"
+            )
