@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zlib
@@ -279,6 +280,16 @@ def test_yes_lifts_the_limit(folder, monkeypatch):
     arguments = ["upscale", "photos/a.png", "o.png", "--scale", "2", "--method", "bicubic"]
     assert main(arguments) == 2
     assert main([*arguments, "--yes"]) == 0
+
+
+def test_two_pictures_never_become_one(folder, capsys):
+    shutil.copy("photos/b.jpg", "photos/a.jpg")
+    shutil.copy("photos/b.jpg", "photos/a_jpg.bmp")
+    before = tree(folder)
+    arguments = ["photos", "out", "--scale", "2", "--method", "box", "--format", "png"]
+    assert main(["upscale", *arguments]) == 2
+    assert "would both become out/a_jpg.png; rename one" in capsys.readouterr().err
+    assert tree(folder) == before
 
 
 def test_names_of_weights_are_methods(folder, network, monkeypatch, capsys):

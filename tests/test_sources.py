@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from inr_sr import imagefile
-from inr_sr.data.sources import ArraySource, EmbeddedSource, FolderSource, open_source
+from inr_sr.data.sources import ArraySource, EmbeddedSource, FolderSource, fingerprint, open_source
 from inr_sr.errors import InputError
 
 
@@ -75,6 +75,19 @@ def test_arrays():
 
 # In a process of its own: TFDS registers data sets globally, and whether TensorFlow was imported
 # is to be seen.
+def test_a_fingerprint_is_of_names_and_sizes(tmp_path):
+    def folder(name: str, **sizes: tuple[int, int]) -> FolderSource:
+        (tmp_path / name).mkdir()
+        for stem, size in sizes.items():
+            Image.fromarray(picture(0, size)).save(tmp_path / name / f"{stem}.png")
+        return FolderSource(tmp_path / name)
+
+    found = fingerprint(folder("one", a=(3, 4), b=(5, 6)))
+    assert found == fingerprint(folder("moved", a=(3, 4), b=(5, 6)))
+    others = [{"a": (3, 4)}, {"a": (3, 4), "b": (6, 5)}, {"a": (3, 4), "c": (5, 6)}]
+    assert found not in [fingerprint(folder(f"other{i}", **o)) for i, o in enumerate(others)]
+
+
 TFDS = """
     import io
     import sys

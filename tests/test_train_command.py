@@ -79,8 +79,16 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
         said[-1] == f"stopped at step {stopped} of 200, saved; the same command goes on from there"
     )
     assert not [line for line in said if "WARNING" in line]
+    assert "stopping after this step; Ctrl-C again stops without saving" in said
 
-    code, stdout, stderr = run_command(workdir, pictures, **LONGER)
+    before = content(workdir)
+    code, stdout, stderr = run_command(workdir, place / "damaged", **LONGER)
+    assert (code, stdout) == (2, "")
+    assert re.fullmatch(r"error: .*run was trained on the pictures of .*give the same .*\n", stderr)
+    assert content(workdir) == before
+
+    moved = Path(shutil.copytree(pictures, tmp_path / "moved"))
+    code, stdout, stderr = run_command(workdir, moved, **LONGER)
     assert code == 0, stderr
     assert stdout == f"done: {workdir}/report/index.html\n"
     assert [row["step"] for row in rows(workdir / METRICS)] == list(range(2, 201, 2))
@@ -88,7 +96,8 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
     assert (workdir / "model.safetensors").is_file()
 
     before = content(workdir)
-    assert run_command(workdir, pictures, **LONGER) == (0, stdout, "")
+    again = f"{workdir} is finished already; eval.py evaluates it anew\n"
+    assert run_command(workdir, pictures, **LONGER) == (0, stdout, again)
     code, stdout, stderr = run_command(workdir, pictures, "--config.model.edsr.blocks=2", **LONGER)
     assert (code, stdout) == (2, "")
     assert re.fullmatch(
