@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
         try:
             return version("inr_sr")
         except PackageNotFoundError:  # run from a folder that was not installed
-            return "unknown"
+            return "not installed"
     if name in __all__:
         return getattr(import_module("inr_sr.upscaling"), name)
     raise AttributeError(f"module 'inr_sr' has no attribute {name!r}")

@@ -26,6 +26,7 @@ from inr_sr.imagefile import atomic_path
 FORMAT = "inr_sr/1"
 SUFFIX = ".safetensors"
 PRETRAINED = Path(__file__).with_name("pretrained")
+DEFAULT = "compact"
 
 
 @dataclass(frozen=True)

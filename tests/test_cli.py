@@ -14,7 +14,8 @@ from PIL import Image, ImageCms
 
 import inr_sr
 from inr_sr import imagefile, upscaling, weights
-from inr_sr.cli import main
+from inr_sr.cli import main, upscale
+from inr_sr.resampling import METHODS
 from tests.networks import random_model, small_config
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -349,3 +350,7 @@ def test_the_program_with_a_cache_that_is_kept_or_not_writable(folder, network):
 def _environment(**changes):
     root = os.path.dirname(os.path.dirname(os.path.abspath(inr_sr.__file__)))
     return {**os.environ, "PYTHONPATH": root, **changes}
+
+
+def test_all_resampling_methods_are_offered():
+    assert sorted(upscale._RESAMPLERS) == sorted(METHODS)

@@ -33,7 +33,6 @@ resampled (bicubic, or as --method says). Compiled programs are kept in JAX_COMP
 by default a folder inr_sr in the user's cache folder.
 """
 _RESAMPLERS = ("bicubic", "lanczos", "nearest", "box")
-_DEFAULT_WEIGHTS = "compact"
 
 
 def add_command(commands: Any) -> None:
@@ -60,7 +59,7 @@ def add_command(commands: Any) -> None:
     add(
         "--weights",
         metavar="NAME|FILE",
-        help=f"weights of the package, or a {weights.SUFFIX} file (default: {_DEFAULT_WEIGHTS})",
+        help=f"weights of the package, or a {weights.SUFFIX} file (default: {weights.DEFAULT})",
     )
     add("--method", metavar="NAME", help=f"{', '.join(_RESAMPLERS)}, or a name of weights")
     add("--ensemble", action="store_true", help="mean of 8 flips and rotations: 8 times as long")
@@ -74,7 +73,11 @@ def add_command(commands: Any) -> None:
     add("--format", metavar="EXT", help="format of results whose names are not given, such as png")
     add("--recursive", action="store_true", help="subfolders too; OUT is given the same ones")
     add("--resume", action="store_true", help="skip pictures whose result is there and complete")
-    add("--yes", action="store_true", help="allow results above 1 gigapixel")
+    add(
+        "--yes",
+        action="store_true",
+        help="allow results above 1 gigapixel, and IN above 250 megapixels",
+    )
     add(
         "--json",
         metavar="FILE|-",
@@ -126,14 +129,14 @@ def _method(arguments: argparse.Namespace) -> str:
     if method is not None and method not in weights.names():
         known = ", ".join((*_RESAMPLERS, *weights.names()))
         raise InputError(f"unknown method {method!r}; there are: {known}")
-    name = str(method or chosen or _DEFAULT_WEIGHTS)
+    name = str(method or chosen or weights.DEFAULT)
     weights.find(name)
     return name
 
 
 def _plan(job: Job, arguments: argparse.Namespace) -> None:
     """Reads the picture's size and works out the result's."""
-    size_in = imagefile.read_size(job.input)
+    size_in = imagefile.read_size(job.input, max_pixels=_most_read(arguments))
     from inr_sr.upscaling import MAX_OUTPUT_PIXELS, TooManyPixels, target_size
 
     try:
@@ -150,6 +153,10 @@ def _plan(job: Job, arguments: argparse.Namespace) -> None:
     except InputError as error:
         raise InputError(f"{job.input}: {error}") from error
     job.size_in = size_in
+
+
+def _most_read(arguments: argparse.Namespace) -> int:
+    return sys.maxsize if arguments.yes else imagefile.MAX_PIXELS
 
 
 def _upscaler(method: str, arguments: argparse.Namespace) -> "StripUpscaler":
@@ -203,7 +210,7 @@ def _run(
         return
     rows = job.size_out[0]
     imagefile.check_writable(job.output, size=job.size_out)
-    picture = imagefile.read(job.input)
+    picture = imagefile.read(job.input, max_pixels=_most_read(arguments))
     try:
         larger = enlarge(upscaler, picture, job.size_out, lambda done: show(done / rows))
     except InputError as error:

@@ -6,12 +6,12 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 
+import inr_sr
 from inr_sr.errors import InputError
 from inr_sr.evaluation.panels import Panel
 from inr_sr.evaluation.protocols import Protocol, Scale
@@ -134,7 +134,7 @@ class Results:
             "dataset": self.dataset,
             "protocol": asdict(self.protocol),
             "units": UNITS,
-            "version": _version(),
+            "version": inr_sr.__version__,
             "machine": self.machine,
         }
         return _without_infinity(document)
@@ -228,13 +228,6 @@ def write_markdown(path: Path, results: Results) -> None:
     """Writes the tables of `results` to `path`, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(results.to_markdown(), encoding="utf-8")
-
-
-def _version() -> str:
-    try:
-        return metadata.version("inr_sr")
-    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
-        return "not installed"
 
 
 def _without_infinity(value: Any) -> Any:

@@ -1,7 +1,5 @@
 """From the checkpoints of a training to a network that can be used."""
 
-import os
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from ml_collections import ConfigDict
 from inr_sr import models
 from inr_sr.data.sources import source_name
 from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.evaluation.results import describe_machine
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
 from inr_sr.training.workdir import read_config
 from inr_sr.upscaling import NetworkUpscaler
@@ -42,6 +41,7 @@ def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int,
 
 def _facts(config: ConfigDict, step: int) -> dict[str, Any]:
     """What a model card says of a training."""
+    machine = describe_machine()
     return {
         "steps": step,
         "seed": config.seed,
@@ -50,9 +50,8 @@ def _facts(config: ConfigDict, step: int) -> dict[str, Any]:
         f"each the one of {config.data.candidates} with most edges",
         "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
         "loss": {name: weight for name, weight in config.loss.items() if weight},
-        "hardware": f"{jax.device_count()} x {jax.devices()[0].device_kind}, "
-        f"{os.cpu_count()} cores {platform.machine()}",
-        "jax": jax.__version__,
+        "hardware": f"{machine['jax devices']}, {machine['cores']} cores, {machine['processor']}",
+        "jax": machine["jax"],
     }
 
 

@@ -1,5 +1,6 @@
-"""A picture in, a larger one out: any size, in bounded memory, by a network or by resampling.
+"""A picture in, a larger one out, by a network or by resampling, of any size.
 
+Beside the picture and its result, working memory is bounded: strips are made one after the other.
 A network works on tiles of LR cells. Each tile is given a halo of the true receptive field, and
 beyond its borders the picture is mirrored, so that the network's own padding never reaches a pixel
 that is kept: the result does not depend on tiles, padding or shape buckets. Tile sides come from

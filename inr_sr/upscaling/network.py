@@ -19,7 +19,7 @@ from inr_sr.upscaling.strips import shrink_columns, shrink_rows
 from inr_sr.upscaling.tiles import Span, choose_tile, smaller_tile, whole_tile
 from inr_sr.upscaling.upscaler import StripUpscaler
 from inr_sr.upscaling.values import as_float, check_picture
-from inr_sr.weights import check_params, load_weights
+from inr_sr.weights import DEFAULT, check_params, load_weights
 
 MAX_SCALE = 1000
 """Largest scale of an axis that networks render: a cell's output pixels are held at once."""
@@ -190,7 +190,7 @@ def _device_memory(device: jax.Device) -> int:
 
 
 def load(
-    name_or_path: str | os.PathLike[str] = "compact",
+    name_or_path: str | os.PathLike[str] = DEFAULT,
     *,
     tile: int | str = "auto",
     ensemble: bool = False,
