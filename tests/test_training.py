@@ -195,7 +195,7 @@ def test_a_damaged_checkpoint_is_one_line(finished, folder, tmp_path):
     for path in (workdir / CHECKPOINTS / "24" / "parameters").rglob("*"):
         if path.is_file():
             path.write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"checkpoint 24 in .* cannot be restored") as caught:
+    with pytest.raises(InputError, match=r"checkpoint 24 in .* cannot be opened") as caught:
         train(tiny(folder), workdir, score)
     assert "\n" not in str(caught.value)
 
