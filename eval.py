@@ -36,6 +36,7 @@ def main() -> int:
     from inr_sr.evaluation.protocols import get_protocol, parse_scales
     from inr_sr.evaluation.report import PANEL_PICTURES, check_replaceable, write_report
     from inr_sr.evaluation.results import write_json
+    from inr_sr.imagefile import check_file
     from inr_sr.training.export import load_network
     from inr_sr.upscaling import ResampleUpscaler, load
 
@@ -44,8 +45,8 @@ def main() -> int:
         raise InputError("give either --workdir=FOLDER or --weights=NAME|FILE")
     if BEST.value and weights:
         raise InputError("--best chooses a checkpoint of --workdir; weights are one already")
-    if JSON.value and (Path(JSON.value).is_dir() or not Path(JSON.value).parent.is_dir()):
-        raise InputError(f"--json={JSON.value} is no file in a folder that exists")
+    if JSON.value is not None:
+        check_file(JSON.value)
     if REPORT.value:
         check_replaceable(Path(REPORT.value))
     scales, protocol = parse_scales(SCALES.value), get_protocol(PROTOCOL.value)
@@ -66,7 +67,7 @@ def main() -> int:
             progress=progress,
         )
     print(results.to_markdown())
-    if JSON.value:
+    if JSON.value is not None:
         write_json(Path(JSON.value), results)
     if REPORT.value:
         facts = {"command": program.command(), "parameters": f"{network.parameters:,}"}

@@ -4,6 +4,7 @@
 messages on stderr.
 """
 
+import os
 import re
 import shlex
 import sys
@@ -62,28 +63,36 @@ def _parse(argv: list[str]) -> None:
     try:
         rest = flags.FLAGS(argv)[1:]
         if "config" in flags.FLAGS:  # a file that could not be loaded says so only when asked
-            getattr(flags.FLAGS.config, "model", None)
+            _ = flags.FLAGS.config and flags.FLAGS.config.model
     except flags.Error as error:
         raise InputError(_line(error)) from error
     except (AttributeError, KeyError) as error:
         # What ml_collections raises for a field that a locked config does not have.
-        words = re.findall(r"\w+", str(error.args[0]))
+        # The name, in up to two layers of quotes, then a line break that may be escaped.
+        field = re.match(r"""[\\'"]*(\w+)[\\'"]*(?:\\n|\n|$)""", str(error.args[0]))
+        if field is None:
+            raise InputError(f"--config: {_line(error)}") from error
         hint = re.search(r'Did you mean "(\w+)"', str(error.args[0]))
         question = f"; did you mean {hint[1]!r}?" if hint else ""
-        raise InputError(f"unknown config field {words[0]!r}{question}") from error
+        raise InputError(f"unknown config field {field[1]!r}{question}") from error
     except OSError as error:
         given = [(arg.partition("="), after) for arg, after in zip(argv, [*argv[1:], ""])]
         paths = [v or after for (name, _, v), after in given if name.lstrip("-") == "config"]
         path = error.filename or (paths or ["the file"])[-1]
-        raise InputError(f"--config: cannot read {path!r}: {error.strerror}") from error
-    except (TypeError, ValueError, SyntaxError, ImportError) as error:
-        raise InputError(f"--config: {_line(error)}") from error
+        reason = error.strerror or "no such file"
+        raise InputError(f"--config: cannot read {path!r}: {reason}") from error
+    except Exception as error:  # a configuration is a program, and may fail in any way
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise InputError(f"--config: {reason.strip()}") from error
     if rest:
         raise InputError(f"unexpected argument {rest[0]!r}; all arguments are --name=value")
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if "Traceback" in str(error):  # which ml_collections quotes; its last line says what happened
+        return f"--config: {lines[-1].strip()}"
+    return " ".join(" ".join(lines).split())
 
 
 def command() -> str:
@@ -104,6 +113,12 @@ def run(main: Callable[[], int]) -> None:
         code = main()
     except InputError as error:
         code = fail(f"error: {error}", MISTAKE)
+    except OSError as error:  # a name too long, a disk that is full
+        code = fail(f"error: {error.filename or 'file'}: {error.strerror or error}", MISTAKE)
     except KeyboardInterrupt:
         code = fail("interrupted", INTERRUPTED)
+    if code == MISTAKE:  # Orbax leaves threads that would print stack traces of their own
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)

@@ -130,8 +130,11 @@ def load_weights(name_or_path: str | os.PathLike[str]) -> Weights:
         raise InputError(f"{path} is damaged: its tensors do not match their checksum")
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise InputError(f"{path} holds numbers that are not finite")
-    name = metadata.get("name") or path.stem
-    return Weights(name, _nest(tensors), config, facts, expected)
+    try:
+        params = _nest(tensors)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: a tensor and a group share a name") from error
+    return Weights(metadata.get("name") or path.stem, params, config, facts, expected)
 
 
 def check_params(params: Mapping[str, Any], shapes: Mapping[str, Any], name: str) -> None:

@@ -3,6 +3,7 @@
 import functools
 import json
 import random
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
@@ -198,6 +199,17 @@ def test_a_damaged_checkpoint_is_one_line(finished, folder, tmp_path):
     with pytest.raises(InputError, match=r"checkpoint 24 in .* cannot be opened") as caught:
         train(tiny(folder), workdir, score)
     assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_byte_is_noticed(finished, folder, tmp_path):
+    workdir = Path(shutil.copytree(finished[0], tmp_path / "flipped"))
+    parameters = workdir / CHECKPOINTS / "24" / "parameters"
+    for path in parameters.glob("ocdbt.process_0/d/*"):
+        found = bytearray(path.read_bytes())
+        found[len(found) // 2] ^= 0x55
+        path.write_bytes(found)
+    with pytest.raises(InputError, match=r"checkpoint 24 in .* (damaged|cannot be opened)"):
+        train(tiny(folder), workdir, score)
 
 
 def test_the_journal_goes_on_after_a_kill(tmp_path):

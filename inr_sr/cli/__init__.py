@@ -6,11 +6,16 @@ JAX is imported once the request is known to be right, so that mistakes are answ
 """
 
 import argparse
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
+import inr_sr
 from inr_sr.cli import upscale
 from inr_sr.cli.arguments import join_json
 from inr_sr.cli.output import say
@@ -24,9 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: arguments without the program's name; by default those of the process.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _terminable():
             warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
-            arguments = _parser().parse_args(join_json(sys.argv[1:] if argv is None else argv))
+            arguments = _parse(sys.argv[1:] if argv is None else argv)
             return int(arguments.run(arguments))
     except InputError as error:
         say(f"error: {error}")
@@ -49,7 +54,31 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (see {self.prog} --help)")
 
 
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Makes SIGTERM end the command as Ctrl-C does, so that no half-written file stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers can be set in the main thread only
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(join_json(argv))
+    if len(rest) == 1 and not rest[0].startswith("-") and arguments.output is None:
+        arguments.output = Path(rest.pop())  # OUT behind options, where argparse sees it no more
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="inr-sr", description="Super-resolution at any scale.")
+    parser.add_argument("--version", action="version", version=f"inr_sr {inr_sr.__version__}")
     upscale.add_command(parser.add_subparsers(title="commands", required=True, metavar="COMMAND"))
     return parser

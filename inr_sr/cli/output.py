@@ -18,6 +18,13 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def show_path(path: Path) -> None:
+    """A path on stdout as the file system has it, whatever stdout's encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+    sys.stdout.buffer.flush()
+
+
 @contextmanager
 def progress(jobs: Sequence[Job]) -> Iterator[Callable[[int, float], None]]:
     """A bar on stderr if that is a terminal; told the picture's number and the fraction done."""
@@ -49,8 +56,7 @@ def progress(jobs: Sequence[Job]) -> Iterator[Callable[[int, float], None]]:
 
 def check_summary_path(path: Path, jobs: Sequence[Job]) -> None:
     """Raises InputError unless a summary can be written there without touching a picture."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"cannot write the summary {path}: it is a folder, or in none")
+    imagefile.check_file(path)
     taken = {os.path.realpath(p) for job in jobs for p in (job.input, job.output)}
     if os.path.realpath(path) in taken:
         raise InputError(f"the summary {path} is one of the pictures; name another file")

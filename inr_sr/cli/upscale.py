@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from inr_sr import imagefile, weights
 from inr_sr.cli import arguments as types
 from inr_sr.cli.jobs import Job, file_job, folder_jobs
-from inr_sr.cli.output import check_summary_path, progress, say, write_summary
+from inr_sr.cli.output import check_summary_path, progress, say, show_path, write_summary
 from inr_sr.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ def _upscale(arguments: argparse.Namespace) -> int:
     method = _method(arguments)
     if arguments.input.is_dir():
         jobs = folder_jobs(arguments)
+        if arguments.size is not None:  # which is the same for all
+            _target_size((1, 1), arguments)
     else:
         jobs = [file_job(arguments)]
         _plan(jobs[0], arguments)
@@ -105,7 +107,7 @@ def _upscale(arguments: argparse.Namespace) -> int:
         for number, job in enumerate(jobs):
             _attempt(job, arguments, upscaler, functools.partial(show, number))
             if job.status == "written" and arguments.json != "-":
-                print(job.output, flush=True)
+                show_path(job.output)
     failed = [job for job in jobs if job.status == "failed"]
     for job in failed:
         prefix = "" if str(job.input) in str(job.error) else f"{job.input}: "
@@ -129,7 +131,7 @@ def _method(arguments: argparse.Namespace) -> str:
     if method is not None and method not in weights.names():
         known = ", ".join((*_RESAMPLERS, *weights.names()))
         raise InputError(f"unknown method {method!r}; there are: {known}")
-    name = str(method or chosen or weights.DEFAULT)
+    name = next(name for name in (method, chosen, weights.DEFAULT) if name is not None)
     weights.find(name)
     return name
 
@@ -137,10 +139,18 @@ def _method(arguments: argparse.Namespace) -> str:
 def _plan(job: Job, arguments: argparse.Namespace) -> None:
     """Reads the picture's size and works out the result's."""
     size_in = imagefile.read_size(job.input, max_pixels=_most_read(arguments))
+    try:
+        job.size_out = _target_size(size_in, arguments)
+    except InputError as error:
+        raise InputError(f"{job.input}: {error}") from error
+    job.size_in = size_in
+
+
+def _target_size(size_in: tuple[int, int], arguments: argparse.Namespace) -> tuple[int, int]:
     from inr_sr.upscaling import MAX_OUTPUT_PIXELS, TooManyPixels, target_size
 
     try:
-        job.size_out = target_size(
+        return target_size(
             size_in,
             size=arguments.size,
             scale=arguments.scale,
@@ -149,10 +159,7 @@ def _plan(job: Job, arguments: argparse.Namespace) -> None:
             max_pixels=None if arguments.yes else MAX_OUTPUT_PIXELS,
         )
     except TooManyPixels as error:
-        raise InputError(f"{job.input}: {error}; --yes allows it") from error
-    except InputError as error:
-        raise InputError(f"{job.input}: {error}") from error
-    job.size_in = size_in
+        raise InputError(f"{error}; --yes allows it") from error
 
 
 def _most_read(arguments: argparse.Namespace) -> int:
@@ -174,7 +181,7 @@ def _make_folder(jobs: Sequence[Job]) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    imagefile.check_writable(jobs[0].output)
+    imagefile.check_file(jobs[0].output.with_name(".inr-sr"))
 
 
 def _attempt(

@@ -190,6 +190,8 @@ def open_source(spec: str, split: str = "train") -> Source:
     Raises:
       InputError: as the source named.
     """
+    if not spec:
+        raise InputError("no pictures are named; give embedded, tfds:NAME or a folder")
     if spec == "embedded":
         return EmbeddedSource(split)
     if spec.startswith("tfds:"):

@@ -7,7 +7,7 @@ RGB(A), 1-bit becomes grey, CMYK becomes sRGB (through its profile if it has one
 animation or a file of several pages the first one is read.
 """
 
-from inr_sr.imagefile.files import atomic_path, check_writable, find_images
+from inr_sr.imagefile.files import atomic_path, check_file, check_writable, find_images
 from inr_sr.imagefile.formats import READABLE_SUFFIXES, output_format
 from inr_sr.imagefile.picture import Picture, to_rgb8
 from inr_sr.imagefile.pil import from_pil, to_pil
@@ -19,6 +19,7 @@ __all__ = [
     "READABLE_SUFFIXES",
     "Picture",
     "atomic_path",
+    "check_file",
     "check_writable",
     "find_images",
     "from_pil",

@@ -33,14 +33,23 @@ def check_writable(
 ) -> None:
     """Makes sure, before any work, that a picture of (rows, cols) can be written to a path.
 
-    A file is made in the folder for a moment and removed: permissions alone do not tell.
-
     Raises:
       InputError: unknown format, too large for the format, no such folder, not writable.
     """
     kind = output_format(path)
     if size is not None:
         check_limits(path, kind, size)
+    check_file(path)
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Makes sure, before any work, that a file can be written.
+
+    One is made in the folder for a moment and removed: permissions alone do not tell.
+
+    Raises:
+      InputError: no such folder, not writable, or something else than a file is there.
+    """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         raise InputError(f"cannot write {path}: it exists and is no file")

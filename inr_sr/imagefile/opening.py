@@ -30,6 +30,8 @@ def opened(
         try:
             image = header(file)
             cols, rows = image.size
+            if rows < 1 or cols < 1:
+                raise InputError(f"{cols}x{rows} pixels; at least one is needed")
             if rows * cols > max_pixels:
                 raise InputError(
                     f"{cols}x{rows} = {rows * cols} pixels; at most {max_pixels} are read"

@@ -17,7 +17,7 @@ def from_pil(image: Image.Image) -> Picture:
     """A picture in memory; its EXIF orientation is applied, of its metadata the profile is kept.
 
     Raises:
-      InputError: signed, 32-bit or floating-point samples.
+      InputError: damaged; signed, 32-bit or floating-point samples.
     """
     pixels, alpha = samples(image)
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -54,7 +54,10 @@ def samples(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     Raises:
       InputError: signed, 32-bit or floating-point samples.
     """
-    image.load()
+    try:
+        image.load()
+    except (OSError, SyntaxError) as error:
+        raise InputError(f"damaged or truncated: {one_line(error)}") from error
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         raise InputError(
             f"signed, 32-bit or floating-point samples (mode {image.mode}); allowed: unsigned, "

@@ -3,7 +3,7 @@
 import os
 import warnings
 import zlib
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from PIL import Image
@@ -56,7 +56,16 @@ def _write_with_pillow(file: BinaryIO, picture: Picture, kind: str) -> None:
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(eight_bits(picture.alpha)))
-    image.save(file, format=kind, **_options(picture, kind))
+    stream = cast(BinaryIO, _WithoutDescriptor(file))
+    image.save(stream, format=kind, **_options(picture, kind))
+
+
+class _WithoutDescriptor:
+    """A file without `fileno`: with it, Pillow's encoders write past us and ignore a full disk."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write, self.flush = file.write, file.flush
+        self.seek, self.tell = file.seek, file.tell
 
 
 def _options(picture: Picture, kind: str) -> dict[str, Any]:

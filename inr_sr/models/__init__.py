@@ -43,12 +43,30 @@ def _choose(kind: str, name: str, builders: dict[str, Any]) -> Any:
     return builders[name]()
 
 
+def _check_numbers(config: ConfigDict) -> None:
+    least = {
+        "edsr.features": 1, "edsr.blocks": 0, "spectral.width": 1, "spectral.depth": 0,
+        "liif.width": 1, "liif.layers": 1, "pixel_shuffle.scale": 1,
+    }  # fmt: skip
+    for name, minimum in least.items():
+        section, field = name.split(".")
+        if config[section][field] < minimum:
+            raise InputError(f"model.{name} {config[section][field]} must be at least {minimum}")
+    if min(config.spectral.frequencies, default=0) < 1 or min(config.spectral.bands) <= 0:
+        raise InputError(
+            f"model.spectral.frequencies {tuple(config.spectral.frequencies)} must be at least 1 "
+            f"each, and model.spectral.bands {tuple(config.spectral.bands)} above 0"
+        )
+
+
 def build(config: ConfigDict) -> Model:
     """The model that `config` (the `model` section of a configuration) describes.
 
     Raises:
-      InputError: an unknown encoder, decoder or dtype, or bands that do not fit together.
+      InputError: an unknown encoder, decoder or dtype, a size below its least, or bands that do
+        not fit together.
     """
+    _check_numbers(config)
     dtype = _choose("dtype", config.dtype, {k: lambda v=v: v for k, v in DTYPES.items()})
 
     def spectral() -> SpectralDecoder:

@@ -10,6 +10,7 @@ from tensorboardX import SummaryWriter
 from inr_sr.imagefile import atomic_path
 
 METRICS = "metrics.jsonl"
+BOARD = "tensorboard"
 
 
 def rows(path: Path) -> list[dict[str, float]]:
@@ -34,7 +35,7 @@ class Journal:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
         self._file = path.open("a")
         # Rows of a run that was killed after its last checkpoint are hidden, not repeated.
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
+        self._board = SummaryWriter(str(workdir / BOARD), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """One row, on disk when this returns."""

@@ -26,7 +26,7 @@ from inr_sr.training.state import TrainState
 from inr_sr.training.step import Advance, Metrics, make_advance
 from inr_sr.training.stopping import Interrupted, StopRequest
 from inr_sr.training.summary import show_parameters
-from inr_sr.training.workdir import agree, agree_pictures, store
+from inr_sr.training.workdir import agree, agree_pictures, check_layout, store
 
 # validate(parameters) -> (numbers for the journal, SCORE among them; pictures by name)
 Validate = Callable[[Any], tuple[dict[str, float], dict[str, np.ndarray]]]
@@ -71,6 +71,7 @@ def train(
     optimizer = make_optimizer(config.optimizer, config.train.steps)
     advance = make_advance(config, model, optimizer, spec, mesh)
     lead = jax.process_index() == 0
+    check_layout(workdir)
     step = latest_step(workdir / CHECKPOINTS) or 0
     if step:  # before the first checkpoint there is nothing that another request could spoil
         agree(workdir, config)

@@ -49,11 +49,14 @@ def check(weights: Mapping[str, float], layout: str) -> dict[str, float]:
     """The terms of non-zero weight.
 
     Raises:
-      InputError: no term is left, a weight is negative, or a term does not fit the layout.
+      InputError: no term is left, a weight is negative or not finite, or a term does not fit the
+        layout.
     """
     used = {name: float(w) for name, w in weights.items() if w}
-    if not used or min(used.values()) < 0:
-        raise InputError(f"loss weights {dict(weights)} must be >= 0, at least one of them above 0")
+    if not used or not all(0 < weight < math.inf for weight in used.values()):
+        raise InputError(
+            f"loss weights {dict(weights)} must be finite and >= 0, at least one of them above 0"
+        )
     if "fourier" in used and layout != "window":
         raise InputError("loss.fourier needs data.layout = 'window': it compares whole squares")
     return used

@@ -19,6 +19,8 @@ def check(config: ConfigDict) -> None:
     ):  # fmt: skip
         if train[name] < 1:
             raise InputError(f"train.{name} {train[name]} must be at least 1")
+    if not -(2**63) <= config.seed < 2**63:
+        raise InputError(f"seed {config.seed} must be an integer of 64 bits")
     if train.log_every > 10:
         raise InputError(
             f"train.log_every {train.log_every} must be at most 10: scripts rely on it"

@@ -10,6 +10,8 @@ from ml_collections import ConfigDict
 from inr_sr.configuration import default
 from inr_sr.errors import InputError
 from inr_sr.imagefile import atomic_path
+from inr_sr.training.checkpoints import CHECKPOINTS
+from inr_sr.training.journal import BOARD, METRICS
 
 CONFIG = "config.json"
 PICTURES = "pictures.json"
@@ -54,14 +56,22 @@ def read_config(workdir: Path) -> ConfigDict:
     return config
 
 
+def check_layout(workdir: Path) -> None:
+    """Raises InputError where something else lies in the place of what a training writes."""
+    for name in (CHECKPOINTS, BOARD):
+        if (workdir / name).exists() and not (workdir / name).is_dir():
+            raise InputError(f"{workdir / name} is in the way: it is no folder")
+    for name in (CONFIG, PICTURES, METRICS):
+        if (workdir / name).is_dir():
+            raise InputError(f"{workdir / name} is in the way: it is a folder")
+
+
 def agree(workdir: Path, config: ConfigDict) -> None:
-    """Checks that `workdir` is new, or of the training that `config` describes; writes nothing.
+    """Checks that `workdir` is of the training that `config` describes; writes nothing.
 
     Raises:
-      InputError: the folder is of another training (the differences are named).
+      InputError: it is of another training (the differences are named), or of none.
     """
-    if not (workdir / CONFIG).exists():
-        return
     stored = read_config(workdir)
     if bool(stored.data.folder) != bool(config.data.folder):
         raise _other_pictures(workdir, stored, config)

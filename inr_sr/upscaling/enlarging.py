@@ -38,8 +38,8 @@ def enlarge(
       MemoryError: not even the smallest tile fits.
     """
     dtype, channels = picture.pixels.dtype, picture.pixels.shape[2]
+    strips = upscaler.strips(_with_hidden_filled(picture), out_size)  # refuses what cannot be
     pixels = np.empty((*out_size, channels), dtype)
-    strips = upscaler.strips(_with_hidden_filled(picture), out_size)
     for rows, strip in placed(strips):
         quantise(to_channels(strip, channels), pixels[rows])
         if progress is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from inr_sr.coordinates import output_size
 from inr_sr.errors import InputError
-from inr_sr.scales import check_scale
+from inr_sr.scales import check_scale, parse_scale
 
 MAX_OUTPUT_PIXELS = 10**9
 """Default limit of an enlarged picture: a gigapixel."""
@@ -25,7 +25,7 @@ def target_size(
     shape: Sequence[int],
     *,
     size: Sequence[int] | None = None,
-    scale: float | Sequence[float] | None = None,
+    scale: float | str | Sequence[float] | None = None,
     width: int | None = None,
     height: int | None = None,
     max_pixels: int | None = MAX_OUTPUT_PIXELS,
@@ -35,7 +35,7 @@ def target_size(
     Args:
       shape: the picture's.
       size: output (rows, cols).
-      scale: one number, or (row, col); sizes are rounded half up.
+      scale: one number, (row, col), or text such as "2x3.5"; sizes are rounded half up.
       width, height: output columns, rows; one of them alone keeps the picture's proportions.
       max_pixels: limit of rows times columns; None lifts it.
 
@@ -47,11 +47,11 @@ def target_size(
     if [size is None, scale is None, width is None and height is None].count(False) != 1:
         raise InputError("give exactly one of: output size, scale, width and/or height")
     if size is not None:
-        if len(size) != 2:
+        if not isinstance(size, (Sequence, np.ndarray)) or len(size) != 2:
             raise InputError(f"output size {size!r}; expected (rows, cols)")
         out = pixels(size[0], "rows"), pixels(size[1], "columns")
     elif scale is not None:
-        pair = tuple(scale) if isinstance(scale, (Sequence, np.ndarray)) else (scale, scale)
+        pair = _pair(scale)
         if len(pair) != 2:
             raise InputError(f"scale {scale!r}; expected one number or two (row, col)")
         by_row, by_col = (check_scale(s) for s in pair)
@@ -71,6 +71,12 @@ def target_size(
             f"at most {max_pixels / 1e9:g} are made unless that is confirmed"
         )
     return out
+
+
+def _pair(scale: Any) -> tuple[Any, ...]:
+    if isinstance(scale, str):
+        return parse_scale(scale)
+    return (scale, scale) if np.ndim(scale) == 0 else tuple(scale)
 
 
 def pixels(value: Any, what: str) -> int:

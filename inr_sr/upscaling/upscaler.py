@@ -60,7 +60,7 @@ class StripUpscaler(ABC):
         image: Any,
         out_size: Size | None = None,
         *,
-        scale: float | Sequence[float] | None = None,
+        scale: float | str | Sequence[float] | None = None,
         width: int | None = None,
         height: int | None = None,
         max_pixels: int | None = MAX_OUTPUT_PIXELS,
