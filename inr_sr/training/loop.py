@@ -75,23 +75,21 @@ def train(
     step = latest_step(workdir / CHECKPOINTS) or 0
     if step:  # before the first checkpoint there is nothing that another request could spoil
         agree(workdir, config)
-    finished = step >= config.train.steps
     if initial is None:
         initial = models.init(model, jax.random.key(config.seed))
     state = training_state.create(initial, optimizer, config.seed)
-    if not finished:
-        source = training_source(config)
-        pictures = fingerprint(source)
-        if step:
-            agree_pictures(workdir, config, pictures)
-        feed = open_feed(config, source, spec, mesh, step)
-        if lead and not step:
-            store(workdir, config, pictures)
     state = place(jax.tree.map(np.asarray, state), replicated(mesh))
-    checkpoints = Checkpoints(workdir / CHECKPOINTS, read_only=finished)
-    if finished:
-        with closing(checkpoints):
+    if step >= config.train.steps:
+        with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
             return checkpoints.restore(state)
+    source = training_source(config)
+    pictures = fingerprint(source)
+    if step:
+        agree_pictures(workdir, config, pictures)
+    feed = open_feed(config, source, spec, mesh, step)
+    if lead and not step:
+        store(workdir, config, pictures)
+    checkpoints = Checkpoints(workdir / CHECKPOINTS)
     if step:
         state = checkpoints.restore(state)
         if lead:  # only now that it can go on
