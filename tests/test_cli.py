@@ -249,7 +249,8 @@ def _damaged_weights(folder):
         (["photos", "o", "--scale", "2", "--weights", "none"], "unknown weights", None),
         (["photos", "o", "--scale", "2", "--weights", "w.safetensors"], "w.safetensors is damaged",
          _damaged_weights),
-        (["photos/a.png", "--scale", "2", "--json", "none/s.json"], "summary", None),
+        (["photos/a.png", "--scale", "2", "--json", "none/s.json"], "cannot write none/s.json",
+         None),
         (["photos/a.png", "--scale", "2", "--json=photos/a.png"], "one of the pictures", None),
     ],
 )  # fmt: skip

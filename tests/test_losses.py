@@ -48,7 +48,7 @@ def test_mistakes():
     assert losses.check({"fourier": 0.1}, "window") == {"fourier": 0.1}
     with pytest.raises(InputError, match="at least one of them above 0"):
         losses.check({"l1": 0.0}, "points")
-    with pytest.raises(InputError, match="must be >= 0"):
+    with pytest.raises(InputError, match="must be finite and >= 0"):
         losses.check({"l1": 1.0, "mse": -1.0}, "points")
     with pytest.raises(InputError, match=r"needs data\.layout = 'window'"):
         losses.check({"fourier": 0.1}, "points")

@@ -201,14 +201,12 @@ def test_a_damaged_checkpoint_is_one_line(finished, folder, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_flipped_byte_is_noticed(finished, folder, tmp_path):
+def test_checkpoints_are_checked_against_their_checksums(finished, folder, tmp_path):
     workdir = Path(shutil.copytree(finished[0], tmp_path / "flipped"))
-    parameters = workdir / CHECKPOINTS / "24" / "parameters"
-    for path in parameters.glob("ocdbt.process_0/d/*"):
-        found = bytearray(path.read_bytes())
-        found[len(found) // 2] ^= 0x55
-        path.write_bytes(found)
-    with pytest.raises(InputError, match=r"checkpoint 24 in .* (damaged|cannot be opened)"):
+    sums = workdir / CHECKPOINTS / "24" / "checksums" / "metadata"
+    found = json.loads(sums.read_text())
+    sums.write_text(json.dumps({**found, "rest": found["rest"][::-1]}))
+    with pytest.raises(InputError, match=r"checkpoint 24 in .* is damaged: its rest do not match"):
         train(tiny(folder), workdir, score)
 
 
