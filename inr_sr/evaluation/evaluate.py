@@ -133,9 +133,11 @@ def _check_request(
     check_sizes(source, scales, protocol)
 
 
-def check_sizes(source: Source, scales: Sequence[Scale], protocol: Protocol) -> None:
-    """Raises InputError, naming the picture, unless all are large enough for all scales."""
-    for index in range(len(source)):
+def check_sizes(
+    source: Source, scales: Sequence[Scale], protocol: Protocol, count: int | None = None
+) -> None:
+    """Raises InputError, naming it, unless each picture, or the first `count`, fits all scales."""
+    for index in range(len(source) if count is None else count):
         size = source.size(index)
         for scale in scales:
             check_size(size, scale, protocol, source.name(index))

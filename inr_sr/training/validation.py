@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 from inr_sr import models
 from inr_sr.data.sources import ArraySource, Source
 from inr_sr.errors import InputError
-from inr_sr.evaluation.evaluate import evaluate
-from inr_sr.evaluation.protocols import check_size, get_protocol, make_pair, parse_scales
+from inr_sr.evaluation.evaluate import check_sizes, evaluate
+from inr_sr.evaluation.protocols import get_protocol, make_pair, parse_scales
 from inr_sr.resampling import resize_uint8
 from inr_sr.training.checkpoints import SCORE
 from inr_sr.upscaling import NetworkUpscaler
@@ -37,9 +37,7 @@ class Validation:
         if count < 1:
             raise InputError(f"eval.pictures {config.eval.pictures} must be at least 1")
         self._pictures = ArraySource([source[i] for i in range(count)])
-        for i in range(count):
-            for scale in self._scales:
-                check_size(source.size(i), scale, self._protocol, source.name(i))
+        check_sizes(source, self._scales, self._protocol, count)
         self._dataset = config.eval.dataset
 
     def __call__(self, params: Any) -> tuple[dict[str, float], dict[str, np.ndarray]]:
