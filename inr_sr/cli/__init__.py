@@ -54,6 +54,14 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (see {self.prog} --help)")
 
 
+class _Version(argparse.Action):
+    """argparse's own would look the version up at every start, which takes longer than parsing."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"inr_sr {inr_sr.__version__}")
+        parser.exit()
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
     """Makes SIGTERM end the command as Ctrl-C does, so that no half-written file stays."""
@@ -79,6 +87,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="inr-sr", description="Super-resolution at any scale.")
-    parser.add_argument("--version", action="version", version=f"inr_sr {inr_sr.__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print it and exit")
     upscale.add_command(parser.add_subparsers(title="commands", required=True, metavar="COMMAND"))
     return parser
