@@ -94,7 +94,7 @@ def save_weights(
         "name": Path(path).stem if name is None else name,
         "config": config.to_json(sort_keys=True),
         "training": json.dumps(dict(facts), sort_keys=True),
-        "sha256": _checksum(tensors),
+        "sha256": checksum(tensors),
     }
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, metadata))
@@ -126,7 +126,7 @@ def load_weights(name_or_path: str | os.PathLike[str]) -> Weights:
     except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is damaged, or no weights file: {reason}") from error
-    if _checksum(tensors) != expected:
+    if checksum(tensors) != expected:
         raise InputError(f"{path} is damaged: its tensors do not match their checksum")
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise InputError(f"{path} holds numbers that are not finite")
@@ -164,6 +164,17 @@ def check_params(params: Mapping[str, Any], shapes: Mapping[str, Any], name: str
         raise InputError(f"{name}: weights of another model: {min(differences)}{more}")
 
 
+def checksum(tensors: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over name, type, shape and little-endian bytes of the tensors, sorted by name."""
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        tensor = tensors[key]
+        little = tensor.astype(tensor.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{key} {tensor.dtype.name} {list(tensor.shape)}\n".encode())
+        digest.update(little.tobytes())
+    return digest.hexdigest()
+
+
 def _as_written(value: Any) -> Any:
     """JSON's lists back to the tuples that configurations hold, so that the two compare equal."""
     if isinstance(value, dict):
@@ -188,14 +199,3 @@ def _nest(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
     from flax.traverse_util import unflatten_dict
 
     return unflatten_dict(tensors, sep="/")
-
-
-def _checksum(tensors: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over name, type, shape and little-endian bytes of the tensors, sorted by name."""
-    digest = hashlib.sha256()
-    for key in sorted(tensors):
-        tensor = tensors[key]
-        little = tensor.astype(tensor.dtype.newbyteorder("<"), copy=False)
-        digest.update(f"{key} {tensor.dtype.name} {list(tensor.shape)}\n".encode())
-        digest.update(little.tobytes())
-    return digest.hexdigest()

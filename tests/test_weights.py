@@ -43,14 +43,14 @@ def test_round_trip_is_exact_and_holds_config_and_facts(file):
 def test_the_checksum_covers_names_shapes_and_values(file):
     tensors = load_file(file)
     key = "encoder/head/bias"
-    same = weights._checksum(dict(reversed(tensors.items())))
+    same = weights.checksum(dict(reversed(tensors.items())))
     assert same == weights.load_weights(file).sha256
     for changed in (
         {**tensors, key: tensors[key] + np.float32(1e-6)},
         {**tensors, key: tensors[key][None]},
         {("renamed" if k == key else k): v for k, v in tensors.items()},
     ):
-        assert weights._checksum(changed) != same
+        assert weights.checksum(changed) != same
 
 
 def test_names_are_those_in_the_package(file, monkeypatch):
@@ -84,7 +84,7 @@ def _from_elsewhere(path):
 def _rewrite(path, change, config=None):
     tensors, metadata = load_file(path), _metadata(path)
     change(tensors)
-    metadata["sha256"] = weights._checksum(tensors)
+    metadata["sha256"] = weights.checksum(tensors)
     if config is not None:
         metadata["config"] = config
     save_file(tensors, path, metadata)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr.coordinates import mirrored
+from inr_sr.data.positions import crop_positions
 from inr_sr.errors import InputError
 
 MAX_PIXELS = 2**31 - 1  # pixels are addressed by int32
@@ -43,16 +44,13 @@ class ResidentSet:
           InputError: no picture is large enough, or all together are too many pixels.
         """
         smallest = crop - 2 * border
-        kept, largest = [], (0, 0)
+        kept, sizes = [], []
         for picture in pictures:
-            largest = max(largest, picture.shape[:2], key=min)
+            sizes.append(picture.shape[:2])
             if min(picture.shape[:2]) >= smallest:
                 kept.append(picture)
-        if not kept:
-            raise InputError(
-                f"every picture is smaller than a crop of {smallest}x{smallest} pixels (the "
-                f"largest is {largest[0]}x{largest[1]}); lower data.patch or data.max_scale"
-            )
+        positions = crop_positions(sizes, smallest).prod(axis=1)
+        positions = positions[positions > 0]
         shape = np.array([p.shape[:2] for p in kept], np.int64)
         count = shape.prod(axis=1)
         if count.sum() > MAX_PIXELS:
@@ -60,7 +58,6 @@ class ResidentSet:
                 f"{count.sum()} pixels are too many to hold at once (at most {MAX_PIXELS}); "
                 "set data.mode = streaming"
             )
-        positions = (shape - smallest + 1).prod(axis=1)
         return cls(
             pixels=np.concatenate([p.reshape(-1, 3) for p in kept]),
             offset=(np.cumsum(count) - count).astype(np.int32),

@@ -51,6 +51,7 @@ class FolderSource:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)
         self._paths = imagefile.find_images(folder, recursive=True)
+        self._sizes: dict[int, tuple[int, int]] = {}  # a set's headers are read once
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -59,7 +60,9 @@ class FolderSource:
         return imagefile.to_rgb8(imagefile.read(self._paths[index]))
 
     def size(self, index: int) -> tuple[int, int]:
-        return imagefile.read_size(self._paths[index])
+        if index not in self._sizes:
+            self._sizes[index] = imagefile.read_size(self._paths[index])
+        return self._sizes[index]
 
     def name(self, index: int) -> str:
         """Path below the folder."""
@@ -156,6 +159,7 @@ class TfdsSource:
         self._key = key
         self._static_size = builder.info.features[key].shape[:2]
         self._label = f"{name}/{split}"
+        self._sizes: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -174,7 +178,9 @@ class TfdsSource:
         rows, cols = self._static_size
         if rows is not None and cols is not None:
             return rows, cols
-        return imagefile.read_size(self.name(index), data=self._data(index))
+        if index not in self._sizes:
+            self._sizes[index] = imagefile.read_size(self.name(index), data=self._data(index))
+        return self._sizes[index]
 
     def name(self, index: int) -> str:
         return f"{self._label}/{index}"

@@ -11,6 +11,7 @@ from collections.abc import Generator
 import numpy as np
 
 from inr_sr.coordinates import mirrored
+from inr_sr.data.positions import crop_positions
 from inr_sr.data.sources import Source
 from inr_sr.errors import InputError
 
@@ -89,15 +90,8 @@ class _Crops:
         self._pictures = _Decoded(source, cache_bytes)
         self._crop, self._border = crop, border
         self._seed, self._start = seed % 2**64, start
-        smallest = crop - 2 * border
-        sizes = np.array([source.size(i) for i in range(len(source))], np.int64)
-        largest = sizes[sizes.min(axis=1).argmax()]
-        if largest.min() < smallest:
-            raise InputError(
-                f"every picture is smaller than a crop of {smallest}x{smallest} pixels (the "
-                f"largest is {largest[0]}x{largest[1]}); lower data.patch or data.max_scale"
-            )
-        self._positions = np.maximum(sizes - smallest + 1, 0)
+        sizes = [source.size(i) for i in range(len(source))]
+        self._positions = crop_positions(sizes, crop - 2 * border)
         self._ends = np.cumsum(self._positions.prod(axis=1))
 
     def __len__(self) -> int:

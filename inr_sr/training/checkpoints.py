@@ -1,6 +1,5 @@
 """Checkpoints on disk: the newest and the best, written in the background, whole or not at all."""
 
-import hashlib
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from inr_sr.errors import InputError
 from inr_sr.training.state import TrainState
+from inr_sr.weights import checksum
 
 CHECKPOINTS = "checkpoints"  # their folder in a working directory
 SCORE = "eval_psnr"  # what the best checkpoint is best at
@@ -32,11 +32,9 @@ def _score(metrics: Mapping[str, float]) -> float:
 
 
 def _checksum(tree: Any) -> str:
-    """SHA-256 over the leaves: the storage below does not notice a flipped byte."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest()
+    """Of all leaves, by their paths: the storage below does not notice a flipped byte."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return checksum({jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves})
 
 
 def latest_step(folder: Path) -> int | None:

@@ -1,0 +1,95 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from inr_sr import imagefile
+from inr_sr.errors import InputError
+from inr_sr.imagefile import files
+from tests.pictures import (
+    noise,
+)
+
+
+def test_output_format():
+    assert imagefile.output_format("a.TIF") == "TIFF"
+    assert imagefile.output_format("a.png", "jpg") == "JPEG"
+    for path, format in (("a.xyz", None), ("a", None), ("a.png", "gif")):
+        with pytest.raises(InputError, match="allowed: png, jpg"):
+            imagefile.output_format(path, format)
+
+
+def test_check_writable_touches_nothing(tmp_path):
+    imagefile.check_writable(tmp_path / "a.png", size=(100, 100))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.png").mkdir()
+    mistakes = {
+        tmp_path / "none" / "a.png": "there is no folder",
+        tmp_path / "file" / "a.png": "there is no folder",
+        tmp_path / "folder.png": "it exists and is no file",
+        Path("/proc/a.png"): "cannot write /proc/a.png",
+    }
+    for path, message in mistakes.items():
+        if path.parent == Path("/proc") and not path.parent.is_dir():
+            continue
+        with pytest.raises(InputError, match=message):
+            imagefile.check_writable(path)
+    for name, size in (
+        ("a.webp", (10, 16_384)),
+        ("a.jpg", (65_501, 10)),
+        ("a.tif", (40_000, 40_000)),
+    ):
+        with pytest.raises(InputError, match="too large for"):
+            imagefile.check_writable(tmp_path / name, size=size)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_full_disk_is_an_input_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_temporary", lambda target: Path("/dev/full"))
+    monkeypatch.setattr(Path, "unlink", lambda *args, **kwargs: None)
+    for name in ("a.png", "a.bmp", "a.jpg"):
+        with pytest.raises(InputError, match=r"cannot write .*No space left"):
+            imagefile.write(tmp_path / name, noise())
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+
+    def fail() -> None:
+        with imagefile.atomic_path(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
+
+
+def test_atomic_path_follows_links_and_the_umask(tmp_path):
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "a.png", tmp_path / "a.png"
+    real.touch()
+    link.symlink_to(real)
+    imagefile.write(link, noise())
+    assert link.is_symlink()
+    assert real.stat().st_size > 0
+    mask = os.umask(0)
+    os.umask(mask)
+    assert real.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_find_images(tmp_path):
+    for name in ("b.png", "a.JPG", "c.txt", ".hidden.png", "deep/d.webp", ".git/e.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "deep" / "circle").symlink_to(tmp_path)
+    here = [tmp_path / "a.JPG", tmp_path / "b.png"]
+    assert imagefile.find_images(tmp_path) == here
+    assert imagefile.find_images(tmp_path, recursive=True) == [*here, tmp_path / "deep" / "d.webp"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no pictures in"):
+        imagefile.find_images(tmp_path / "empty")
+    with pytest.raises(InputError, match="there is no folder"):
+        imagefile.find_images(tmp_path / "none")
