@@ -21,7 +21,7 @@ DATA = flags.DEFINE_string("data", "embedded", "embedded, tfds:NAME, or a folder
 SPLIT = flags.DEFINE_string("split", "test", "Split of the embedded pictures or of a TFDS set.")
 SCALES = flags.DEFINE_string("scales", "2,2.7,3,4,8", "Scales; rows x columns where they differ.")
 PROTOCOL = flags.DEFINE_string("protocol", "y", "How pictures are compared; docs/evaluation.md.")
-BASELINES = flags.DEFINE_string("baselines", "bicubic", "Of bicubic, lanczos, nearest; or empty.")
+BASELINES = flags.DEFINE_string("baselines", "bicubic", "bicubic, lanczos, nearest, box; or empty.")
 ENSEMBLE = flags.DEFINE_bool("ensemble", False, "Average over the 8 flips and rotations.")
 JSON = flags.DEFINE_string("json", None, "Writes all numbers to this file.")
 REPORT = flags.DEFINE_string("report", None, "Writes a page with tables, plot and panels here.")
@@ -33,10 +33,11 @@ def main() -> int:
     from inr_sr.data.sources import open_source, source_name
     from inr_sr.evaluation.bar import evaluation_bar
     from inr_sr.evaluation.evaluate import evaluate
-    from inr_sr.evaluation.protocols import get_protocol, parse_scales
+    from inr_sr.evaluation.protocols import get_protocol
     from inr_sr.evaluation.report import PANEL_PICTURES, check_replaceable, write_report
     from inr_sr.evaluation.results import write_json
     from inr_sr.imagefile import check_file
+    from inr_sr.scales import parse_scales
     from inr_sr.training.export import load_network
     from inr_sr.upscaling import ResampleUpscaler, load
 

@@ -6,6 +6,7 @@ Any field of the configuration can be set:  --config.train.steps=5000. Run the s
 to go on after an interruption.
 """
 
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -13,7 +14,7 @@ from ml_collections import config_flags
 
 from inr_sr import program
 from inr_sr.devices import keep_compiled_programs
-from inr_sr.errors import InputError
+from inr_sr.errors import FAILED, INTERRUPTED, InputError
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="A file in configs/.")
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of this training.")
@@ -33,9 +34,11 @@ def main() -> int:
     try:
         page = run(CONFIG.value, Path(WORKDIR.value)) / "index.html"
     except Interrupted as stop:
-        return program.fail(f"{stop}; the same command goes on from there", program.INTERRUPTED)
+        print(f"{stop}; the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
     except NotFinite as stop:
-        return program.fail(f"error: {stop}", 1)
+        print(f"error: {stop}", file=sys.stderr)
+        return FAILED
     print(f"done: {page}")
     return 0
 

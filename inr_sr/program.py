@@ -1,8 +1,4 @@
-"""What train.py and eval.py share: flags, one-line errors, and exit codes.
-
-0 all done, 1 training diverged, 2 a mistake in the request, 130 interrupted (after saving);
-messages on stderr.
-"""
+"""What train.py and eval.py share: flags, and one-line errors on stderr."""
 
 import os
 import re
@@ -14,9 +10,8 @@ import jax
 from absl import flags
 
 import __main__
-from inr_sr.errors import InputError
+from inr_sr.errors import EXPECTED, MISTAKE, InputError, explain
 
-MISTAKE, INTERRUPTED = 2, 130
 REPORT_TIMEOUT = 24 * 3600  # seconds the other hosts wait at the end while the first one evaluates
 
 
@@ -100,23 +95,14 @@ def command() -> str:
     return shlex.join(["python", *sys.argv])
 
 
-def fail(message: str, code: int) -> int:
-    """Prints a message on stderr and returns the exit code."""
-    print(message, file=sys.stderr)
-    return code
-
-
 def run(main: Callable[[], int]) -> None:
     """Parses flags, runs `main` and exits with its code; mistakes become one line."""
     try:
         _parse(sys.argv)
         code = main()
-    except InputError as error:
-        code = fail(f"error: {error}", MISTAKE)
-    except OSError as error:  # a name too long, a disk that is full
-        code = fail(f"error: {error.filename or 'file'}: {error.strerror or error}", MISTAKE)
-    except KeyboardInterrupt:
-        code = fail("interrupted", INTERRUPTED)
+    except EXPECTED as error:
+        code, line = explain(error)
+        print(line, file=sys.stderr)
     if code == MISTAKE:  # Orbax leaves threads that would print stack traces of their own
         sys.stdout.flush()
         sys.stderr.flush()

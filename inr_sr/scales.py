@@ -2,12 +2,26 @@
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from inr_sr.errors import InputError
 
 _NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
 _SCALE = re.compile(f"{_NUMBER}(?:x{_NUMBER})?")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A magnification, rows and columns apart, and the text that names it in every table."""
+
+    rows: float
+    cols: float
+    label: str
+
+    @property
+    def axes(self) -> tuple[float, float]:
+        return self.rows, self.cols
 
 
 def check_scale(scale: Any) -> float:
@@ -41,3 +55,22 @@ def scale_label(rows: float, cols: float) -> str:
     """What tables and file names call a scale: "2", "2.7", or "2x3.5" where the axes differ."""
     by_row, by_col = (f"{scale:.10g}" for scale in (rows, cols))
     return by_row if by_row == by_col else f"{by_row}x{by_col}"
+
+
+def parse_scales(text: str) -> list[Scale]:
+    """Scales from text such as "2,2.7,3,4,8,2x3.5"; "2x3.5" is rows x columns.
+
+    Labels lose idle zeros ("2.0" becomes "2"); a scale named twice is taken once.
+
+    Raises:
+      InputError: an empty list, an entry that is no number, or one below 1, which has no
+        ground truth to be compared with.
+    """
+    scales: dict[str, Scale] = {}
+    for entry in text.split(","):
+        rows, cols = parse_scale(entry)
+        if min(rows, cols) < 1:
+            raise InputError(f"scale {entry.strip()!r} is not allowed: it must be at least 1")
+        label = scale_label(rows, cols)
+        scales[label] = Scale(rows, cols, label)
+    return list(scales.values())

@@ -6,13 +6,12 @@ from inr_sr.errors import InputError
 from inr_sr.evaluation import metrics
 from inr_sr.evaluation.protocols import (
     PROTOCOLS,
-    Scale,
     get_protocol,
     make_pair,
     pair_sizes,
-    parse_scales,
 )
 from inr_sr.resampling import resize_uint8
+from inr_sr.scales import Scale, parse_scales
 from tests.upscalers import Kernel, picture, run, scale
 
 

@@ -5,12 +5,11 @@ import numpy as np
 
 from inr_sr.evaluation.evaluate import evaluate
 from inr_sr.evaluation.protocols import (
-    Scale,
     get_protocol,
-    parse_scales,
 )
 from inr_sr.evaluation.results import Results
 from inr_sr.resampling import resize, resize_uint8
+from inr_sr.scales import Scale, parse_scales
 
 
 class Kernel:

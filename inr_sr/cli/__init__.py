@@ -1,8 +1,8 @@
 """The command `inr-sr`.
 
-Exit codes: 0 all done, 1 some pictures failed, 2 a mistake in the request, 130 interrupted.
 Messages go to stderr, results to stdout: the path of each picture written, or the JSON summary.
-JAX is imported once the request is known to be right, so that mistakes are answered at once.
+Exit codes are those of docs/interfaces.md. JAX is imported once the request is known to be right,
+so that mistakes are answered at once.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import inr_sr
 from inr_sr.cli import upscale
 from inr_sr.cli.arguments import join_json
 from inr_sr.cli.output import say
-from inr_sr.errors import InputError
+from inr_sr.errors import EXPECTED, InputError, explain
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,18 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
             arguments = _parse(sys.argv[1:] if argv is None else argv)
             return int(arguments.run(arguments))
-    except InputError as error:
-        say(f"error: {error}")
-        return 2
-    except MemoryError as error:
-        say(f"error: out of memory: {error}")
-        return 1
-    except OSError as error:  # a name too long, a folder that may not be read
-        say(f"error: {error.filename or 'output'}: {error.strerror or error}")
-        return 2
-    except KeyboardInterrupt:
-        say("interrupted")
-        return 130
+    except EXPECTED as error:
+        code, line = explain(error)
+        say(line)
+        return code
 
 
 class _Parser(argparse.ArgumentParser):

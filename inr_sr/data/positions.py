@@ -7,24 +7,26 @@ import numpy as np
 from inr_sr.errors import InputError
 
 
-def crop_positions(sizes: Sequence[tuple[int, int]], smallest: int) -> np.ndarray:
-    """Positions (rows, cols) of a square in each picture; 0 along a side that is too short.
+def position_counts(sizes: Sequence[tuple[int, int]], side: int) -> np.ndarray:
+    """How many positions a square has in each picture: down, across; 0 where it is too long.
 
     Args:
       sizes: (rows, cols) of each picture.
-      smallest: side of the square, pixels.
+      side: of the square, pixels.
 
     Returns:
       int64 [P, 2].
 
     Raises:
-      InputError: no picture holds one.
+      InputError: no picture holds it, or there is none.
     """
+    if not sizes:
+        raise InputError("there are no pictures to cut crops from")
     shape = np.array(sizes, np.int64)
     largest = shape[shape.min(axis=1).argmax()]
-    if largest.min() < smallest:
+    if largest.min() < side:
         raise InputError(
-            f"every picture is smaller than a crop of {smallest}x{smallest} pixels (the "
+            f"every picture is smaller than a crop of {side}x{side} pixels (the "
             f"largest is {largest[0]}x{largest[1]}); lower data.patch or data.max_scale"
         )
-    return np.maximum(shape - smallest + 1, 0)
+    return np.maximum(shape - side + 1, 0)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr.coordinates import mirrored
-from inr_sr.data.positions import crop_positions
+from inr_sr.data.positions import position_counts
 from inr_sr.errors import InputError
 
 MAX_PIXELS = 2**31 - 1  # pixels are addressed by int32
@@ -49,7 +49,7 @@ class ResidentSet:
             sizes.append(picture.shape[:2])
             if min(picture.shape[:2]) >= smallest:
                 kept.append(picture)
-        positions = crop_positions(sizes, smallest).prod(axis=1)
+        positions = position_counts(sizes, smallest).prod(axis=1)
         positions = positions[positions > 0]
         shape = np.array([p.shape[:2] for p in kept], np.int64)
         count = shape.prod(axis=1)

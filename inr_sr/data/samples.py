@@ -114,7 +114,7 @@ def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     size = (spec.patch, spec.patch)
     hr = crop.astype(jnp.float32) / 255
     lr = resample(hr, size, origin, scale, max_step=spec.max_scale)
-    lr = jnp.round(255 * jnp.clip(lr, 0, 1)) / 255
+    lr = jnp.floor(255 * jnp.clip(lr, 0, 1) + 0.5) / 255
     # HR pixel j of the patch has its centre at (j + 0.5) / scale; those below patch exist.
     extent = jnp.floor(spec.patch * scale + 0.5)
     pixel = _pixels(k_pixels, spec, extent)

@@ -11,7 +11,7 @@ from collections.abc import Generator
 import numpy as np
 
 from inr_sr.coordinates import mirrored
-from inr_sr.data.positions import crop_positions
+from inr_sr.data.positions import position_counts
 from inr_sr.data.sources import Source
 from inr_sr.errors import InputError
 
@@ -91,7 +91,7 @@ class _Crops:
         self._crop, self._border = crop, border
         self._seed, self._start = seed % 2**64, start
         sizes = [source.size(i) for i in range(len(source))]
-        self._positions = crop_positions(sizes, crop - 2 * border)
+        self._positions = position_counts(sizes, crop - 2 * border)
         self._ends = np.cumsum(self._positions.prod(axis=1))
 
     def __len__(self) -> int:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inr_sr.errors import InputError
 from inr_sr.evaluation import metrics
+from inr_sr.evaluation.machine import peak_memory, reset_peak_memory
 from inr_sr.evaluation.panels import Panel, busiest_window, comparison, magnified
-from inr_sr.evaluation.protocols import Protocol, Scale, check_size, make_pair
+from inr_sr.evaluation.protocols import Protocol, check_size, make_pair
 from inr_sr.evaluation.results import PictureScore, Results, Row
+from inr_sr.scales import Scale
 
 if TYPE_CHECKING:
     from inr_sr.data.sources import Source
@@ -47,7 +46,7 @@ def evaluate(
     Args:
       upscalers: methods of distinct names.
       source: the ground truth, uint8 [h, w, 3] each.
-      scales: see `protocols.parse_scales`.
+      scales: see `scales.parse_scales`.
       protocol: see `protocols.get_protocol`.
       dataset_name: how tables call the source.
       panel_pictures: how many pictures, from the first, get a panel at every scale.
@@ -186,10 +185,10 @@ class _Case:
         upscaler: Upscaler, image: np.ndarray, size: tuple[int, int]
     ) -> tuple[np.ndarray, float, float | None]:
         """The output, how long it took, and the peak memory meanwhile."""
-        _reset_peak_memory()
+        reset_peak_memory()
         start = time.perf_counter()
         output = np.asarray(upscaler.upscale(image, size))
-        return output, time.perf_counter() - start, _peak_memory()
+        return output, time.perf_counter() - start, peak_memory()
 
     def _score(self, output: np.ndarray, seconds: float, peak: float | None) -> PictureScore:
         border = self.protocol.border(self.scale)
@@ -220,7 +219,7 @@ class _Case:
 
 
 def _note(score: PictureScore, protocol: Protocol) -> str:
-    value = score.psnr_y if protocol.channel == "y" else score.psnr_rgb
+    value = protocol.headline(score.psnr_y, score.psnr_rgb)
     return "identical" if math.isinf(value) else f"{value:.2f} dB"
 
 
@@ -244,27 +243,3 @@ def _row(dataset: str, scale: Scale, upscaler: Upscaler, images: list[PictureSco
 
 def _mean(values: Iterable[float]) -> float:
     return metrics.MeanState.from_values(values).compute()
-
-
-def _reset_peak_memory() -> None:
-    """Lowers the high-water mark of resident memory to what is resident now, where it can be."""
-    if sys.platform == "linux":
-        try:
-            with open("/proc/self/clear_refs", "w") as file:
-                file.write("5")
-        except OSError:
-            return  # a sandbox without it: the mark then covers the process so far
-
-
-def _peak_memory() -> float | None:
-    """The high-water mark of this process's resident memory in MiB; None on Windows."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # getrusage would count what the parent process held at the fork
-        mark = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
-        return int(mark[1]) / 2**10 if mark else None
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

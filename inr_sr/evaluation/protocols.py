@@ -1,4 +1,4 @@
-"""Named evaluation protocols, scales, and the low-resolution pictures they start from.
+"""Named evaluation protocols, and the low-resolution pictures they start from.
 
 A PSNR means nothing without its protocol. What moves it is the channel (luma or RGB), the border
 that is cut, whether the output is rounded to 8 bits first, and which bicubic made the LR picture;
@@ -25,23 +25,10 @@ import numpy as np
 from inr_sr.coordinates import output_size
 from inr_sr.errors import InputError
 from inr_sr.resampling import resize_uint8
-from inr_sr.scales import parse_scale, scale_label
+from inr_sr.scales import Scale
 
 SSIM_WINDOW = 11
 """Side of the window of SSIM, in pixels: what is left after the border must hold one."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A magnification, rows and columns apart, and the text that names it in every table."""
-
-    rows: float
-    cols: float
-    label: str
-
-    @property
-    def axes(self) -> tuple[float, float]:
-        return self.rows, self.cols
 
 
 @dataclass(frozen=True)
@@ -70,6 +57,10 @@ class Protocol:
         """Rows and columns cut at each edge: ceil(s), plus the protocol's extra."""
         rows, cols = (math.ceil(s) + self.extra_border for s in scale.axes)
         return rows, cols
+
+    def headline(self, psnr_y: float, psnr_rgb: float) -> float:
+        """The one of the two that is on the protocol's channel."""
+        return psnr_y if self.channel == "y" else psnr_rgb
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -108,25 +99,6 @@ def get_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise InputError(f"unknown protocol {name!r}: choose one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
-
-
-def parse_scales(text: str) -> list[Scale]:
-    """Scales from text such as "2,2.7,3,4,8,2x3.5"; "2x3.5" is rows x columns.
-
-    Labels lose idle zeros ("2.0" becomes "2"); a scale named twice is taken once.
-
-    Raises:
-      InputError: an empty list, an entry that is no number, or one below 1, which has no
-        ground truth to be compared with.
-    """
-    scales: dict[str, Scale] = {}
-    for entry in text.split(","):
-        rows, cols = parse_scale(entry)
-        if min(rows, cols) < 1:
-            raise InputError(f"scale {entry.strip()!r} is not allowed: it must be at least 1")
-        label = scale_label(rows, cols)
-        scales[label] = Scale(rows, cols, label)
-    return list(scales.values())
 
 
 def pair_sizes(hr_size: tuple[int, int], scale: Scale) -> tuple[tuple[int, int], tuple[int, int]]:

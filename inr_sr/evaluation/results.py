@@ -2,20 +2,18 @@
 
 import json
 import math
-import os
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jax
-
 import inr_sr
 from inr_sr.errors import InputError
+from inr_sr.evaluation.machine import describe_machine
 from inr_sr.evaluation.panels import Panel
-from inr_sr.evaluation.protocols import Protocol, Scale
+from inr_sr.evaluation.protocols import Protocol
 from inr_sr.imagefile import atomic_path
+from inr_sr.scales import Scale
 
 UNITS = {
     "psnr_y": "dB, with the protocol's border and rounding; null is infinite",
@@ -74,30 +72,6 @@ class Table:
     best: frozenset[tuple[int, int]] = frozenset()
 
 
-def describe_machine() -> dict[str, str]:
-    """The processor, the cores this process may use, the devices of JAX, and versions."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    device = jax.devices()[0]
-    kind = "CPU" if device.platform == "cpu" else device.device_kind
-    return {
-        "processor": _processor(),
-        "cores": str(usable),
-        "jax devices": f"{jax.device_count()} × {kind}",
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-    }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 @dataclass(frozen=True)
 class Results:
     """An evaluation: one row per method and scale, and panels that show some pictures."""
@@ -117,7 +91,7 @@ class Results:
 
     def headline(self, row: Row) -> float:
         """PSNR in dB on the protocol's channel."""
-        return row.psnr_y if self.protocol.channel == "y" else row.psnr_rgb
+        return self.protocol.headline(row.psnr_y, row.psnr_rgb)
 
     def summary(self) -> str:
         """One sentence: what was measured, and how."""

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from inr_sr import models
 from inr_sr.data.sources import source_name
 from inr_sr.devices import make_mesh, place, replicated
-from inr_sr.evaluation.results import describe_machine
+from inr_sr.evaluation.machine import describe_machine
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
 from inr_sr.training.workdir import read_config
 from inr_sr.upscaling import NetworkUpscaler

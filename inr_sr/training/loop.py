@@ -4,7 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -86,27 +86,22 @@ def train(
     pictures = fingerprint(source)
     if step:
         agree_pictures(workdir, config, pictures)
-    feed = open_feed(config, source, spec, mesh, step)
-    if lead and not step:
-        store(workdir, config, pictures)
-    checkpoints = Checkpoints(workdir / CHECKPOINTS)
-    if step:
-        state = checkpoints.restore(state)
-        if lead:  # only now that it can go on
+    with ExitStack() as opened:
+        feed = opened.enter_context(closing(open_feed(config, source, spec, mesh, step)))
+        if lead and not step:
             store(workdir, config, pictures)
-    elif lead:
-        show_parameters(initial)
-    run = _Run(
-        train=config.train,
-        advance=advance,
-        feed=feed,
-        validate=validate,
-        checkpoints=checkpoints,
-        journal=Journal(workdir, step) if lead else None,
-        progress=TrainingProgress(config.train.steps, step, config.train.batch_size),
-    )
-    with run, StopRequest() as stop:
-        return run.until_done(state, stop)
+        checkpoints = opened.enter_context(closing(Checkpoints(workdir / CHECKPOINTS)))
+        if step:
+            state = checkpoints.restore(state)
+            if lead:  # only now that it can go on
+                store(workdir, config, pictures)
+        elif lead:
+            show_parameters(initial)
+        journal = opened.enter_context(closing(Journal(workdir, step))) if lead else None
+        progress = TrainingProgress(config.train.steps, step, config.train.batch_size)
+        opened.enter_context(closing(progress))
+        run = _Run(config.train, advance, feed, validate, checkpoints, journal, progress)
+        return run.until_done(state, opened.enter_context(StopRequest()))
 
 
 @dataclasses.dataclass
@@ -187,13 +182,3 @@ class _Run:
         if self.journal and due:
             self.journal.write(step, numbers)
             self.journal.speed(step, self.progress.samples_per_second)
-
-    def __enter__(self) -> "_Run":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.close()
-        self.feed.close()
-        self.checkpoints.close()
-        if self.journal:
-            self.journal.close()

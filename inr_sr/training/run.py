@@ -14,8 +14,9 @@ from inr_sr.data.sources import Source, fingerprint, open_source, source_name
 from inr_sr.errors import InputError
 from inr_sr.evaluation.bar import evaluation_bar
 from inr_sr.evaluation.evaluate import check_sizes, enlargement, evaluate
-from inr_sr.evaluation.protocols import Scale, get_protocol, parse_scales
+from inr_sr.evaluation.protocols import get_protocol
 from inr_sr.evaluation.report import PANEL_PICTURES, write_report
+from inr_sr.scales import Scale, parse_scales
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.export import WEIGHTS, export
 from inr_sr.training.loop import train
@@ -38,8 +39,8 @@ def run(config: ConfigDict, workdir: Path) -> Path:
       Interrupted: Ctrl-C or SIGTERM; the state is saved.
       NotFinite: the loss became NaN or infinite.
     """
-    page = workdir / REPORT
-    if not page.is_dir():
+    folder = workdir / REPORT
+    if not folder.is_dir():
         test = open_source(config.eval.dataset, config.eval.split)
         validation = Validation(config, test)
         _check_report(config, test)
@@ -50,7 +51,7 @@ def run(config: ConfigDict, workdir: Path) -> Path:
             report(config, workdir, test)
     else:
         _agree_finished(workdir, config)
-    return page
+    return folder
 
 
 def _agree_finished(workdir: Path, config: ConfigDict) -> None:

@@ -10,8 +10,9 @@ from inr_sr import models
 from inr_sr.data.sources import ArraySource, Source
 from inr_sr.errors import InputError
 from inr_sr.evaluation.evaluate import check_sizes, evaluate
-from inr_sr.evaluation.protocols import get_protocol, make_pair, parse_scales
+from inr_sr.evaluation.protocols import get_protocol, make_pair
 from inr_sr.resampling import resize_uint8
+from inr_sr.scales import parse_scales
 from inr_sr.training.checkpoints import SCORE
 from inr_sr.upscaling import NetworkUpscaler
 

@@ -1,0 +1,57 @@
+"""The machine that figures were measured on, and the memory that was used."""
+
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+
+import jax
+
+
+def describe_machine() -> dict[str, str]:
+    """The processor, the cores this process may use, the devices of JAX, and versions."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    device = jax.devices()[0]
+    kind = "CPU" if device.platform == "cpu" else device.device_kind
+    return {
+        "processor": _processor(),
+        "cores": str(usable),
+        "jax devices": f"{jax.device_count()} × {kind}",
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def reset_peak_memory() -> None:
+    """Lowers the high-water mark of resident memory to what is resident now, where it can be."""
+    if sys.platform == "linux":
+        try:
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")
+        except OSError:
+            return  # a sandbox without it: the mark then covers the process so far
+
+
+def peak_memory() -> float | None:
+    """The high-water mark of this process's resident memory in MiB; None on Windows."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage would count what the parent process held at the fork
+        mark = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        return int(mark[1]) / 2**10 if mark else None
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
