@@ -11,7 +11,7 @@ from inr_sr.configuration import default
 
 
 def get_config() -> ConfigDict:
-    """1,237,121 parameters; LR patches of 48 pixels, as the field trains them."""
+    """1,237,249 parameters; LR patches of 48 pixels, as in the papers."""
     config = default()
     config.model.dtype = "bfloat16"
     config.data.patch = 48

@@ -19,5 +19,6 @@ def get_config() -> ConfigDict:
     config.model.edsr.blocks = 10
     config.data.queries = 1024
     config.data.candidates = 4
-    config.train.steps = 18_000
+    config.optimizer.learning_rate = 2e-3
+    config.train.steps = 14_000
     return config

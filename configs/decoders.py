@@ -25,6 +25,7 @@ def get_config(decoder: str = "spectral") -> ConfigDict:
     if decoder == "pixel_shuffle":
         config.data.min_scale = config.data.max_scale = 4.0
         config.eval.during = "4"
+    config.optimizer.learning_rate = 3e-3
     config.optimizer.warmup = 100
     config.train.steps = 1500
     config.train.ema = 0.99

@@ -20,9 +20,11 @@ def default() -> ConfigDict:
     config.model.spectral.frequencies = (4, 8, 20)  # waves per band
     config.model.spectral.width = 64  # of the field head's hidden layers
     config.model.spectral.depth = 1  # hidden layers of the field head
-    config.model.spectral.max_scale = 4.0  # cells are never taken smaller than 1 / max_scale
+    config.model.spectral.gain_order = 4  # of the polynomials by which waves answer to the scale
+    # Cells are never taken smaller than 1 / max_scale; it must be data.max_scale.
+    config.model.spectral.max_scale = 4.0
     config.model.liif = ConfigDict({"width": 256, "layers": 4})  # of the MLP
-    config.model.pixel_shuffle = ConfigDict({"scale": 4})  # the only one it knows
+    config.model.pixel_shuffle = ConfigDict({"scale": 4})  # it enlarges by no other
 
     config.data = ConfigDict()
     config.data.dataset = "embedded"  # embedded | tfds:NAME
@@ -48,7 +50,7 @@ def default() -> ConfigDict:
     config.optimizer.learning_rate = 1e-3
     # Steps of linear warm-up, at most half of all; then cosine to 0.
     config.optimizer.warmup = 200
-    config.optimizer.weight_decay = 0.0  # of kernels; never of biases and frequencies
+    config.optimizer.weight_decay = 0.0  # of kernels; of nothing else
     config.optimizer.b1 = 0.9  # Adam's decay of the mean gradient
     config.optimizer.b2 = 0.99  # and of its square
     config.optimizer.clip = 1.0  # global gradient norm
@@ -59,7 +61,8 @@ def default() -> ConfigDict:
     config.train.steps = 1000
     config.train.batch_size = 16
     config.train.accumulate = 1  # slices a batch is cut into, one after the other, to save memory
-    config.train.steps_per_dispatch = 10  # steps run on the device between looks from the host
+    # Steps run on the device between looks from the host, which come every log_every at least.
+    config.train.steps_per_dispatch = 10
     config.train.ema = 0.999  # decay of the averaged parameters that are evaluated and kept
     config.train.log_every = 10
     config.train.checkpoint_every = 500

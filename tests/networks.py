@@ -28,7 +28,10 @@ def random_model(decoder="spectral", seed=0, **changes):
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
     noisy = [p + 0.2 * jax.random.normal(k, p.shape, p.dtype) for p, k in zip(leaves, keys)]
-    return model, jax.tree.unflatten(tree, noisy)
+    params = jax.tree.unflatten(tree, noisy)
+    for head in (params["decoder"][name] for name in ("cos", "sin") if decoder == "spectral"):
+        head["kernel"] *= head["bias"].size // 3  # undoes the division by the number of waves
+    return model, params
 
 
 def random_picture(rows, cols, seed=0, batch=1):

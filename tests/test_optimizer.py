@@ -83,7 +83,7 @@ def test_every_parameter_belongs_to_a_part(decoder, frequencies):
     assert len(parts) == len(jax.tree.leaves(params))
     for path, part in parts:
         last = path[-1].key
-        assert (part == "undecayed") == (last.startswith("bias") or last == "log_kappa")
+        assert (part == "undecayed") == (last.startswith("bias") or last in ("log_kappa", "gains"))
         assert (part == "frequencies") == last.startswith("frequencies_")
     assert [part for _, part in parts].count("frequencies") == frequencies
 

@@ -2,11 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpy.polynomial.chebyshev import chebval
 
 from inr_sr import models, render
 from inr_sr.coordinates import cells, first_output, grid_axis
 from inr_sr.errors import InputError
-from inr_sr.models.fourier import attenuation
 from inr_sr.resampling import resize
 from tests.networks import random_model, random_picture, small_config
 
@@ -82,12 +82,16 @@ def test_a_window_equals_the_crop(decoder):
 
 
 def test_spectral_field_is_its_formula():
-    """The sum of DESIGN's equation in float64, one query at a time."""
+    """The sum of the decoder's equation in float64, one query at a time."""
     n_in, n_out = (4, 5), (11, 13)
     field = field_of("spectral", n_in)
     b = np.asarray(field.frequencies, np.float64)
     footprint = np.maximum([4 / 11, 5 / 13], field.smallest)
     a = np.exp(-float(field.kappa) * (2 * np.pi) ** 2 * (b**2 @ footprint**2))
+    along = np.linalg.norm(b * footprint, axis=1) / np.linalg.norm(b, axis=1)
+    u = 1 - 2 * np.log(along) / np.log(field.smallest)  # -1 at the smallest, 1 at an LR pixel
+    gains = np.asarray(field.gains, np.float64)
+    a *= np.array([1 + chebval(x, [0, *g]) for x, g in zip(u, gains)])
     expected = np.zeros((*n_out, 3))
     (p, dr), (q, dc) = cells(4, 11), cells(5, 13)
     for i in range(11):
@@ -97,15 +101,6 @@ def test_spectral_field_is_its_formula():
             expected[i, j] = cos @ (a * np.cos(phase)) + sin @ (a * np.sin(phase))
     found = field.grid(grid_axis(4, 11), grid_axis(5, 13))[0]
     np.testing.assert_allclose(found, expected, atol=2e-5)
-
-
-def test_attenuation_halves_at_nyquist_and_fades_per_axis():
-    model, _ = random_model()
-    params = models.init(model, jax.random.key(0))
-    kappa = jnp.exp(params["decoder"]["log_kappa"])
-    b = jnp.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-    a = attenuation(b, kappa, jnp.array([0.5, 0.25]))
-    np.testing.assert_allclose(a, [0.5, 0.5**0.25, 1.0], atol=1e-6)
 
 
 def test_cells_finer_than_trained_are_not_sharper():

@@ -3,14 +3,17 @@
 import re
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.journal import METRICS, rows
+from inr_sr.weights import load_weights
 from tests.tiny import LONGER, content, run_command, start_command, stop_when, tiny_pictures
 
 TABLE = re.compile(r"^ (parameter|all|encoder|decoder)")
@@ -104,3 +107,17 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
         r"error: .*holds another training: model\.edsr\.blocks is 1 there, 2 here.*\n", stderr
     )
     assert content(workdir) == before
+
+    # Training on from what it made: at next to no learning rate, the same network.
+    begun, init = tmp_path / "begun", f"--config.init={workdir / 'model.safetensors'}"
+    still = "--config.optimizer.learning_rate=1e-12"
+    code, stdout, stderr = run_command(begun, pictures, init, still, "--config.train.steps=4")
+    assert code == 0, stderr
+    first, second = (load_weights(path / "model.safetensors") for path in (workdir, begun))
+    assert first.config.to_dict() == second.config.to_dict()
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-7), first.params, second.params)
+    code, stdout, stderr = run_command(
+        tmp_path / "other", pictures, init, "--config.model.edsr.blocks=2"
+    )
+    assert (code, stdout) == (2, "")
+    assert re.fullmatch(r"error: .* is of another model: it differs in model\.edsr\n", stderr)

@@ -1,5 +1,6 @@
 """Networks: build(config) makes encoder and decoder of one chain, image -> Field."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -45,13 +46,18 @@ def _choose(kind: str, name: str, builders: dict[str, Any]) -> Any:
 
 def _check_numbers(config: ConfigDict) -> None:
     least = {
-        "edsr.features": 1, "edsr.blocks": 0, "spectral.width": 1, "spectral.depth": 0,
+        "edsr.features": 1, "edsr.blocks": 0,
+        "spectral.width": 1, "spectral.depth": 0, "spectral.gain_order": 0,
         "liif.width": 1, "liif.layers": 1, "pixel_shuffle.scale": 1,
     }  # fmt: skip
     for name, minimum in least.items():
         section, field = name.split(".")
         if config[section][field] < minimum:
             raise InputError(f"model.{name} {config[section][field]} must be at least {minimum}")
+    if not 1 <= config.spectral.max_scale < math.inf:
+        raise InputError(
+            f"model.spectral.max_scale {config.spectral.max_scale} must be finite and at least 1"
+        )
     if min(config.spectral.frequencies, default=0) < 1 or min(config.spectral.bands) <= 0:
         raise InputError(
             f"model.spectral.frequencies {tuple(config.spectral.frequencies)} must be at least 1 "
@@ -81,6 +87,7 @@ def build(config: ConfigDict) -> Model:
             frequencies=tuple(c.frequencies),
             width=c.width,
             depth=c.depth,
+            gain_order=c.gain_order,
             max_scale=c.max_scale,
             dtype=dtype,
         )

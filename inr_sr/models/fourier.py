@@ -1,4 +1,4 @@
-"""Frequency matrices: how they start, and how a cell's footprint attenuates them."""
+"""Frequency matrices: how they start, and how waves answer to the size of an output pixel."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-# a_k halves at the output's Nyquist, b * cell = 0.5:  exp(-kappa (2 pi)^2 / 4) = 1/2.
+# The attenuation halves at the output's Nyquist, b * cell = 0.5:  exp(-kappa (2 pi)^2 / 4) = 1/2.
 HALF_AT_NYQUIST = math.log(2) / math.pi**2
 
 
@@ -42,3 +42,46 @@ def attenuation(frequencies: jax.Array, kappa: jax.Array, footprint: jax.Array) 
     """
     b2 = jnp.square(2 * jnp.pi * frequencies)
     return jnp.exp(-kappa * jnp.einsum("...a,ka->...k", jnp.square(footprint), b2))
+
+
+def chebyshev(order: int, u: jax.Array) -> jax.Array:
+    """T_1(u) .. T_order(u), [..., order], by T_n = 2 u T_{n-1} - T_{n-2}; u in [-1, 1]."""
+    terms = [jnp.ones_like(u), u]
+    for _ in range(order - 1):
+        terms.append(2 * u * terms[-1] - terms[-2])
+    return jnp.stack(terms[1 : order + 1], axis=-1)
+
+
+def gain(
+    frequencies: jax.Array, coefficients: jax.Array, footprint: jax.Array, smallest: float
+) -> jax.Array:
+    """1 + sum_{n >= 1} g_kn T_n(u_k): what the heat kernel leaves to be learned about scales.
+
+    Two things are not heat kernels: how cameras and bicubic blur, and how much of a wave can be
+    told from an LR picture of a given scale. u_k is the logarithm of the footprint along the wave,
+    |b_k * footprint| / |b_k| (the mean of both axes for b_k = 0), from -1 at `smallest` to 1 at an
+    LR pixel, and held there beyond. It is one number per wave, so that axes of unequal scales are
+    answered by what equal ones taught. T_0 is left out: the wave's coefficients hold it.
+
+    Args:
+      frequencies: [K, 2] in cycles per LR pixel.
+      coefficients: g, [K, order].
+      footprint: [..., 2] size of an output pixel in LR pixels, (row, col), above 0.
+      smallest: smallest trained footprint, in (0, 1]; at 1 there is one scale only, and no gain.
+
+    Returns:
+      [..., K], unbounded: training may strengthen a wave, or turn it round.
+    """
+    if smallest >= 1 or coefficients.shape[-1] == 0:
+        return jnp.ones((*footprint.shape[:-1], frequencies.shape[0]), footprint.dtype)
+    share = jnp.square(frequencies) + 1e-12
+    share = share / share.sum(axis=1, keepdims=True)
+    along = jnp.sum(jnp.square(footprint)[..., None, :] * _under(share, footprint), axis=-1)
+    u = jnp.clip(1 - jnp.log(along) / math.log(smallest), -1, 1)
+    terms = chebyshev(coefficients.shape[-1], u)
+    return 1 + jnp.sum(terms * _under(coefficients, footprint), axis=-1)
+
+
+def _under(x: jax.Array, footprint: jax.Array) -> jax.Array:
+    """[K, n] with leading axes for those of a footprint [..., 2]."""
+    return x.reshape((1,) * (footprint.ndim - 1) + x.shape)

@@ -12,7 +12,7 @@ from inr_sr.errors import InputError
 # First match wins; a parameter that matches none is an error, so that none changes sides unseen.
 RULES = (
     ("frequencies", r"frequencies_\d+$"),
-    ("undecayed", r"(bias|bias_\d+|log_kappa)$"),
+    ("undecayed", r"(bias|bias_\d+|log_kappa|gains)$"),
     ("kernels", r"(kernel|kernel_\d+|coordinate)$"),
 )
 
@@ -34,12 +34,7 @@ def labels(params: Any) -> Any:
     return jax.tree_util.tree_map_with_path(label, params)
 
 
-def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Schedule]:
-    """Learning rate of the weights, and of the frequency matrices, by step.
-
-    Raises:
-      InputError: an unknown schedule, or a number out of its range.
-    """
+def _check_numbers(config: ConfigDict) -> None:
     for name, fits, allowed in (
         ("learning_rate", config.learning_rate > 0, "above 0"),
         ("frequency_multiplier", config.frequency_multiplier >= 0, "at least 0"),
@@ -51,6 +46,14 @@ def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Sch
     ):
         if not fits:
             raise InputError(f"optimizer.{name} {config[name]} must be {allowed}")
+
+
+def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Schedule]:
+    """Learning rate of the weights, and of the frequency matrices, by step.
+
+    Raises:
+      InputError: an unknown schedule.
+    """
     warmup = min(config.warmup, max(steps // 2, 1))
 
     def schedule(kind: str, peak: float) -> optax.Schedule:
@@ -80,8 +83,9 @@ def make_optimizer(config: ConfigDict, steps: int) -> optax.GradientTransformati
       steps: length of the training.
 
     Raises:
-      InputError: see `schedules`.
+      InputError: an unknown schedule, or a number out of its range.
     """
+    _check_numbers(config)
     weights, frequencies = schedules(config, steps)
 
     def adam(schedule: optax.Schedule, decay: float) -> optax.GradientTransformation:

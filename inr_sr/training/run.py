@@ -77,8 +77,10 @@ def _initial(config: ConfigDict) -> Any | None:
     if not config.init:
         return None
     weights = load_weights(config.init)
+    # Dictionaries: two ConfigDicts differ already when only one of them is locked.
+    theirs, ours = weights.config.to_dict(), config.model.to_dict()
     parts = ("encoder", "decoder", config.model.encoder, config.model.decoder)
-    differing = [name for name in parts if weights.config.get(name) != config.model[name]]
+    differing = [name for name in parts if theirs.get(name) != ours[name]]
     if differing:
         raise InputError(
             f"config.init {config.init!r} is of another model: it differs in model."

@@ -71,7 +71,7 @@ def make_gradients(
         field: Any = model.apply({"params": params}, batch.lr)
         out = render.points(field, batch.cell, batch.delta, batch.footprint)
         total, values = losses.terms(weights, out, batch.target)
-        return total, {**values, "loss": total, "mse": losses.mse(out, batch.target)}
+        return total, {**values, "loss": total, "error": losses.mse(out, batch.target)}
 
     def sliced(x: jax.Array) -> jax.Array:
         x = x.reshape(slices, batch_size // slices, *x.shape[1:])
@@ -140,7 +140,7 @@ def make_advance(
         params = optax.apply_updates(state.params, updates)
         keep = ema_decay(config.train.ema, state.step)
         # An error of zero would be infinite decibels, which JSON cannot hold.
-        metrics["psnr"] = -10 * jnp.log10(jnp.maximum(metrics.pop("mse"), SMALLEST_MSE))
+        metrics["psnr"] = -10 * jnp.log10(jnp.maximum(metrics.pop("error"), SMALLEST_MSE))
         metrics["gradient_norm"] = optax.tree.norm(grads)
         metrics.update(rates, **frequency_statistics(params))
         ema = optax.incremental_update(params, state.ema, 1 - keep)

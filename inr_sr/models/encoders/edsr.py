@@ -1,4 +1,4 @@
-"""The EDSR encoder without its upsampler (arXiv 1707.02921), the field's common yardstick."""
+"""The EDSR encoder without its upsampler (arXiv 1707.02921), the common yardstick."""
 
 import flax.linen as nn
 import jax
