@@ -18,6 +18,8 @@ def get_config() -> ConfigDict:
     config.model.edsr.features = 32
     config.model.edsr.blocks = 6
     config.data.queries = 1024
+    config.data.candidates = 4
+    config.optimizer.learning_rate = 3e-3
     config.optimizer.warmup = 50
     config.train.ema = 0.99
     config.train.steps = 1000
