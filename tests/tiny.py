@@ -32,6 +32,7 @@ TINY = {
     "data.candidates": 2,
     "data.max_scale": 2.0,
     "data.queries": 16,
+    "optimizer.learning_rate": 1e-3,
     "optimizer.warmup": 2,
     "train.batch_size": 8,
     "train.steps": 24,
