@@ -5,8 +5,8 @@
     python train.py --config=configs/decoders.py:pixel_shuffle --workdir=runs/decoders/shuffle
 
 Add --config.data.folder=FOLDER for more than the embedded pictures. LIIF has the same bicubic skip
-and zero last layer, and the same learning rate, at which both did best of those tried. Its head
-costs so much per query that 256 queries a patch keep it bearable on a CPU; the others get the same.
+and zero last layer, and the same learning rate. Its head costs so much per query that 256 queries a
+patch keep it bearable on a CPU; the others get the same.
 5 minutes on 2 CPU cores for spectral, 12 for LIIF; 36.8 / 32.8 / 30.5 and 36.8 / 32.9 / 30.7 dB on
 Set5 (Y) at x2 / x3 / x4 with the pictures of inr_sr/pretrained/compact.md (docs/results.md).
 """

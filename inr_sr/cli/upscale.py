@@ -12,7 +12,7 @@ from inr_sr import imagefile, weights
 from inr_sr.cli import arguments as types
 from inr_sr.cli.jobs import Job, file_job, folder_jobs
 from inr_sr.cli.output import check_summary_path, progress, say, show_path, write_summary
-from inr_sr.errors import InputError
+from inr_sr.errors import FAILED, InputError
 
 if TYPE_CHECKING:
     from inr_sr.upscaling import StripUpscaler
@@ -116,7 +116,7 @@ def _upscale(arguments: argparse.Namespace) -> int:
         say(f"{len(failed)} of {len(jobs)} pictures failed")
     if arguments.json is not None:
         write_summary(arguments.json, jobs, upscaler.name, time.perf_counter() - start)
-    return 1 if failed else 0
+    return FAILED if failed else 0
 
 
 def _method(arguments: argparse.Namespace) -> str:
