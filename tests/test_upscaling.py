@@ -137,6 +137,14 @@ def test_new_picture_sizes_do_not_mean_new_compiles():
         assert network_module.render_tile._cache_size() == compiled
 
 
+def test_automatic_tiles_compile_one_program_per_bucket():
+    upscaler, rng = network(tile="auto"), np.random.default_rng(0)
+    compiled = upscaler.programs
+    for shape in rng.integers(17, 129, (30, 2)):
+        upscaler.upscale(picture(*shape), scale=2)
+    assert upscaler.programs - compiled <= sum(16 <= side <= 128 for side in BUCKETS)
+
+
 def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
     image, upscaler = picture(60, 50), network(tile=64)
     expected = upscaler.upscale(image, (90, 100))

@@ -67,8 +67,9 @@ def folder_jobs(arguments: argparse.Namespace) -> list[Job]:
     if target.resolve() == source.resolve():
         raise InputError(f"the output {target} is the input folder; name another")
     pictures = imagefile.find_images(source, arguments.recursive)
-    # Results of an earlier run into a folder inside IN are no pictures to enlarge.
-    pictures = [p for p in pictures if target.resolve() not in p.resolve().parents]
+    if source.resolve() in target.resolve().parents:
+        # Results of an earlier run into a folder inside IN are no pictures to enlarge.
+        pictures = [p for p in pictures if target.resolve() not in p.resolve().parents]
     if not pictures:
         raise InputError(f"no pictures in {source} but those in the output folder {target}")
     names = [p.relative_to(source).with_suffix(_suffix(p, arguments.format)) for p in pictures]

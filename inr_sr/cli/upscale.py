@@ -81,7 +81,8 @@ def add_command(commands: Any) -> None:
     add(
         "--json",
         metavar="FILE|-",
-        help="write a summary to a file, or (also --json alone) to stdout in place of the paths",
+        help="write a summary to a file named ....json, or (also --json alone) to stdout in place "
+        "of the paths",
     )
 
 
@@ -92,7 +93,7 @@ def _upscale(arguments: argparse.Namespace) -> int:
     method = _method(arguments)
     if arguments.input.is_dir():
         jobs = folder_jobs(arguments)
-        if arguments.size is not None:  # which is the same for all
+        if arguments.size or arguments.scale:  # too large for one pixel is too large for all
             _target_size((1, 1), arguments)
     else:
         jobs = [file_job(arguments)]
@@ -102,6 +103,8 @@ def _upscale(arguments: argparse.Namespace) -> int:
         check_summary_path(Path(arguments.json), jobs)
     upscaler = _upscaler(method, arguments)
     if arguments.input.is_dir():
+        if arguments.scale:
+            upscaler.check_size((1, 1), _target_size((1, 1), arguments))
         _make_folder(jobs)
     with progress(jobs) as show:
         for number, job in enumerate(jobs):

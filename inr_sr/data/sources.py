@@ -65,8 +65,9 @@ class FolderSource:
         return self._sizes[index]
 
     def name(self, index: int) -> str:
-        """Path below the folder."""
-        return self._paths[index].relative_to(self._folder).as_posix()
+        """Path below the folder, its bytes that are no UTF-8 written out."""
+        path = self._paths[index].relative_to(self._folder).as_posix()
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class EmbeddedSource(FolderSource):
@@ -236,7 +237,8 @@ def _builder(tfds: Any, name: str, data_dir: str | os.PathLike[str] | None) -> A
     """The prepared data set of a name."""
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except ValueError as error:  # DatasetNotFoundError is one, and lists hundreds of names
+    # DatasetNotFoundError is a ValueError, and lists hundreds of names; an unknown version asserts.
+    except (ValueError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"TFDS cannot open {name!r}: {reason}") from error
     formats = builder.info.available_file_formats() if builder.is_prepared() else ()

@@ -67,14 +67,14 @@ def find_images(folder: str | os.PathLike[str], recursive: bool = False) -> list
     """The picture files of a folder by extension, sorted; hidden files and folders are left out.
 
     Raises:
-      InputError: no such folder, or no picture in it.
+      InputError: no such folder, one that may not be read, or no picture in it.
     """
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"there is no folder {folder}")
     found: list[Path] = []
     visited: set[str] = set()  # links to folders are followed, but not in circles
-    for parent, folders, files in os.walk(root, followlinks=True):
+    for parent, folders, files in os.walk(root, onerror=_unreadable, followlinks=True):
         visited.add(os.path.realpath(parent))
         folders[:] = [
             name
@@ -92,6 +92,10 @@ def find_images(folder: str | os.PathLike[str], recursive: bool = False) -> list
         depth = "or below it" if recursive else "itself (its subfolders were not searched)"
         raise InputError(f"no pictures in {folder} {depth}; known: {', '.join(READABLE_SUFFIXES)}")
     return sorted(found)
+
+
+def _unreadable(error: OSError) -> None:
+    raise InputError(f"cannot read the folder {error.filename}: {error.strerror}") from error
 
 
 def _temporary(target: Path) -> Path:

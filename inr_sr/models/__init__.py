@@ -58,10 +58,13 @@ def _check_numbers(config: ConfigDict) -> None:
         raise InputError(
             f"model.spectral.max_scale {config.spectral.max_scale} must be finite and at least 1"
         )
-    if min(config.spectral.frequencies, default=0) < 1 or min(config.spectral.bands) <= 0:
+    counts, bands = tuple(config.spectral.frequencies), tuple(config.spectral.bands)
+    whole = all(isinstance(n, int) and n >= 1 for n in counts)
+    positive = all(isinstance(b, (int, float)) and b > 0 for b in bands)
+    if not (counts and whole and positive):
         raise InputError(
-            f"model.spectral.frequencies {tuple(config.spectral.frequencies)} must be at least 1 "
-            f"each, and model.spectral.bands {tuple(config.spectral.bands)} above 0"
+            f"model.spectral.frequencies {counts} must be whole numbers of at least 1, and "
+            f"model.spectral.bands {bands} numbers above 0"
         )
 
 

@@ -17,6 +17,7 @@ from inr_sr.weights import checksum
 
 CHECKPOINTS = "checkpoints"  # their folder in a working directory
 SCORE = "eval_psnr"  # what the best checkpoint is best at
+_UNWRITTEN = "checkpoints in {} cannot be written"
 
 
 class _Meant(logging.Filter):
@@ -68,7 +69,7 @@ class Checkpoints:
         )
         self._folder = folder.absolute()
         self._manager = self._told(
-            "checkpoints",
+            "checkpoints in {} cannot be opened",
             ocp.CheckpointManager,
             self._folder,
             options=ocp.CheckpointManagerOptions(
@@ -84,7 +85,7 @@ class Checkpoints:
             item_names=("parameters", "rest", "checksums"),
         )
 
-    def _told(self, what: str, ask: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def _told(self, failure: str, ask: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Asks Orbax, which raises whatever its storage does, and makes one line of that."""
         logger = logging.getLogger("absl")
         level = logger.level
@@ -93,7 +94,7 @@ class Checkpoints:
             return ask(*args, **options)
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise InputError(f"{what} in {self._folder} cannot be opened: {reason}") from error
+            raise InputError(f"{failure.format(self._folder)}: {reason}") from error
         finally:
             logger.setLevel(level)
 
@@ -102,7 +103,11 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def save(self, state: TrainState, step: int, score: float | None) -> None:
-        """Begins to write `state`; a `score` (dB) lets it become the best."""
+        """Begins to write `state`; a `score` (dB) lets it become the best.
+
+        Raises:
+          InputError: this one or the one before cannot be written, for lack of space perhaps.
+        """
         if step in self._manager.all_steps():
             return
         items = {
@@ -111,7 +116,9 @@ class Checkpoints:
         }
         sums = {name: _checksum(item) for name, item in items.items()}
         saved = {name: ocp.args.StandardSave(item) for name, item in items.items()}
-        self._manager.save(
+        self._told(
+            _UNWRITTEN,
+            self._manager.save,
             step,
             args=ocp.args.Composite(**saved, checksums=ocp.args.JsonSave(sums)),
             metrics=None if score is None else {SCORE: score},
@@ -142,7 +149,7 @@ class Checkpoints:
           InputError: there is no checkpoint, it cannot be read, or it is of another model.
         """
         choose = self._manager.best_step if best else self._manager.latest_step
-        step = self._existing(self._told("checkpoints", choose))
+        step = self._existing(self._told("checkpoints in {} cannot be opened", choose))
         found = self._read(step, parameters={"params": like, "ema": like})
         return step, found["parameters"]["ema"]
 
@@ -154,7 +161,8 @@ class Checkpoints:
     def _read(self, step: int, **items: Any) -> Any:
         args = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
         composite = ocp.args.Composite(**args, checksums=ocp.args.JsonRestore())
-        found = self._told(f"checkpoint {step}", self._manager.restore, step, args=composite)
+        failure = f"checkpoint {step} in {{}} cannot be opened"
+        found = self._told(failure, self._manager.restore, step, args=composite)
         for name in items:
             if _checksum(found[name]) != found["checksums"][name]:
                 raise InputError(
@@ -164,12 +172,12 @@ class Checkpoints:
         return found
 
     def wait(self) -> None:
-        """Returns when all that was saved is on disk."""
-        self._manager.wait_until_finished()
+        """Returns when all that was saved is on disk; InputError where that cannot be."""
+        self._told(_UNWRITTEN, self._manager.wait_until_finished)
 
     def close(self) -> None:
-        """Waits, and frees what the manager holds."""
-        self._manager.close()
+        """Waits as `wait` does, and frees what the manager holds."""
+        self._told(_UNWRITTEN, self._manager.close)
 
 
 _MEANT = _Meant()

@@ -43,7 +43,10 @@ def _facts(config: ConfigDict, step: int) -> dict[str, Any]:
     """What a model card says of a training."""
     machine = describe_machine()
     return {
+        "init": config.init or "random",
         "steps": step,
+        "learning_rate": config.optimizer.learning_rate,
+        "ema": config.train.ema,
         "seed": config.seed,
         "data": source_name(config.data.folder or config.data.dataset),
         "batch": f"{config.train.batch_size} LR patches of {config.data.patch} pixels a side, "

@@ -3,8 +3,8 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,19 @@ def _next_stop(step: int, train: ConfigDict) -> int:
     return min(due)
 
 
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Makes of XLA's error the one that it means, with what helps."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise MemoryError(
+            "lower train.batch_size, raise train.accumulate, or set data.mode = streaming"
+        ) from error
+
+
 def train(
     config: ConfigDict, workdir: Path, validate: Validate, initial: Any | None = None
 ) -> TrainState:
@@ -65,6 +78,7 @@ def train(
         nothing has been written then.
       Interrupted: Ctrl-C or SIGTERM; the state is saved.
       NotFinite: loss or gradient became NaN or infinite; the last checkpoint before that stays.
+      MemoryError: a batch, or all pictures at once, are too much for a device.
     """
     check(config)
     spec, mesh, model = sampling(config), make_mesh(), models.build(config.model)
@@ -87,6 +101,7 @@ def train(
     if step:
         agree_pictures(workdir, config, pictures)
     with ExitStack() as opened:
+        opened.enter_context(_memory_told())
         feed = opened.enter_context(closing(open_feed(config, source, spec, mesh, step)))
         if lead and not step:
             store(workdir, config, pictures)
@@ -128,15 +143,16 @@ class _Run:
             step += stretch
             self._unread = (step, metrics)
             last = step == self.train.steps
-            stopping = not last and stop.agreed()
+            stopping = not last and stop.agreed()  # the last step is judged and saved anyway
             judged = last or step % self.train.eval_every == 0
             if stopping or judged or step % self.train.checkpoint_every == 0:
                 score = self._look(state, judged)
                 self.checkpoints.save(state, step, score)
             if stopping:
-                self.checkpoints.wait()
-                raise Interrupted(f"stopped at step {step} of {self.train.steps}, saved")
+                break
         self.checkpoints.wait()
+        if stop.agreed():
+            raise Interrupted(f"stopped at step {step} of {self.train.steps}, saved")
         return state
 
     def _look(self, state: TrainState, judged: bool) -> float | None:

@@ -40,7 +40,8 @@ def run(config: ConfigDict, workdir: Path) -> Path:
       NotFinite: the loss became NaN or infinite.
     """
     folder = workdir / REPORT
-    if not folder.is_dir():
+    # Not the report alone: eval.py may have written one of an unfinished training there.
+    if not ((workdir / WEIGHTS).is_file() and folder.is_dir()):
         test = open_source(config.eval.dataset, config.eval.split)
         validation = Validation(config, test)
         _check_report(config, test)

@@ -1,6 +1,6 @@
 """Whole pictures: alpha, depth, arrays in their many shapes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from inr_sr.upscaling.values import quantise
 
 if TYPE_CHECKING:
     from inr_sr.upscaling.upscaler import StripUpscaler
+
+_ROWS_AT_ONCE = 64  # of a picture whose hidden colours are filled in; an even number
 
 
 def enlarge(
@@ -71,19 +73,34 @@ def _with_hidden_filled(picture: Picture) -> np.ndarray:
     """Pixels with the colours under alpha 0 filled in from coarser and coarser averages."""
     if picture.alpha is None or picture.alpha.all() or not picture.alpha.any():
         return picture.pixels
-    weight = picture.alpha[:, :, None].astype(np.float32)
-    levels = [(picture.pixels * weight, weight)]
+    out = picture.pixels.copy()
+    parts = [slice(row, row + _ROWS_AT_ONCE) for row in range(0, len(out), _ROWS_AT_ONCE)]
+    weights = (picture.alpha[part, :, None].astype(np.float32) for part in parts)
+    halves = [(_halved(out[p] * w), _halved(w)) for p, w in zip(parts, weights, strict=True)]
+    filled = _filled(*(np.concatenate(half) for half in zip(*halves, strict=True)))
+    for part in parts:
+        hidden = picture.alpha[part] == 0
+        below = filled[part.start // 2 : part.stop // 2]
+        out[part][hidden] = np.rint(_doubled(below, hidden.shape)[hidden])
+    return out
+
+
+def _filled(total: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weighted means, total / weight, and where the weight is 0 those of coarser pixels."""
+    levels = [(total, weight)]
     while max(levels[-1][1].shape) > 1:
         levels.append((_halved(levels[-1][0]), _halved(levels[-1][1])))
     total, weight = levels.pop()
-    filled = total / weight
+    filled: np.ndarray = total / weight
     for total, weight in reversed(levels):
-        below = filled.repeat(2, axis=0).repeat(2, axis=1)[: len(total), : total.shape[1]]
+        below = _doubled(filled, total.shape)
         filled = np.where(weight > 0, total / np.maximum(weight, 1e-6), below)
-    out = picture.pixels.copy()
-    hidden = picture.alpha == 0
-    out[hidden] = np.rint(filled[hidden])
-    return out
+    return filled
+
+
+def _doubled(x: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Each pixel as 2 x 2, as far as rows and columns of `shape`."""
+    return x.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
 
 
 def _halved(x: np.ndarray) -> np.ndarray:

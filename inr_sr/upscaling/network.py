@@ -3,7 +3,7 @@
 import functools
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -87,7 +87,7 @@ class NetworkUpscaler(StripUpscaler):
         if image.shape[2] not in (1, 3):
             raise InputError(f"picture of {image.shape[2]} channels; expected 1 or 3")
         size = pixels(out_size[0], "rows"), pixels(out_size[1], "columns")
-        self._check_scale(image.shape, size)
+        self.check_size((image.shape[0], image.shape[1]), size)
         h, w = image.shape[:2]
         strips = self._enlarged(image, (max(size[0], h), max(size[1], w)))
         if size[1] < w:
@@ -96,7 +96,8 @@ class NetworkUpscaler(StripUpscaler):
             strips = shrink_rows(strips, h, size[0])
         return (np.clip(strip, 0.0, 1.0, out=strip) for strip in strips)
 
-    def _check_scale(self, shape: Sequence[int], size: Size) -> None:
+    def check_size(self, shape: Size, size: Size) -> None:
+        """See `StripUpscaler.check_size`."""
         fixed = self._model.fixed_scale
         if fixed is not None and size != (shape[0] * fixed, shape[1] * fixed):
             raise InputError(

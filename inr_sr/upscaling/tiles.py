@@ -14,7 +14,9 @@ BUCKETS = (8, 16, 32, 64, 96, 128, 192, 256, 512)
 
 
 def choose_tile(n: Size, halo: int, limit: int | None, fits: Callable[[Size], bool]) -> Size:
-    """The tile that computes the fewest cells, halos and padding included.
+    """The square tile that computes the fewest cells, halos and padding included.
+
+    Oblong tiles would compute some 5 % fewer for photos, and compile four times as many programs.
 
     Args:
       n: LR (rows, cols) of the picture.
@@ -25,11 +27,11 @@ def choose_tile(n: Size, halo: int, limit: int | None, fits: Callable[[Size], bo
     limit = max(BUCKETS) if limit is None else limit
     sides = sorted({limit, *(side for side in BUCKETS if side < limit)})
 
-    def cost(tile: Size) -> int:
-        return math.prod(-(-n[a] // tile[a]) * (tile[a] + 2 * halo) for a in (0, 1))
+    def cost(side: int) -> int:
+        return math.prod(-(-length // side) * (side + 2 * halo) for length in n)
 
-    tiles = [(rows, cols) for rows in sides for cols in sides]
-    return min([tile for tile in tiles if fits(tile)] or tiles[:1], key=cost)
+    side = min([side for side in sides if fits((side, side))] or sides[:1], key=cost)
+    return side, side
 
 
 def whole_tile(n: Size) -> Size:

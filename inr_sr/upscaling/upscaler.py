@@ -40,6 +40,9 @@ class StripUpscaler(ABC):
     name: str
     alpha: str = "bicubic"
 
+    def check_size(self, shape: Size, size: Size) -> None:  # noqa: B027
+        """Raises InputError where (rows, cols) cannot be enlarged to `size`."""
+
     @abstractmethod
     def strips(self, image: np.ndarray, out_size: Size) -> Iterator[np.ndarray]:
         """The enlarged picture in strips of consecutive rows.
