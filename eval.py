@@ -36,7 +36,8 @@ def main() -> int:
     from inr_sr.evaluation.protocols import get_protocol
     from inr_sr.evaluation.report import PANEL_PICTURES, check_replaceable, write_report
     from inr_sr.evaluation.results import write_json
-    from inr_sr.imagefile import check_file
+    from inr_sr.files import check_file
+    from inr_sr.imagefile import READABLE_SUFFIXES
     from inr_sr.scales import parse_scales
     from inr_sr.training.export import load_network
     from inr_sr.upscaling import ResampleUpscaler, load
@@ -47,6 +48,8 @@ def main() -> int:
     if BEST.value and weights:
         raise InputError("--best chooses a checkpoint of --workdir; weights are one already")
     if JSON.value is not None:
+        if Path(JSON.value).suffix.lower() in READABLE_SUFFIXES:
+            raise InputError(f"--json={JSON.value} has the name of a picture")
         check_file(JSON.value)
     if REPORT.value:
         check_replaceable(Path(REPORT.value))

@@ -26,7 +26,7 @@ from inr_sr.data.feed import ResidentFeed, StreamFeed, sampling, training_source
 from inr_sr.data.resident import ResidentSet
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.evaluation.machine import describe_machine
-from inr_sr.imagefile import atomic_path
+from inr_sr.files import atomic_path
 from inr_sr.training import state as training_state
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.step import make_advance

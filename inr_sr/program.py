@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import jax
 from absl import flags
+from ml_collections import ConfigDict
 
 import __main__
 from inr_sr.errors import EXPECTED, MISTAKE, InputError, explain
@@ -57,8 +58,11 @@ def _parse(argv: list[str]) -> None:
         sys.exit(0)
     try:
         rest = flags.FLAGS(argv)[1:]
-        if "config" in flags.FLAGS:  # a file that could not be loaded says so only when asked
-            _ = flags.FLAGS.config and flags.FLAGS.config.model
+        if "config" in flags.FLAGS and flags.FLAGS["config"].present:
+            # A file that could not be loaded says so only when asked.
+            if not isinstance(flags.FLAGS.config, ConfigDict):
+                raise TypeError("get_config must return a ConfigDict")
+            _ = flags.FLAGS.config.model
     except flags.Error as error:
         raise InputError(_line(error)) from error
     except (AttributeError, KeyError) as error:

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from inr_sr.errors import InputError
-from inr_sr.imagefile import atomic_path
+from inr_sr.files import atomic_path
 
 FORMAT = "inr_sr/1"
 SUFFIX = ".safetensors"

@@ -239,6 +239,14 @@ def _damaged_weights(folder):
         (["photos/none.png", "--scale", "2"], "no file or folder photos/none.png", None),
         (["photos", "photos", "--scale", "2"], "is the input folder", None),
         (["photos", "photos/a.png", "--scale", "2"], "is a file", None),
+        (["photos", "o", "--scale", "99999"], "10 gigapixels", None),
+        (["photos", "o", "--scale", "2", "--json=o"], "one of the pictures or folders", None),
+        (["photos", "notes/o", "--scale", "2"], "notes is no folder",
+         lambda f: (f / "notes").touch()),
+        (["", "--scale", "2"], "'' is not allowed; expected the path", None),
+        (["photos", "", "--scale", "2"], "'' is not allowed; expected the path", None),
+        (["photos", "--scale", "2", ""], "unrecognized arguments", None),
+        (["pipe.png", "--scale", "2"], "is a pipe", lambda f: os.mkfifo(f / "pipe.png")),
         (["empty", "--scale", "2"], "no pictures in empty", lambda f: (f / "empty").mkdir()),
         (["photos/a.png", "--scale", "2"], "truncated", _truncated),
         (["photos/a.png", "--scale", "2"], "100000x100000", _bomb),
@@ -275,6 +283,39 @@ def test_choices_that_exclude_each_other(folder, network, capsys):
     assert main([*base, "--ensemble"]) == 2
     assert main(["upscale", "photos", "--scale", "2", "--json", "photos/a.png"]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_scale_beyond_the_network_is_a_mistake_for_folders_too(folder, network, capsys):
+    before = tree(folder)
+    assert main(["upscale", "photos", "o", "--scale", "1500", "--weights", str(network)]) == 2
+    assert "by at most 1000" in capsys.readouterr().err
+    assert tree(folder) == before
+
+
+def test_out_may_lie_above_in(folder):
+    (folder / "photos" / "raw").mkdir()
+    shutil.copy("photos/a.png", "photos/raw/d.png")
+    assert main(["upscale", "photos/raw", "photos", "--scale", "2", "--method", "box"]) == 0
+    assert opened("photos/d.png").size == (24, 18)
+
+
+def test_originals_in_the_output_folder_are_not_replaced(folder, capsys):
+    arguments = ["upscale", "photos", "photos/sub", "--recursive", "--method", "box", "--scale"]
+    shutil.copy("photos/a.png", "photos/sub/a.png")
+    before = tree(folder)
+    for _ in range(2):  # the second time b.jpg is an earlier result
+        assert main([*arguments, "2"]) == 1
+        assert "photos/sub/a.png is there and is no earlier result" in capsys.readouterr().err
+        after = tree(folder)
+        assert set(after) - set(before) == {"photos/sub/b.jpg"}
+        assert {name: after[name] for name in before} == before
+
+
+def test_a_run_in_which_all_fails_leaves_no_folder(folder, capsys):
+    for name in ("a.png", "b.jpg"):
+        (folder / "photos" / name).write_bytes(b"")
+    assert main(["upscale", "photos", "o/p", "--scale", "2", "--method", "box"]) == 1
+    assert not (folder / "o").exists()
 
 
 def test_yes_lifts_the_limit(folder, monkeypatch):

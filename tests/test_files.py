@@ -1,14 +1,12 @@
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from inr_sr import imagefile
+from inr_sr import files, imagefile
 from inr_sr.errors import InputError
-from inr_sr.imagefile import files
-from tests.pictures import (
-    noise,
-)
+from tests.pictures import noise
 
 
 def test_output_format():
@@ -58,7 +56,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     path.write_bytes(b"old")
 
     def fail() -> None:
-        with imagefile.atomic_path(path) as temporary:
+        with files.atomic_path(path) as temporary:
             temporary.write_bytes(b"half")
             raise KeyboardInterrupt
 
@@ -80,7 +78,7 @@ def test_atomic_path_follows_links_and_the_umask(tmp_path):
     assert real.stat().st_mode & 0o777 == 0o666 & ~mask
 
 
-def test_find_images(tmp_path):
+def test_find_images(tmp_path, monkeypatch):
     for name in ("b.png", "a.JPG", "c.txt", ".hidden.png", "deep/d.webp", ".git/e.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -93,3 +91,15 @@ def test_find_images(tmp_path):
         imagefile.find_images(tmp_path / "empty")
     with pytest.raises(InputError, match="there is no folder"):
         imagefile.find_images(tmp_path / "none")
+
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if Path(path).name == "deep":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert imagefile.find_images(tmp_path) == here
+    with pytest.raises(InputError, match=r"cannot read the folder .*deep: Permission denied"):
+        imagefile.find_images(tmp_path, recursive=True)

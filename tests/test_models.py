@@ -111,6 +111,7 @@ def test_bfloat16_computes_near_float32(decoder):
         ({"dtype": "float16"}, "unknown dtype 'float16'; there are: bfloat16, float32"),
         ({"spectral": {"bands": (1.0, 2.0)}}, "must rise and be as many as"),
         ({"spectral": {"bands": (1.0, 0.5, 2.0)}}, "must rise and be as many as"),
+        ({"spectral": {"frequencies": (4.5, 8, 20)}}, "must be whole numbers"),
         ({"spectral": {"max_scale": 0.5}}, "max_scale 0.5 must be finite and at least 1"),
     ],
 )

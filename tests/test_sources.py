@@ -49,6 +49,14 @@ def test_mistakes_about_folders(tmp_path):
             access(0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_text_are_written_out(tmp_path):
+    Image.fromarray(picture(0)).save(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    source = FolderSource(tmp_path)
+    assert source.name(0) == "caf\\xe9.png"
+    assert len(fingerprint(source)) == 64
+
+
 def test_embedded_pictures():
     train, test = open_source("embedded"), open_source("embedded", "test")
     assert (len(train), len(test)) == (11, 4)
@@ -166,6 +174,7 @@ TFDS = """
     assert "its image features: depth, mask" in message("masks")
     assert "TFDS cannot open 'nonsense'" in message("nonsense")
     assert "TFDS cannot open 'div2k/nonsense'" in message("div2k/nonsense")
+    assert "TFDS cannot open 'pairs:9.9.9'" in message("pairs:9.9.9")
     for name in ("cifar10", "div2k/bicubic_x4"):
         text = message(name, where=folder + "/none")
         assert "is not there; prepare it once, with TensorFlow installed" in text

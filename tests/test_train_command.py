@@ -49,7 +49,11 @@ def place(tmp_path_factory) -> Path:
         (["--config.data.folder=small"], "every picture is smaller than a crop of 16x16 pixels"),
         (["--config.data.folder=damaged"], "1.png"),
         (["--config.eval.dataset=none"], "there is no folder none"),
+        (["--config.eval.dataset=damaged"], "1.png is damaged"),
+        (["--config.eval.dataset=file"], "file is no folder"),
         (["--config.eval.scales=2,x"], "scale"),
+        (["--config.optimizer.learning_rate=inf"], "above 0, and finite"),
+        (["--workdir=nearest"], "compared with nearest and bicubic; choose another name"),
         (["--config.init=nobody"], "unknown weights 'nobody'; there are: "),
         (["--workdir=file"], "cannot write in file: File exists"),
     ],
@@ -84,6 +88,7 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
     assert not [line for line in said if "WARNING" in line]
     assert "stopping after this step; Ctrl-C again stops without saving" in said
 
+    (workdir / "report").mkdir()  # as eval.py --report may have made of the unfinished training
     before = content(workdir)
     code, stdout, stderr = run_command(workdir, place / "damaged", **LONGER)
     assert (code, stdout) == (2, "")

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import random
 import shutil
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from inr_sr import models
@@ -27,6 +29,7 @@ from inr_sr.training.journal import METRICS, Journal, rows
 from inr_sr.training.loop import NotFinite, train
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.state import TrainState
+from inr_sr.training.stopping import Interrupted
 from tests.tiny import content, finish, score, start, stop_when, tiny, tiny_pictures
 
 GOLDEN = Path(__file__).parent / "golden" / "training_step.json"
@@ -212,8 +215,9 @@ def test_checkpoints_are_checked_against_their_checksums(finished, folder, tmp_p
 
 def test_the_journal_goes_on_after_a_kill(tmp_path):
     whole = "".join(json.dumps({"step": step, "loss": step / 7}) + "\n" for step in (2, 4, 6, 8))
-    (tmp_path / METRICS).write_text(whole + '{"step": 10, "lo')
-    assert [row["step"] for row in rows(tmp_path / METRICS)] == [2, 4, 6, 8]
+    for torn in (b"{}\n", b"[1]\n", b'{"st\xff', b'{"step": 10, "lo'):
+        (tmp_path / METRICS).write_bytes(whole.encode() + torn)
+        assert [row["step"] for row in rows(tmp_path / METRICS)] == [2, 4, 6, 8]
     with closing(Journal(tmp_path, step=6)) as journal:
         kept = (tmp_path / METRICS).read_text()
         assert kept == "".join(whole.splitlines(keepends=True)[:3])
@@ -246,6 +250,32 @@ def test_numbers_that_are_not_finite_end_the_training(tmp_path, folder, monkeypa
         train(config, tmp_path, validate)
     assert saved(tmp_path) == [4]
     assert [row["step"] for row in rows(tmp_path / METRICS)] == [2, 4, 6]
+
+
+def test_a_stop_asked_for_in_the_last_evaluation_is_heeded(tmp_path, folder):
+    def validate(params: Any) -> tuple[dict[str, float], dict]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return score(params)
+
+    with pytest.raises(Interrupted, match="stopped at step 24 of 24, saved"):
+        train(tiny(folder, train__eval_every=24), tmp_path, validate)
+    assert saved(tmp_path) == [24]
+
+
+def test_what_the_machine_lacks_is_one_line(tmp_path, folder, monkeypatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ValueError("OUT_OF_RANGE: no space left\n[source locations]")
+
+    def too_much(*_: Any) -> Callable:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.CheckpointManager, "save", refuse)
+        with pytest.raises(InputError, match=r"cannot be written: OUT_OF_RANGE: no space left$"):
+            train(tiny(folder), tmp_path / "disk", score)
+    monkeypatch.setattr(ResidentFeed, "take", too_much)
+    with pytest.raises(MemoryError, match=r"lower train\.batch_size"):
+        train(tiny(folder), tmp_path / "memory", score)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def _terminable() -> Iterator[None]:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     arguments, rest = parser.parse_known_args(join_json(argv))
-    if len(rest) == 1 and not rest[0].startswith("-") and arguments.output is None:
+    if len(rest) == 1 and rest[0][:1] not in ("", "-") and arguments.output is None:
         arguments.output = Path(rest.pop())  # OUT behind options, where argparse sees it no more
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

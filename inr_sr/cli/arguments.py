@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from inr_sr.errors import InputError
@@ -14,12 +15,17 @@ def join_json(argv: Sequence[str]) -> list[str]:
     joined: list[str] = []
     for argument in argv:
         if joined and joined[-1] == "--json":
-            takes = argument == "-" or argument.endswith(".json")
+            takes = argument == "-" or argument.lower().endswith(".json")
             joined[-1] = f"--json={argument}" if takes else "--json=-"
             if takes:
                 continue
         joined.append(argument)
     return ["--json=-" if argument == "--json" else argument for argument in joined]
+
+
+def path(text: str) -> Path:
+    """A file or folder; not "", which a shell makes of an unset variable and would mean "."."""
+    return _allowed(text, Path(text), text != "", "the path of a picture or folder")
 
 
 def scale(text: str) -> tuple[float, float]:

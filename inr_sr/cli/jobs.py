@@ -18,6 +18,7 @@ class Job:
 
     input: Path
     output: Path
+    guarded: bool = False  # where OUT may hold originals, only an earlier result is replaced
     status: str = "failed"
     size_in: tuple[int, int] | None = None  # (rows, cols)
     size_out: tuple[int, int] | None = None
@@ -67,18 +68,20 @@ def folder_jobs(arguments: argparse.Namespace) -> list[Job]:
     if target.resolve() == source.resolve():
         raise InputError(f"the output {target} is the input folder; name another")
     pictures = imagefile.find_images(source, arguments.recursive)
-    if source.resolve() in target.resolve().parents:
+    inside = source.resolve() in target.resolve().parents
+    if inside:
         # Results of an earlier run into a folder inside IN are no pictures to enlarge.
         pictures = [p for p in pictures if target.resolve() not in p.resolve().parents]
     if not pictures:
         raise InputError(f"no pictures in {source} but those in the output folder {target}")
+    guarded = inside or target.resolve() in source.resolve().parents
     names = [p.relative_to(source).with_suffix(_suffix(p, arguments.format)) for p in pictures]
     count = Counter(str(name).lower() for name in names)
     jobs = []
     for picture, name in zip(pictures, names, strict=True):
         if count[str(name).lower()] > 1:  # a.jpg and a.tif, both to become a.png
             name = name.with_stem(f"{name.stem}_{picture.suffix[1:]}")
-        jobs.append(Job(picture, target / name))
+        jobs.append(Job(picture, target / name, guarded))
     owners: dict[str, Path] = {}
     for job in jobs:
         other = owners.setdefault(str(job.output).lower(), job.input)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from inr_sr import imagefile
 from inr_sr.cli.jobs import Job
 from inr_sr.errors import InputError
+from inr_sr.files import atomic_path, check_file
 
 
 def say(line: str) -> None:
@@ -56,10 +56,12 @@ def progress(jobs: Sequence[Job]) -> Iterator[Callable[[int, float], None]]:
 
 def check_summary_path(path: Path, jobs: Sequence[Job]) -> None:
     """Raises InputError unless a summary can be written there without touching a picture."""
-    imagefile.check_file(path)
-    taken = {os.path.realpath(p) for job in jobs for p in (job.input, job.output)}
+    check_file(path)
+    taken = {
+        os.path.realpath(p) for job in jobs for p in (job.input, job.output, job.output.parent)
+    }
     if os.path.realpath(path) in taken:
-        raise InputError(f"the summary {path} is one of the pictures; name another file")
+        raise InputError(f"the summary {path} is one of the pictures or folders; name another file")
 
 
 def write_summary(path: str, jobs: Sequence[Job], method: str, seconds: float) -> None:
@@ -76,7 +78,7 @@ def write_summary(path: str, jobs: Sequence[Job], method: str, seconds: float) -
         print(text)
         return
     try:
-        with imagefile.atomic_path(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write the summary {path}: {error.strerror}") from error

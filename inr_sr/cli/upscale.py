@@ -4,7 +4,7 @@ import argparse
 import functools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from inr_sr.cli import arguments as types
 from inr_sr.cli.jobs import Job, file_job, folder_jobs
 from inr_sr.cli.output import check_summary_path, progress, say, show_path, write_summary
 from inr_sr.errors import FAILED, InputError
+from inr_sr.files import check_folder
 
 if TYPE_CHECKING:
     from inr_sr.upscaling import StripUpscaler
@@ -47,8 +48,8 @@ def add_command(commands: Any) -> None:
     )
     upscale.set_defaults(run=_upscale)
     add = upscale.add_argument
-    add("input", metavar="IN", type=Path, help="picture or folder")
-    add("output", metavar="OUT", type=Path, nargs="?", help="picture or folder")
+    add("input", metavar="IN", type=types.path, help="picture or folder")
+    add("output", metavar="OUT", type=types.path, nargs="?", help="picture or folder")
     sizes = upscale.add_mutually_exclusive_group(required=True)
     sizes.add_argument(
         "--scale", metavar="S", type=types.scale, help="such as 4, 3.7, or 2x3.5: rows x columns"
@@ -105,7 +106,7 @@ def _upscale(arguments: argparse.Namespace) -> int:
     if arguments.input.is_dir():
         if arguments.scale:
             upscaler.check_size((1, 1), _target_size((1, 1), arguments))
-        _make_folder(jobs)
+        check_folder(jobs[0].output.parent)
     with progress(jobs) as show:
         for number, job in enumerate(jobs):
             _attempt(job, arguments, upscaler, functools.partial(show, number))
@@ -178,15 +179,6 @@ def _upscaler(method: str, arguments: argparse.Namespace) -> "StripUpscaler":
     return upscaling.load(method, tile=arguments.tile, ensemble=arguments.ensemble)
 
 
-def _make_folder(jobs: Sequence[Job]) -> None:
-    for folder in dict.fromkeys(job.output.parent for job in jobs):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    imagefile.check_file(jobs[0].output.with_name(".inr-sr"))
-
-
 def _attempt(
     job: Job,
     arguments: argparse.Namespace,
@@ -218,7 +210,10 @@ def _run(
     if arguments.resume and _complete(job):
         job.status = "skipped"
         return
+    if job.guarded:
+        _check_replaceable(job)
     rows = job.size_out[0]
+    job.output.parent.mkdir(parents=True, exist_ok=True)  # OUT of a folder need not exist
     imagefile.check_writable(job.output, size=job.size_out)
     picture = imagefile.read(job.input, max_pixels=_most_read(arguments))
     try:
@@ -227,6 +222,14 @@ def _run(
         raise InputError(f"{job.input}: {error}") from error
     imagefile.write(job.output, larger)
     job.status = "written"
+
+
+def _check_replaceable(job: Job) -> None:
+    """Raises InputError where the output is there and does not look like a result before."""
+    if not job.output.exists():
+        return
+    if imagefile.read_size(job.output, max_pixels=sys.maxsize) != job.size_out:
+        raise InputError(f"{job.output} is there and is no earlier result; name another OUT")
 
 
 def _complete(job: Job) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from inr_sr.errors import InputError
-from inr_sr.imagefile import atomic_path
+from inr_sr.files import atomic_path
 
 VIEW = 256
 """Side in pixels of the region shown at 1:1."""

@@ -13,7 +13,7 @@ from inr_sr.errors import InputError
 from inr_sr.evaluation.panels import Panel, write_panel
 from inr_sr.evaluation.plot import write_plot
 from inr_sr.evaluation.results import Results, Table, write_json, write_markdown
-from inr_sr.imagefile import check_file
+from inr_sr.files import check_folder
 
 PANEL_PICTURES = 3
 """Pictures of an evaluation that a report shows, at every scale."""
@@ -118,8 +118,7 @@ def write_report(
 def check_replaceable(folder: Path) -> None:
     """Raises InputError where a report cannot be written, or would replace something else."""
     if not folder.exists():
-        nearest = next(parent for parent in folder.absolute().parents if parent.exists())
-        check_file(nearest / ".report")
+        check_folder(folder.parent)
         return
     if not folder.is_dir():
         raise InputError(f"cannot write a report to {folder}: it is a file")

@@ -12,7 +12,7 @@ from inr_sr.errors import InputError
 from inr_sr.evaluation.machine import describe_machine
 from inr_sr.evaluation.panels import Panel
 from inr_sr.evaluation.protocols import Protocol
-from inr_sr.imagefile import atomic_path
+from inr_sr.files import atomic_path
 from inr_sr.scales import Scale
 
 UNITS = {

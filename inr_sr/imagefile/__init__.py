@@ -7,19 +7,17 @@ RGB(A), 1-bit becomes grey, CMYK becomes sRGB (through its profile if it has one
 animation or a file of several pages the first one is read.
 """
 
-from inr_sr.imagefile.files import atomic_path, check_file, check_writable, find_images
+from inr_sr.imagefile.folders import find_images
 from inr_sr.imagefile.formats import READABLE_SUFFIXES, output_format
 from inr_sr.imagefile.picture import Picture, to_rgb8
 from inr_sr.imagefile.pil import from_pil, to_pil
 from inr_sr.imagefile.reading import MAX_PIXELS, read, read_size
-from inr_sr.imagefile.writing import write
+from inr_sr.imagefile.writing import check_writable, write
 
 __all__ = [
     "MAX_PIXELS",
     "READABLE_SUFFIXES",
     "Picture",
-    "atomic_path",
-    "check_file",
     "check_writable",
     "find_images",
     "from_pil",

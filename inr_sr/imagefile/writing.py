@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from inr_sr.errors import InputError
-from inr_sr.imagefile.files import atomic_path
+from inr_sr.files import atomic_path, check_file
 from inr_sr.imagefile.formats import check_limits, output_format
 from inr_sr.imagefile.metadata import png_info, sized_exif
 from inr_sr.imagefile.opening import one_line
@@ -18,6 +18,22 @@ from inr_sr.imagefile.png import write_png16
 from inr_sr.imagefile.tiff import write_tiff
 
 _MAX_JPEG_SEGMENT = 65_533 - 64  # less what Pillow puts before the data
+
+
+def check_writable(
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Makes sure, before any work, that a picture of (rows, cols) can be written to a path.
+
+    Raises:
+      InputError: unknown format, too large for the format, no such folder, not writable.
+    """
+    kind = output_format(path)
+    if size is not None:
+        check_limits(path, kind, size)
+    check_file(path)
 
 
 def write(path: str | os.PathLike[str], picture: Picture) -> None:

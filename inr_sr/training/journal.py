@@ -7,20 +7,23 @@ from pathlib import Path
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from inr_sr.imagefile import atomic_path
+from inr_sr.files import atomic_path
 
 METRICS = "metrics.jsonl"
 BOARD = "tensorboard"
 
 
 def rows(path: Path) -> list[dict[str, float]]:
-    """The whole rows of a metrics.jsonl; a torn last line is left out."""
+    """The rows of a metrics.jsonl, up to a line that is none: a kill may tear the last one."""
     found = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            break  # torn by a kill: nothing after it can be trusted
+            row = json.loads(line)
+        except ValueError:  # no JSON, or no text
+            break
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            break
+        found.append(row)
     return found
 
 

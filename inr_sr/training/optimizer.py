@@ -1,5 +1,6 @@
 """AdamW in parts: kernels, what never decays, and the frequency matrices at their own rate."""
 
+import math
 import re
 from typing import Any
 
@@ -36,10 +37,14 @@ def labels(params: Any) -> Any:
 
 def _check_numbers(config: ConfigDict) -> None:
     for name, fits, allowed in (
-        ("learning_rate", config.learning_rate > 0, "above 0"),
-        ("frequency_multiplier", config.frequency_multiplier >= 0, "at least 0"),
+        ("learning_rate", 0 < config.learning_rate < math.inf, "above 0, and finite"),
+        (
+            "frequency_multiplier",
+            0 <= config.frequency_multiplier < math.inf,
+            "at least 0, and finite",
+        ),
         ("warmup", config.warmup >= 0, "at least 0"),
-        ("weight_decay", config.weight_decay >= 0, "at least 0"),
+        ("weight_decay", 0 <= config.weight_decay < math.inf, "at least 0, and finite"),
         ("clip", config.clip > 0, "above 0"),
         ("b1", 0 <= config.b1 < 1, "at least 0 and below 1"),
         ("b2", 0 <= config.b2 < 1, "at least 0 and below 1"),

@@ -26,6 +26,7 @@ from inr_sr.upscaling import ResampleUpscaler, load
 from inr_sr.weights import check_params, load_weights
 
 REPORT = "report"
+BASELINES = ("nearest", "bicubic")
 
 
 def run(config: ConfigDict, workdir: Path) -> Path:
@@ -44,7 +45,7 @@ def run(config: ConfigDict, workdir: Path) -> Path:
     if not ((workdir / WEIGHTS).is_file() and folder.is_dir()):
         test = open_source(config.eval.dataset, config.eval.split)
         validation = Validation(config, test)
-        _check_report(config, test)
+        _check_report(config, workdir, test)
         begun = latest_step(workdir / CHECKPOINTS) is not None
         train(config, workdir, validation, None if begun else _initial(config))
         if jax.process_index() == 0:
@@ -68,9 +69,16 @@ def _report_scales(config: ConfigDict) -> list[Scale]:
     return parse_scales(str(fixed) if fixed else config.eval.scales)
 
 
-def _check_report(config: ConfigDict, test: Source) -> None:
-    """Makes sure, before hours of work, that the report can be made of the pictures."""
+def _check_report(config: ConfigDict, workdir: Path, test: Source) -> None:
+    """Makes sure, before hours of work, that the report can be made."""
+    if workdir.resolve().name in BASELINES:
+        raise InputError(
+            f"--workdir {workdir}: the network is called after it, and compared with "
+            f"{' and '.join(BASELINES)}; choose another name"
+        )
     check_sizes(test, _report_scales(config), get_protocol(config.eval.protocol))
+    for index in range(len(test)):  # decodes them: a header does not tell of damage
+        test[index]
 
 
 def _initial(config: ConfigDict) -> Any | None:
@@ -96,7 +104,7 @@ def report(config: ConfigDict, workdir: Path, test: Source) -> None:
     """Evaluates against the classical methods and writes the page."""
     network = load(workdir / WEIGHTS)
     scales, protocol = _report_scales(config), get_protocol(config.eval.protocol)
-    baselines = [ResampleUpscaler("nearest"), ResampleUpscaler("bicubic")]
+    baselines = [ResampleUpscaler(name) for name in BASELINES]
     with evaluation_bar() as show:
         results = evaluate(
             [*baselines, network],
@@ -110,8 +118,8 @@ def report(config: ConfigDict, workdir: Path, test: Source) -> None:
     command = [
         "python", "eval.py", f"--workdir={workdir}", f"--data={config.eval.dataset}",
         f"--split={config.eval.split}", f"--protocol={protocol.name}",
-        f"--scales={','.join(scale.label for scale in scales)}", "--baselines=nearest,bicubic",
-        f"--report={workdir / REPORT}",
+        f"--scales={','.join(scale.label for scale in scales)}",
+        f"--baselines={','.join(BASELINES)}", f"--report={workdir / REPORT}",
     ]  # fmt: skip
     told = {"command": shlex.join(command), "parameters": f"{network.parameters:,}"}
     told |= {name: str(value) for name, value in load_weights(workdir / WEIGHTS).facts.items()}

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.configuration import default
 from inr_sr.errors import InputError
-from inr_sr.imagefile import atomic_path
+from inr_sr.files import atomic_path
 from inr_sr.training.checkpoints import CHECKPOINTS
 from inr_sr.training.journal import BOARD, METRICS
 
