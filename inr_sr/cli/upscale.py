@@ -24,7 +24,7 @@ Enlarges a picture, or all pictures of a folder, to any size.
 Without OUT the result lies beside IN and is named after the request: photo_x3.7.jpg,
 photo_1920x1080.jpg, photo_w1920.jpg, photos_x3.7/. Where OUT is a folder, results keep the names of
 their pictures. What is not written here (GIF, AVIF, ...) becomes PNG. Earlier results are replaced,
-pictures that are read never are.
+pictures that are read never are; where OUT lies in IN, or IN in OUT, nothing else is either.
 """
 _EPILOG = """\
 exit codes: 0 all done, 1 some pictures of a folder failed, 2 a mistake in the request
