@@ -17,6 +17,7 @@ from inr_sr.weights import checksum
 
 CHECKPOINTS = "checkpoints"  # their folder in a working directory
 SCORE = "eval_psnr"  # what the best checkpoint is best at
+_UNOPENED = "checkpoints in {} cannot be opened"
 _UNWRITTEN = "checkpoints in {} cannot be written"
 
 
@@ -69,7 +70,7 @@ class Checkpoints:
         )
         self._folder = folder.absolute()
         self._manager = self._told(
-            "checkpoints in {} cannot be opened",
+            _UNOPENED,
             ocp.CheckpointManager,
             self._folder,
             options=ocp.CheckpointManagerOptions(
@@ -149,7 +150,7 @@ class Checkpoints:
           InputError: there is no checkpoint, it cannot be read, or it is of another model.
         """
         choose = self._manager.best_step if best else self._manager.latest_step
-        step = self._existing(self._told("checkpoints in {} cannot be opened", choose))
+        step = self._existing(self._told(_UNOPENED, choose))
         found = self._read(step, parameters={"params": like, "ema": like})
         return step, found["parameters"]["ema"]
 
