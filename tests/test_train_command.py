@@ -90,7 +90,8 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
 
     (workdir / "report").mkdir()  # as eval.py --report may have made of the unfinished training
     before = content(workdir)
-    code, stdout, stderr = run_command(workdir, place / "damaged", **LONGER)
+    others = tiny_pictures(tmp_path / "others", 2)
+    code, stdout, stderr = run_command(workdir, others, **LONGER)
     assert (code, stdout) == (2, "")
     assert re.fullmatch(r"error: .*run was trained on the pictures of .*give the same .*\n", stderr)
     assert content(workdir) == before
