@@ -26,6 +26,13 @@ def keep_compiled_programs() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that the memory of the host or of a device did not suffice."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    )
+
+
 def make_mesh() -> Mesh:
     """All devices of all hosts in one axis, "data"."""
     # Auto: under the default, Explicit, pixel shuffles and gathers of a sharded batch fail.

@@ -65,16 +65,17 @@ def folder_jobs(arguments: argparse.Namespace) -> list[Job]:
         target = whole.with_name(f"{whole.name}_{_label(arguments)}")
     if target.exists() and not target.is_dir():
         raise InputError(f"{source} is a folder, so the output must be one; {target} is a file")
-    if target.resolve() == source.resolve():
+    origin, into = source.resolve(), target.resolve()
+    if into == origin:
         raise InputError(f"the output {target} is the input folder; name another")
     pictures = imagefile.find_images(source, arguments.recursive)
-    inside = source.resolve() in target.resolve().parents
+    inside = origin in into.parents
+    guarded = inside or into in origin.parents
     if inside:
         # Results of an earlier run into a folder inside IN are no pictures to enlarge.
-        pictures = [p for p in pictures if target.resolve() not in p.resolve().parents]
+        pictures = [p for p in pictures if into not in p.resolve().parents]
     if not pictures:
         raise InputError(f"no pictures in {source} but those in the output folder {target}")
-    guarded = inside or target.resolve() in source.resolve().parents
     names = [p.relative_to(source).with_suffix(_suffix(p, arguments.format)) for p in pictures]
     count = Counter(str(name).lower() for name in names)
     jobs = []

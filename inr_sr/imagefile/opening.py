@@ -52,10 +52,9 @@ def opened(
 def _stream(path: str | os.PathLike[str], data: bytes | None) -> BinaryIO:
     if data is not None:
         return BytesIO(data)
-    if os.path.isdir(path):
-        raise InputError(f"{path} is a folder; a picture file is needed")
     if os.path.exists(path) and not os.path.isfile(path):
-        raise InputError(f"{path} is a pipe or a device; a picture file is needed")
+        kind = "folder" if os.path.isdir(path) else "pipe or a device"
+        raise InputError(f"{path} is a {kind}; a picture file is needed")
     try:
         return open(path, "rb")
     except OSError as error:

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from inr_sr import models
 from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, sampling, training_source
 from inr_sr.data.sources import fingerprint
-from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.devices import make_mesh, out_of_memory, place, replicated
 from inr_sr.training import state as training_state
 from inr_sr.training.checkpoints import CHECKPOINTS, SCORE, Checkpoints, latest_step
 from inr_sr.training.journal import Journal
@@ -52,7 +52,7 @@ def _memory_told() -> Iterator[None]:
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not out_of_memory(error):
             raise
         raise MemoryError(
             "lower train.batch_size, raise train.accumulate, or set data.mode = streaming"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inr_sr.coordinates import Axis, first_output, grid_axis, mirrored
+from inr_sr.devices import out_of_memory
 from inr_sr.upscaling.request import Size
 
 BUCKETS = (8, 16, 32, 64, 96, 128, 192, 256, 512)
@@ -41,7 +42,7 @@ def whole_tile(n: Size) -> Size:
 
 def smaller_tile(tile: Size, error: Exception) -> Size:
     """Half the tile after it did not fit; raises MemoryError when there is nothing to halve."""
-    if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+    if not out_of_memory(error):
         raise error
     if max(tile) <= min(BUCKETS):
         raise MemoryError(f"no memory for a tile of {tile[1]}x{tile[0]} LR pixels") from error
