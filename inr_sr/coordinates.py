@@ -6,6 +6,7 @@ output pixel j of an axis with n_in LR and n_out output pixels has its centre at
 put hundreds of pixels of a megapixel into the wrong cell at ties (x1.5, for one).
 """
 
+import dataclasses
 import math
 from fractions import Fraction
 from typing import Any
@@ -41,8 +42,8 @@ def mirrored(index: Any, n: int | Any, xp: Any = np) -> Any:
     return xp.minimum(index, 2 * n - 1 - index)
 
 
-def first_output(cell: int, n_in: int, n_out: int) -> int:
-    """The first output pixel whose centre lies in LR cell `cell` or beyond, exactly."""
+def first_output(cell: Any, n_in: int, n_out: int) -> Any:
+    """The first output pixel whose centre lies in LR cell `cell` (integers) or beyond, exactly."""
     # (2j + 1) * n_in >= 2 * n_out * cell, solved for the smallest integer j.
     return -((n_in - 2 * n_out * cell) // (2 * n_in))
 
@@ -60,54 +61,123 @@ def cells(
     return cell.astype(np.int32), (remainder - n_out) / (2 * n_out)
 
 
+def upright(size: jax.Array) -> jax.Array:
+    """Footprint of output pixels whose sides lie along the axes.
+
+    The footprint of an output pixel is J J^T, J being how the LR position moves per output pixel:
+    its eigenvalues are the squares of the pixel's least and largest extent in LR pixels.
+
+    Args:
+      size: [..., 2] sides (row, col) in LR pixels.
+
+    Returns:
+      [..., 2, 2].
+    """
+    rows, cols = jnp.square(size[..., 0]), jnp.square(size[..., 1])
+    none = jnp.zeros_like(rows)
+    return jnp.stack([rows, none, none, cols], axis=-1).reshape(*size.shape, 2)
+
+
 @flax.struct.dataclass
 class Axis:
-    """One axis of an output grid over a run of LR cells, in the form renderers need.
+    """One axis of an output grid, or of a window of it, over a run of LR cells.
 
     Within a cell the output pixels sit at start, start + step, start + 2 step ...: the step is
     the same in every cell, so only `start` depends on the LR row or column. `slots` is the
     largest number of output pixels in a cell; `select` picks the ones that exist.
 
+    Arrays of NumPy on the host, and in a program whatever it makes of them.
+
     Attributes:
-      cell: int32[n], index of each output pixel's cell within the field.
+      cell: int32[n], index of each output pixel's cell within the run.
       delta: float32[n], its offset from that cell's centre, LR pixels, in [-0.5, 0.5).
       select: int32[n], index of each output pixel in the (count * slots) slot positions.
       start: float32[count], delta of the first output pixel of each cell.
       step: float32[], distance of output pixels = their footprint, 1 / s.
-      first: first cell of the field that is rendered (cells before it are halo).
-      count: number of cells that are rendered.
+      first: int32[], where the run begins in the field.
+      count: number of cells of the run.
       slots: ceil(s).
+      uniform: whether s is an integer, and `start` the same in all cells.
+      whole: whether every slot is an output pixel, so that `select` changes nothing.
+      eighths: 8 s rounded up to an odd number, or to a multiple of 8 if that comes first.
     """
 
-    cell: jax.Array
-    delta: jax.Array
-    select: jax.Array
-    start: jax.Array
-    step: jax.Array
-    first: int = flax.struct.field(pytree_node=False)
+    cell: Any
+    delta: Any
+    select: Any
+    start: Any
+    step: Any
+    first: Any
     count: int = flax.struct.field(pytree_node=False)
     slots: int = flax.struct.field(pytree_node=False)
+    uniform: bool = flax.struct.field(pytree_node=False)
+    whole: bool = flax.struct.field(pytree_node=False)
+    eighths: int = flax.struct.field(pytree_node=False)
+
+    def __len__(self) -> int:
+        """Output pixels, those that pad included."""
+        return int(self.cell.shape[0])
+
+    @property
+    def centre(self) -> Any:
+        """float32[count], the middle of each cell's slots, LR pixels from the cell's centre."""
+        if self.uniform:
+            return self.start * 0
+        return self.start + (self.slots - 1) / 2 * self.step
+
+    def longest(self, count: int) -> int:
+        """At least as many output pixels as any `count` cells of an axis of about this scale hold.
+
+        One compiled program then serves all of them; sizes that are rounded to whole pixels move a
+        scale, but seldom to the next eighth.
+        """
+        return min(-(-count * self.eighths // 8), count * self.slots)
+
+    def padded(self, length: int) -> "Axis":
+        """The axis, its last output pixel repeated until there are `length`."""
+
+        def longer(x: np.ndarray) -> np.ndarray:
+            return np.pad(x, (0, length - len(x)), mode="edge")
+
+        return dataclasses.replace(
+            self, cell=longer(self.cell), delta=longer(self.delta), select=longer(self.select)
+        )
+
+    def part(self, first: Any, count: int, begin: Any, length: int) -> "Axis":
+        """The cells first .. first + count of the run, traced, over a field of the whole run.
+
+        Args:
+          first, count: cells of the run.
+          begin: the first output pixel in them.
+          length: how many output pixels follow; those beyond the cells hold nothing of use.
+        """
+
+        def cut(x: Any, start: Any, size: int) -> jax.Array:
+            return jax.lax.dynamic_slice_in_dim(jnp.asarray(x), start, size)
+
+        last = count * self.slots - 1
+        return dataclasses.replace(
+            self,
+            cell=jnp.minimum(cut(self.cell, begin, length) - first, count - 1),
+            delta=cut(self.delta, begin, length),
+            select=jnp.minimum(cut(self.select, begin, length) - first * self.slots, last),
+            start=cut(self.start, first, count),
+            first=jnp.asarray(first, jnp.int32),
+            count=count,
+        )
 
 
 def grid_axis(
-    n_in: int,
-    n_out: int,
-    *,
-    cell: int = 0,
-    count: int | None = None,
-    halo: int = 0,
-    length: int | None = None,
+    n_in: int, n_out: int, *, cell: int = 0, count: int | None = None, origin: int = 0
 ) -> Axis:
-    """The output pixels of LR cells cell .. cell + count of an axis, for a field with a halo.
+    """The output pixels of LR cells cell .. cell + count of an axis.
 
     Args:
       n_in: LR pixels of the whole axis.
       n_out: output pixels of the whole axis, at least n_in.
       cell: first cell rendered; `count` of them follow (default: to the axis' end). Cells past
         n_in are allowed: they continue the grid, for tiles of one shape.
-      halo: cells of the field before `cell`.
-      length: pads the result to this many output pixels by repeating the last one, so that one
-        compiled program serves tiles that differ by a pixel. The caller cuts.
+      origin: the cell at which the field begins.
 
     Raises:
       InputError: n_out < n_in (shrinking is resampling of the x1 result, not rendering).
@@ -115,20 +185,68 @@ def grid_axis(
     if n_out < n_in:
         raise InputError(f"an axis of {n_in} cells cannot be rendered to {n_out} pixels, fewer")
     count = n_in - cell if count is None else count
-    begin, end = first_output(cell, n_in, n_out), first_output(cell + count, n_in, n_out)
+    heads = first_output(np.arange(cell, cell + count + 1), n_in, n_out)
+    begin, end = heads[[0, -1]].tolist()
+    heads = heads[:-1]
     p, delta = cells(n_in, n_out, begin, end)
-    heads = np.array([first_output(c, n_in, n_out) for c in range(cell, cell + count)])
     slots = -(-n_out // n_in)
-    local = p - cell
-    select = local * slots + (np.arange(begin, end) - heads[local])
-    pad = (0, 0 if length is None else length - len(p))
+    local = p - np.int32(cell)
     return Axis(
-        cell=jnp.asarray(np.pad(local + halo, pad, mode="edge"), jnp.int32),
-        delta=jnp.asarray(np.pad(delta, pad, mode="edge"), jnp.float32),
-        select=jnp.asarray(np.pad(select, pad, mode="edge"), jnp.int32),
-        start=jnp.asarray(delta[heads - begin], jnp.float32),
-        step=jnp.asarray(n_in / n_out, jnp.float32),
-        first=halo,
+        cell=local,
+        delta=delta.astype(np.float32),
+        select=(local * slots + (np.arange(begin, end) - heads[local])).astype(np.int32),
+        start=delta[heads - begin].astype(np.float32),
+        step=np.float32(n_in / n_out),
+        first=np.int32(cell - origin),
         count=count,
         slots=slots,
+        uniform=n_out % n_in == 0,
+        whole=n_out % n_in == 0,
+        eighths=min(2 * -(-(8 * n_out - n_in) // (2 * n_in)) + 1, 8 * slots),
+    )
+
+
+def cells_under(n_in: int, n_out: int, window: slice) -> tuple[slice, slice]:
+    """The LR cells that a window of an axis lies in.
+
+    Args:
+      n_in, n_out: LR and output pixels of the whole axis.
+      window: output pixels, without a step.
+
+    Returns:
+      The cells, and the window among the output pixels of those cells.
+
+    Raises:
+      InputError: n_out < n_in, or a window that is empty or not within the output.
+    """
+    start, stop, step = window.start or 0, window.stop, window.step
+    stop = n_out if stop is None else stop
+    if not 0 <= start < stop <= n_out or step not in (None, 1):
+        raise InputError(
+            f"output pixels {window.start}:{window.stop} are no window; allowed: "
+            f"0 <= start < stop <= {n_out}"
+        )
+    if n_out < n_in:
+        raise InputError(f"an axis of {n_in} cells cannot be rendered to {n_out} pixels, fewer")
+    p, _ = cells(n_in, n_out, start, stop)
+    found = slice(int(p[0]), int(p[-1]) + 1)
+    skipped = start - first_output(found.start, n_in, n_out)
+    return found, slice(skipped, skipped + stop - start)
+
+
+def window_axis(n_in: int, n_out: int, window: slice, *, origin: int = 0) -> Axis:
+    """The output pixels of a window of an axis, and no others of the cells they lie in.
+
+    Args:
+      n_in, n_out, window: see `cells_under`.
+      origin: the cell at which the field begins.
+
+    Raises:
+      InputError: see `cells_under`.
+    """
+    found, kept = cells_under(n_in, n_out, window)
+    count = found.stop - found.start
+    axis = grid_axis(n_in, n_out, cell=found.start, count=count, origin=origin)
+    return dataclasses.replace(
+        axis, cell=axis.cell[kept], delta=axis.delta[kept], select=axis.select[kept], whole=False
     )

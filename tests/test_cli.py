@@ -386,7 +386,7 @@ def test_the_program_with_a_cache_that_is_kept_or_not_writable(folder, network):
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert (run.returncode, run.stdout, run.stderr) == (0, "o.png\n", "")
         assert opened("o.png").size == (24, 18)
-    assert list((folder / "cache" / "inr_sr" / "jax").glob("jit_render_tile-*"))
+    assert list((folder / "cache" / "inr_sr" / "jax").glob("jit_encode_tile-*"))
 
 
 def _environment(**changes):

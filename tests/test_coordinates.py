@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from inr_sr.coordinates import cells, first_output, grid_axis, output_size
+from inr_sr.coordinates import cells, first_output, grid_axis, output_size, window_axis
 from inr_sr.errors import InputError
 
 SIZES = [(1, 1), (1, 7), (5, 5), (7, 11), (64, 96), (100, 270), (31, 127), (333, 667), (48, 1440)]
@@ -32,10 +32,11 @@ def test_an_axis_covers_its_cells_and_no_more(n_in, n_out):
     for cell, count in ((0, n_in), (0, middle), (middle, n_in - middle)):
         if not count:
             continue
-        axis = grid_axis(n_in, n_out, cell=cell, count=count, halo=3)
+        axis = grid_axis(n_in, n_out, cell=cell, count=count, origin=cell - 3)
+        assert axis.first == 3
         begin, end = first_output(cell, n_in, n_out), first_output(cell + count, n_in, n_out)
         p, delta = cells(n_in, n_out, begin, end)
-        np.testing.assert_array_equal(axis.cell, p - cell + 3)
+        np.testing.assert_array_equal(axis.cell, p - cell)
         np.testing.assert_array_equal(axis.delta, delta.astype(np.float32))
         # What a renderer reconstructs from cell starts and steps is where the pixels are.
         at, slot = np.divmod(np.asarray(axis.select), axis.slots)
@@ -46,7 +47,7 @@ def test_an_axis_covers_its_cells_and_no_more(n_in, n_out):
 
 
 def test_an_axis_is_padded_by_its_last_pixel():
-    plain, padded = grid_axis(4, 9), grid_axis(4, 9, length=16)
+    plain, padded = grid_axis(4, 9), grid_axis(4, 9).padded(16)
     for name in ("cell", "delta", "select"):
         a, b = np.asarray(getattr(plain, name)), np.asarray(getattr(padded, name))
         np.testing.assert_array_equal(b, np.pad(a, (0, 7), mode="edge"))
@@ -62,6 +63,25 @@ def test_output_size_rounds_half_up():
 def test_scales_that_are_none(scale):
     with pytest.raises(InputError, match="scale"):
         output_size(4, scale)
+
+
+def test_no_run_of_cells_is_longer_than_the_longest():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        n_in = int(rng.integers(1, 60))
+        axis = grid_axis(n_in, n_in + int(rng.integers(0, 5 * n_in)))
+        count = int(rng.integers(1, n_in + 1))
+        for first in range(n_in - count + 1):
+            begin, end = np.searchsorted(axis.cell, (first, first + count))
+            assert end - begin <= axis.longest(count)
+
+
+@pytest.mark.parametrize(
+    "window", [slice(3, 3), slice(-1, 4), slice(2, 11), slice(5, 2), slice(0, 8, 2)]
+)
+def test_windows_that_are_none(window):
+    with pytest.raises(InputError, match="allowed: 0 <= start < stop <= 10"):
+        window_axis(4, 10, window)
 
 
 def test_rendering_does_not_shrink():

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr import models
-from inr_sr.models.fourier import annulus, attenuation, gain
+from inr_sr.coordinates import upright
+from inr_sr.models.fourier import annulus, attenuation, clamped, gain
 from tests.networks import random_model
 
 
@@ -24,28 +25,55 @@ def test_attenuation_halves_at_nyquist_and_fades_per_axis():
     params = models.init(model, jax.random.key(0))
     kappa = jnp.exp(params["decoder"]["log_kappa"])
     b = jnp.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-    a = attenuation(b, kappa, jnp.array([0.5, 0.25]))
+    a = attenuation(b, kappa, upright(jnp.array([0.5, 0.25])))
     np.testing.assert_allclose(a, [0.5, 0.5**0.25, 1.0], atol=1e-6)
 
 
 def test_gains_are_those_of_the_footprint_along_each_wave():
     b = jnp.array([[1.5, 0.0], [0.0, 0.7], [0.3, -0.3], [0.0, 0.0]])
     coefficients = jax.random.normal(jax.random.key(0), (4, 3))
-    uneven = gain(b, coefficients, jnp.array([0.5, 0.25]), 0.25)
+    uneven = gain(b, coefficients, upright(jnp.array([0.5, 0.25])), 0.25)
     for wave, along in enumerate([0.5, 0.25, math.hypot(0.5, 0.25) / math.sqrt(2)]):
-        even = gain(b, coefficients, jnp.array([along, along]), 0.25)
+        even = gain(b, coefficients, upright(jnp.array([along, along])), 0.25)
         np.testing.assert_allclose(uneven[wave], even[wave], atol=1e-5)
     # The ends of the range, where T_n is (-1)^n and 1; held beyond.
     square = jnp.array([0.25, 1.0, 0.1, 3.0])
-    ends = gain(b, coefficients, jnp.stack([square, square], axis=1), 0.25)
+    ends = gain(b, coefficients, upright(jnp.stack([square, square], axis=1)), 0.25)
     expected = 1 + coefficients @ jnp.array([[-1.0, 1, -1], [1, 1, 1]]).T
     np.testing.assert_allclose(ends[:2], expected.T, atol=1e-5)
     np.testing.assert_allclose(ends[2:], ends[:2], atol=1e-5)
-    gradient = jax.grad(lambda b: gain(b, coefficients, jnp.array([0.5, 0.25]), 0.25).sum())(b)
+    gradient = jax.grad(
+        lambda b: gain(b, coefficients, upright(jnp.array([0.5, 0.25])), 0.25).sum()
+    )(b)
     assert np.isfinite(gradient).all()
 
 
 def test_without_scales_or_order_there_is_no_gain():
-    footprint = jnp.array([[0.5, 0.25], [1.0, 1.0]])
+    footprint = upright(jnp.array([[0.5, 0.25], [1.0, 1.0]]))
     for coefficients, smallest in ((jnp.ones((1, 3)), 1.0), (jnp.ones((1, 0)), 0.25)):
         np.testing.assert_array_equal(gain(jnp.ones((1, 2)), coefficients, footprint, smallest), 1)
+
+
+def test_turned_pixels_are_answered_by_turned_waves():
+    """What a pixel does to a wave depends on how they lie to each other alone."""
+    rng = np.random.default_rng(0)
+    b, coefficients = rng.normal(size=(5, 2)), jnp.asarray(rng.normal(size=(5, 3)), jnp.float32)
+    jacobian = rng.normal(size=(2, 2)) / 3
+    for angle in (0.3, 2.0):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        answers = []
+        for waves, j in ((b, jacobian), (b @ turn.T, turn @ jacobian)):
+            footprint = clamped(jnp.asarray(j @ j.T, jnp.float32), 0.25)
+            waves = jnp.asarray(waves, jnp.float32)
+            a = attenuation(waves, jnp.float32(0.1), footprint)
+            answers.append(a * gain(waves, coefficients, footprint, 0.25))
+        np.testing.assert_allclose(answers[0], answers[1], rtol=2e-5)
+
+
+def test_footprints_are_clamped_in_each_direction():
+    rng = np.random.default_rng(0)
+    for j in (*rng.normal(size=(20, 2, 2)) / 3, np.zeros((2, 2)), np.eye(2) / 9, np.eye(2)):
+        u, s, _ = np.linalg.svd(j)
+        expected = u @ np.diag(np.maximum(s, 0.25) ** 2) @ u.T
+        found = clamped(jnp.asarray(j @ j.T, jnp.float32), 0.25)
+        np.testing.assert_allclose(found, expected, atol=2e-6)

@@ -3,10 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inr_sr import models
+from inr_sr import models, render
 from inr_sr.configuration import default
-from inr_sr.coordinates import grid_axis
+from inr_sr.coordinates import grid_axis, upright
 from inr_sr.errors import InputError
+from inr_sr.models.field import Field
 from tests.networks import random_model, random_picture, small_config
 
 
@@ -35,15 +36,15 @@ def test_liif_has_the_published_size():
 def test_receptive_field_is_true(decoder):
     """A pixel just outside changes nothing; one just inside does."""
     model, params = random_model(decoder)
-    reach = max(model.receptive_field, 2)
+    reach = model.receptive_field
     n = 2 * reach + 5
     image = random_picture(n, n)
     scale = model.fixed_scale or 2
-    axis = grid_axis(n, n * scale, cell=reach + 2, count=1, halo=reach + 2)
+    axis = grid_axis(n, n * scale, cell=reach + 2, count=1)
 
     @jax.jit
     def centre(image):
-        return model.apply({"params": params}, image).grid(axis, axis)
+        return render.grid(Field(None, model.apply({"params": params}, image).residual), axis, axis)
 
     def change(distance):
         other = image.at[:, reach + 2 - distance, reach + 2 - distance].add(0.5)
@@ -58,7 +59,7 @@ def test_liif_is_the_papers_function():
     model, params = random_model("liif")
     image = random_picture(5, 6)
     features = model.apply({"params": params}, image, method=lambda m, x: m.encoder(x))
-    field = model.apply({"params": params}, image)
+    field = model.apply({"params": params}, image).residual
     p = jax.tree.map(lambda x: np.asarray(x, np.float64), params["decoder"])
     padded = np.pad(np.asarray(features, np.float64)[0], ((1, 1), (1, 1), (0, 0)))
     kernel = np.concatenate([p["unfold"]["kernel"].reshape(-1, 10), p["coordinate"]])
@@ -84,9 +85,10 @@ def test_liif_is_the_papers_function():
     xs = np.random.default_rng(0).uniform(1.5, 3.5, (20, 2))
     cell = np.floor(xs).astype(np.int32)
     delta = (xs - cell - 0.5).astype(np.float32)
-    footprint = np.array([[0.4, 0.3]], np.float32)
+    size = np.array([0.4, 0.3], np.float32)
+    footprint = upright(jnp.asarray(size)[None, None])
     found = field.points(jnp.asarray(cell)[None], jnp.asarray(delta)[None], footprint)[0]
-    np.testing.assert_allclose(found, [query(x, footprint[0]) for x in xs], atol=3e-5)
+    np.testing.assert_allclose(found, [query(x, size) for x in xs], atol=3e-5)
 
 
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
@@ -94,7 +96,8 @@ def test_bfloat16_computes_near_float32(decoder):
     model, params = random_model(decoder)
     half, _ = random_model(decoder, dtype="bfloat16")
     image, axis = random_picture(8, 8), grid_axis(8, 20)
-    fine, coarse = (m.apply({"params": params}, image).grid(axis, axis) for m in (model, half))
+    fields = (m.apply({"params": params}, image).residual for m in (model, half))
+    fine, coarse = (render.grid(Field(None, field), axis, axis) for field in fields)
     assert coarse.dtype == jnp.float32
     assert {p.dtype.name for p in jax.tree.leaves(models.init(half, jax.random.key(0)))} == {
         "float32"

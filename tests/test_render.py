@@ -5,8 +5,11 @@ import pytest
 from numpy.polynomial.chebyshev import chebval
 
 from inr_sr import models, render
-from inr_sr.coordinates import cells, first_output, grid_axis
+from inr_sr.coordinates import cells, grid_axis, upright, window_axis
 from inr_sr.errors import InputError
+from inr_sr.models.decoders.spectral import SpectralField
+from inr_sr.models.field import SKIP_REACH, Field
+from inr_sr.render import in_strips
 from inr_sr.resampling import resize
 from tests.networks import random_model, random_picture, small_config
 
@@ -20,93 +23,174 @@ GEOMETRIES = [
 ]
 
 
-def field_of(decoder, size, **changes):
-    model, params = random_model(decoder, **changes)
-    return model.apply({"params": params}, random_picture(*size))
+# Compiled only because that takes less time than one small program per operation.
+grid, points = jax.jit(render.grid), jax.jit(render.points)
+
+
+def field_of(decoder, size):
+    model, params = random_model(decoder)
+    return jax.jit(model.apply)({"params": params}, random_picture(*size))
+
+
+def waves(seed, size, count=5):
+    """A spectral field of random numbers."""
+    keys = jax.random.split(jax.random.key(seed), 4)
+    return SpectralField(
+        cos=jax.random.normal(keys[0], (1, *size, 3, count)),
+        sin=jax.random.normal(keys[1], (1, *size, 3, count)),
+        frequencies=2 * jax.random.normal(keys[2], (count, 2)),
+        kappa=jnp.float32(0.05),
+        gains=jax.random.normal(keys[3], (count, 3)),
+        smallest=0.25,
+    )
+
+
+def enlarged(n_in, n_out):
+    """The bicubic enlargement of `field_of`'s picture."""
+    return resize(random_picture(*n_in), n_out)
+
+
+def axes(n_in, n_out):
+    return [grid_axis(a, b) for a, b in zip(n_in, n_out)]
 
 
 def queries(n_in, n_out):
-    """Every pixel of an output grid as points [1, Q, 2], and its footprint."""
+    """Every pixel of an output grid as points [1, Q, 2], and their footprint."""
     parts = [cells(a, b) for a, b in zip(n_in, n_out)]
     cell, delta = (
         np.stack(np.meshgrid(parts[0][i], parts[1][i], indexing="ij"), -1).reshape(1, -1, 2)
         for i in (0, 1)
     )
-    footprint = np.array([[a / b for a, b in zip(n_in, n_out)]], np.float32)
-    return jnp.asarray(cell), jnp.asarray(delta, jnp.float32), jnp.asarray(footprint)
+    footprint = upright(jnp.array([[[a / b for a, b in zip(n_in, n_out)]]], jnp.float32))
+    return jnp.asarray(cell), jnp.asarray(delta, jnp.float32), footprint
+
+
+def in_one(strips):
+    """Strips as one picture, checked to follow each other."""
+    strips = list(strips)
+    ends = [0, *(strip.rows.stop for strip in strips)]
+    assert [strip.rows.start for strip in strips] == ends[:-1]
+    return np.concatenate([strip.colours for strip in strips], axis=1)
+
+
+def formula(field, n_in, n_out):
+    """The decoder's equation in float64, one query at a time as far as its result shows."""
+    b = np.asarray(field.frequencies, np.float64)
+    footprint = np.maximum([a / b for a, b in zip(n_in, n_out)], field.smallest)
+    a = np.exp(-float(field.kappa) * (2 * np.pi) ** 2 * (b**2 @ footprint**2))
+    along = np.linalg.norm(b * footprint, axis=1) / np.linalg.norm(b, axis=1)
+    u = 1 - 2 * np.log(along) / np.log(field.smallest)  # -1 at the smallest, 1 at an LR pixel
+    gains = np.asarray(field.gains, np.float64)
+    a *= np.array([1 + chebval(x, [0, *g]) for x, g in zip(np.clip(u, -1, 1), gains)])
+    (p, dr), (q, dc) = cells(n_in[0], n_out[0]), cells(n_in[1], n_out[1])
+    cos, sin = (np.asarray(c, np.float64)[0][p][:, q] for c in (field.cos, field.sin))
+    phase = 2 * np.pi * (dr[:, None, None] * b[:, 0] + dc[None, :, None] * b[:, 1])
+    return np.einsum("ijck,ijk->ijc", cos, a * np.cos(phase)) + np.einsum(
+        "ijck,ijk->ijc", sin, a * np.sin(phase)
+    )
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), GEOMETRIES)
 def test_an_untrained_model_is_bicubic(n_in, n_out):
     model = models.build(small_config())
-    image = random_picture(*n_in)
-    field = model.apply({"params": models.init(model, jax.random.key(0))}, image)
-    axes = [grid_axis(a, b) for a, b in zip(n_in, n_out)]
-    np.testing.assert_allclose(render.grid(field, *axes), resize(image, n_out), atol=3e-6)
+    params = models.init(model, jax.random.key(0))
+    field = jax.jit(model.apply)({"params": params}, random_picture(*n_in))
+    np.testing.assert_allclose(grid(field, *axes(n_in, n_out)), enlarged(n_in, n_out), atol=3e-6)
 
 
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
 @pytest.mark.parametrize(("n_in", "n_out"), GEOMETRIES)
 def test_grid_equals_points(decoder, n_in, n_out):
     field = field_of(decoder, n_in)
-    axes = [grid_axis(a, b) for a, b in zip(n_in, n_out)]
-    whole = render.grid(field, *axes)
-    assert float(jnp.std(whole - resize(field.image, n_out))) > 0.05  # a field to speak of
-    points = render.points(field, *queries(n_in, n_out)).reshape(whole.shape)
-    np.testing.assert_allclose(whole, points, atol=2e-5)
+    whole = grid(field, *axes(n_in, n_out))
+    assert float(jnp.std(whole - enlarged(n_in, n_out))) > 0.05  # a field to speak of
+    found = points(field, *queries(n_in, n_out)).reshape(whole.shape)
+    np.testing.assert_allclose(found, whole, atol=2e-5)
 
 
 def test_pixel_shuffle_answers_at_its_scale():
     field = field_of("pixel_shuffle", (5, 4))
-    axes = [grid_axis(5, 15), grid_axis(4, 12)]
-    whole = render.grid(field, *axes)
-    points = render.points(field, *queries((5, 4), (15, 12))).reshape(whole.shape)
-    np.testing.assert_allclose(whole, points, atol=2e-6)
-    np.testing.assert_allclose(whole, resize(field.image, (15, 12)) + field.residual, atol=2e-6)
+    whole = grid(field, *axes((5, 4), (15, 12)))
+    found = points(field, *queries((5, 4), (15, 12))).reshape(whole.shape)
+    np.testing.assert_allclose(found, whole, atol=2e-6)
+    pixels = field.residual.pixels.transpose(0, 1, 3, 2, 4, 5).reshape(1, 15, 12, 3)
+    np.testing.assert_allclose(whole, enlarged((5, 4), (15, 12)) + pixels, atol=2e-6)
     with pytest.raises(InputError, match="by exactly 3"):
-        render.grid(field, grid_axis(5, 10), axes[1])
+        grid(field, grid_axis(5, 10), grid_axis(4, 12))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_all_ways_to_render_are_the_formula(seed, monkeypatch):
+    """Grid, strips and points at random scales from 1 to 40, against float64."""
+    rng = np.random.default_rng(seed)
+    n_in = rng.integers(1, 12, 2).tolist()
+    scales = np.exp(rng.uniform(0, np.log(40), 2))
+    if seed % 3 == 0:  # integers along both axes take another path
+        scales = np.round(scales)
+    elif seed % 3 == 1:
+        scales[seed // 3 % 2] = 3
+    n_out = [max(n, round(n * s)) for n, s in zip(n_in, scales)]
+    residual = waves(seed, n_in)
+    field, expected = Field(None, residual), formula(residual, n_in, n_out)
+    close = {"atol": 1e-5 * np.abs(expected).max(), "rtol": 0}
+    np.testing.assert_allclose(grid(field, *axes(n_in, n_out))[0], expected, **close)
+    for size in (1, 4000, 10**7)[: 1 + seed % 3]:
+        monkeypatch.setattr(in_strips, "STRIP_BYTES", size)
+        strips = render.strips(field, *axes(n_in, n_out))
+        np.testing.assert_allclose(in_one(strips)[0], expected, **close)
+    found = points(field, *queries(n_in, n_out)).reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, **close)
+
+
+@pytest.mark.parametrize("decoder", ["spectral", "liif", "pixel_shuffle"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_window_equals_the_crop(decoder, seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    n_in = rng.integers(5, 12, 2).tolist()
+    scale = 3 if decoder == "pixel_shuffle" or seed == 0 else rng.uniform(1, 6)
+    n_out = [int(n * scale) for n in n_in]
+    field = field_of(decoder, n_in)
+    whole = grid(field, *axes(n_in, n_out))
+    monkeypatch.setattr(in_strips, "STRIP_BYTES", 2000)
+    for _ in range(2):
+        parts = [slice(*sorted(rng.choice(n + 1, 2, replace=False).tolist())) for n in n_out]
+        window = [window_axis(a, b, part) for a, b, part in zip(n_in, n_out, parts)]
+        expected = whole[:, parts[0], parts[1]]
+        np.testing.assert_allclose(grid(field, *window), expected, atol=1e-5)
+        np.testing.assert_allclose(in_one(render.strips(field, *window)), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
-def test_a_window_equals_the_crop(decoder):
-    n_in, n_out = (9, 8), (25, 31)
-    field = field_of(decoder, n_in)
-    whole = render.grid(field, *[grid_axis(a, b) for a, b in zip(n_in, n_out)])
-    rows = grid_axis(9, 25, cell=3, count=4, halo=3)
-    cols = grid_axis(8, 31, cell=2, count=5, halo=2)
-    top, bottom = first_output(3, 9, 25), first_output(7, 9, 25)
-    left, right = first_output(2, 8, 31), first_output(7, 8, 31)
-    np.testing.assert_allclose(
-        render.grid(field, rows, cols), whole[:, top:bottom, left:right], atol=2e-6
-    )
-
-
-def test_spectral_field_is_its_formula():
-    """The sum of the decoder's equation in float64, one query at a time."""
-    n_in, n_out = (4, 5), (11, 13)
-    field = field_of("spectral", n_in)
-    b = np.asarray(field.frequencies, np.float64)
-    footprint = np.maximum([4 / 11, 5 / 13], field.smallest)
-    a = np.exp(-float(field.kappa) * (2 * np.pi) ** 2 * (b**2 @ footprint**2))
-    along = np.linalg.norm(b * footprint, axis=1) / np.linalg.norm(b, axis=1)
-    u = 1 - 2 * np.log(along) / np.log(field.smallest)  # -1 at the smallest, 1 at an LR pixel
-    gains = np.asarray(field.gains, np.float64)
-    a *= np.array([1 + chebval(x, [0, *g]) for x, g in zip(u, gains)])
-    expected = np.zeros((*n_out, 3))
-    (p, dr), (q, dc) = cells(4, 11), cells(5, 13)
-    for i in range(11):
-        for j in range(13):
-            phase = 2 * np.pi * (b @ [dr[i], dc[j]])
-            cos, sin = (np.asarray(c, np.float64)[0, p[i], q[j]] for c in (field.cos, field.sin))
-            expected[i, j] = cos @ (a * np.cos(phase)) + sin @ (a * np.sin(phase))
-    found = field.grid(grid_axis(4, 11), grid_axis(5, 13))[0]
+def test_a_field_without_a_picture_is_its_residual(decoder):
+    field = field_of(decoder, (4, 5))
+    bare, (rows, cols) = Field(None, field.residual), axes((4, 5), (11, 13))
+    expected = grid(field, rows, cols) - enlarged((4, 5), (11, 13))
+    np.testing.assert_allclose(grid(bare, rows, cols), expected, atol=2e-6)
+    np.testing.assert_allclose(in_one(render.strips(bare, rows, cols)), expected, atol=2e-6)
+    found = points(bare, *queries((4, 5), (11, 13))).reshape(expected.shape)
     np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_a_halo_is_the_picture_around():
+    """A field of the middle of a picture, encoded with its surroundings, is the middle's field."""
+    for decoder in ("spectral", "liif", "pixel_shuffle"):
+        model, params = random_model(decoder)
+        halo, image = model.receptive_field, random_picture(30, 30)
+        whole = jax.jit(model.apply)({"params": params}, image)
+        scale = model.fixed_scale or 2
+        inside = slice(halo * scale, (30 - halo) * scale)
+        window = window_axis(30, 30 * scale, inside)
+        expected = grid(whole, window, window)
+        axis = grid_axis(30 - 2 * halo, (30 - 2 * halo) * scale)
+        part = jax.jit(model.apply, static_argnums=2)({"params": params}, image, halo)
+        assert part.image.shape[1] == 30 - 2 * halo + 2 * SKIP_REACH
+        np.testing.assert_allclose(grid(part, axis, axis), expected, atol=2e-5)
 
 
 def test_cells_finer_than_trained_are_not_sharper():
     """Beyond the largest trained scale the same continuous function is sampled more densely."""
-    field = field_of("spectral", (4, 4), spectral={"max_scale": 4.0})
+    field = waves(0, (4, 4))
     cell, delta, _ = queries((4, 4), (16, 16))
-    at = [field.points(cell, delta, jnp.full((1, 2), 1 / s)) for s in (2.0, 4.0, 30.0)]
+    at = [field.points(cell, delta, upright(jnp.full((1, 1, 2), 1 / s))) for s in (2.0, 4.0, 30.0)]
     np.testing.assert_array_equal(at[1], at[2])
     assert float(jnp.abs(at[0] - at[1]).max()) > 1e-3

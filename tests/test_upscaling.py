@@ -49,10 +49,10 @@ def whole(upscaler, image, size):
     """The definition: mirror the picture by the receptive field, encode and render at once."""
     halo, model = upscaler._halo, upscaler._model
     padded = np.pad(image, ((halo, halo), (halo, halo), (0, 0)), mode="symmetric")
-    axes = [grid_axis(image.shape[a], size[a], halo=halo) for a in (0, 1)]
+    axes = [grid_axis(image.shape[a], size[a], origin=-halo) for a in (0, 1)]
     # Compiled only because that takes less time than one small program per operation.
     run = jax.jit(lambda params, x: render.grid(model.apply({"params": params}, x), *axes)[0])
-    return np.asarray(run(upscaler._params, padded[None]))
+    return np.asarray(run(upscaler._replicas[0][1], padded[None]))
 
 
 def close(a, b):
@@ -108,15 +108,18 @@ def test_spans_cover_every_output_pixel_once_in_both_directions():
         for flip in (False, True):
             made = 0
             for cell in range(0, n_in, count):
-                span = Span.of(n_in, n_out, cell, count, 3, 1, flip)
-                kept = np.arange(len(span.axis.cell))[span.cut]
-                assert kept.size == span.cut.stop - span.cut.start  # none cut off
-                made += kept.size
-                # The cell's own line of the picture lies under it.
-                lines = span.lines[np.asarray(span.axis.cell)[kept]]
-                centres = (np.arange(span.begin, span.begin + kept.size) + 0.5) * n_in / n_out
-                centres = centres[::-1] if flip else centres
-                assert np.abs(centres - lines - 0.5).max(initial=0) < 0.5 + 1e-5
+                span = Span(n_in, n_out, n_in, cell, count, 1, flip)
+                first = int(rng.integers(0, count))  # a tile in two runs
+                for run in (span.run(0, first), span.run(first, count - first)):
+                    kept = np.arange(len(run.axis))[run.cut]
+                    assert kept.size == run.cut.stop - run.cut.start  # none cut off
+                    assert run.outputs.start == made
+                    made = run.outputs.stop
+                    # The cell's own line of the picture lies under it.
+                    lines = span.lines(0)[run.axis.first + run.axis.cell[kept]]
+                    centres = (np.arange(run.outputs.start, made) + 0.5) * n_in / n_out
+                    centres = centres[::-1] if flip else centres
+                    assert np.abs(centres - lines - 0.5).max(initial=0) < 0.5 + 1e-5
             assert made == n_out
 
 
@@ -127,14 +130,42 @@ def test_strips_are_rows_of_tiles_in_order():
     np.testing.assert_array_equal(np.concatenate(strips), upscaler.upscale(image, (100, 60)))
 
 
+@pytest.mark.parametrize("decoder", ["spectral", "liif"])
+def test_a_window_is_the_crop_of_the_whole(decoder):
+    image, rng = picture(40, 33), np.random.default_rng(0)
+    for tile, ensemble in ((16, False), ("auto", False), (16, True)):
+        upscaler = network(decoder, tile=tile, ensemble=ensemble)
+        whole = upscaler.upscale(image, (101, 132))
+        for _ in range(3):
+            parts = [slice(*sorted(rng.choice(n + 1, 2, replace=False))) for n in (101, 132)]
+            close(upscaler.window(image, (101, 132), *parts), whole[tuple(parts)])
+    with pytest.raises(InputError, match="0 <= start < stop <= 101"):
+        upscaler.window(image, (101, 132), slice(100, 102), slice(0, 5))
+    with pytest.raises(InputError, match="cannot be rendered to 30 pixels"):
+        upscaler.window(image, (30, 132), slice(1, 5), slice(0, 5))
+
+
+def test_bands_that_do_not_fit_are_made_in_strips(monkeypatch):
+    """Large outputs: the fields of a row of tiles are kept, and their output made bit by bit."""
+    image = picture(37, 45)
+    for ensemble in (False, True):
+        upscaler = network(tile=16, ensemble=ensemble)
+        expected = upscaler.upscale(image, (222, 250))
+        monkeypatch.setattr(network_module, "STRIP_BYTES", 250 * 6 * 3 * 4 * 5)
+        strips = list(upscaler.strips(image, (222, 250)))
+        assert max(len(strip) for strip in strips) == 4 * 6  # the largest divisor of 16 below 5
+        close(np.concatenate(strips), expected)
+        monkeypatch.undo()
+
+
 def test_new_picture_sizes_do_not_mean_new_compiles():
     upscaler = network(tile=16)
     for scale in (2.5, 3, 3.7):
         upscaler.upscale(picture(60, 50), scale=scale)
-        compiled = network_module.render_tile._cache_size()
+        compiled = upscaler.programs
         for shape in ((61, 47), (59, 55), (44, 64), (111, 93)):
             upscaler.upscale(picture(*shape), scale=scale)
-        assert network_module.render_tile._cache_size() == compiled
+        assert upscaler.programs == compiled
 
 
 def test_automatic_tiles_compile_one_program_per_bucket():
@@ -142,20 +173,21 @@ def test_automatic_tiles_compile_one_program_per_bucket():
     compiled = upscaler.programs
     for shape in rng.integers(17, 129, (30, 2)):
         upscaler.upscale(picture(*shape), scale=2)
-    assert upscaler.programs - compiled <= sum(16 <= side <= 128 for side in BUCKETS)
+    # One that encodes, and two that render.
+    assert upscaler.programs - compiled <= 3 * sum(16 <= side <= 128 for side in BUCKETS)
 
 
 def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
     image, upscaler = picture(60, 50), network(tile=64)
     expected = upscaler.upscale(image, (90, 100))
-    render_tile, largest = network_module.render_tile, [20]
+    encode_tile, largest = network_module.encode_tile, [20]
 
-    def limited(model, params, tile, *axes):
-        if max(tile.shape) > largest[0] + 2 * upscaler._halo:
+    def limited(model, params, tile, halo):
+        if max(tile.shape) > largest[0] + 2 * halo:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-        return render_tile(model, params, tile, *axes)
+        return encode_tile(model, params, tile, halo)
 
-    monkeypatch.setattr(network_module, "render_tile", limited)
+    monkeypatch.setattr(network_module, "encode_tile", limited)
     close(upscaler.upscale(image, (90, 100)), expected)
     largest[0] = 4
     with pytest.raises(MemoryError, match="no memory for a tile of 8x8"):

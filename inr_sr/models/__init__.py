@@ -13,6 +13,7 @@ from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.encoders.edsr import EDSR
+from inr_sr.models.field import SKIP_REACH, Field, framed
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -23,14 +24,20 @@ class Model(nn.Module):
     encoder: nn.Module
     decoder: nn.Module
 
-    def __call__(self, image: jax.Array) -> Any:
-        """Returns the Field of `image`."""
-        return self.decoder(self.encoder(image), image)
+    def __call__(self, image: jax.Array, halo: int = 0) -> Field:
+        """The Field of LR pictures.
+
+        Args:
+          image: [B, h + 2 halo, w + 2 halo, 3] in [0, 1].
+          halo: LR pixels around the [h, w] that the field covers; 0: pictures end at their borders.
+        """
+        residual = self.decoder(self.encoder(image), halo)
+        return Field(framed(image, halo, SKIP_REACH), residual)
 
     @property
     def receptive_field(self) -> int:
         """LR pixels beyond its own that any output pixel depends on."""
-        return self.encoder.receptive_field + self.decoder.receptive_field
+        return max(self.encoder.receptive_field + self.decoder.receptive_field, SKIP_REACH)
 
     @property
     def fixed_scale(self) -> int | None:

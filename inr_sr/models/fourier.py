@@ -29,19 +29,54 @@ def annulus(inner: float, outer: float) -> Callable[..., jax.Array]:
     return init
 
 
+def clamped(footprint: jax.Array, smallest: float) -> jax.Array:
+    """Footprints no finer than `smallest` in any direction.
+
+    Args:
+      footprint: [..., 2, 2] J J^T, see `coordinates.upright`; its eigenvalues are the squares of
+        J's singular values.
+      smallest: least singular value, LR pixels.
+
+    Returns:
+      [..., 2, 2] with the same eigenvectors.
+    """
+    rows, cols, mixed = footprint[..., 0, 0], footprint[..., 1, 1], footprint[..., 0, 1]
+    mean, half = (rows + cols) / 2, (rows - cols) / 2
+    radius = jnp.hypot(half, mixed)
+    low, high = (jnp.maximum(mean + sign * radius, smallest**2) for sign in (-1, 1))
+    # Both eigenvalues are about the new mean as before, but nearer to it.
+    nearer = jnp.where(radius > 0, (high - low) / (2 * jnp.where(radius > 0, radius, 1)), 1)
+    mean, half, mixed = (low + high) / 2, half * nearer, mixed * nearer
+    return jnp.stack([mean + half, mixed, mixed, mean - half], axis=-1).reshape(footprint.shape)
+
+
+def extents(frequencies: jax.Array, footprint: jax.Array) -> jax.Array:
+    """|J^T b_k|^2, the squared extent of an output pixel in the phase of wave k, in turns.
+
+    Args:
+      frequencies: [K, 2] in cycles per LR pixel.
+      footprint: [..., 2, 2] J J^T.
+
+    Returns:
+      [..., K].
+    """
+    row, col = _under(frequencies[:, 0], footprint), _under(frequencies[:, 1], footprint)
+    rows, cols, mixed = (footprint[..., i, j, None] for i, j in ((0, 0), (1, 1), (0, 1)))
+    return rows * row**2 + cols * col**2 + 2 * mixed * row * col
+
+
 def attenuation(frequencies: jax.Array, kappa: jax.Array, footprint: jax.Array) -> jax.Array:
-    """exp(-kappa (2 pi)^2 |b * footprint|^2): the heat kernel over a pixel (arXiv 2311.17643).
+    """exp(-kappa (2 pi)^2 |J^T b|^2): the heat kernel over a pixel (arXiv 2311.17643).
 
     Args:
       frequencies: [K, 2] in cycles per LR pixel.
       kappa: scalar >= 0.
-      footprint: [..., 2] size of an output pixel in LR pixels, (row, col).
+      footprint: [..., 2, 2] J J^T of an output pixel.
 
     Returns:
       [..., K] in (0, 1].
     """
-    b2 = jnp.square(2 * jnp.pi * frequencies)
-    return jnp.exp(-kappa * jnp.einsum("...a,ka->...k", jnp.square(footprint), b2))
+    return jnp.exp(-kappa * (2 * jnp.pi) ** 2 * extents(frequencies, footprint))
 
 
 def chebyshev(order: int, u: jax.Array) -> jax.Array:
@@ -59,29 +94,31 @@ def gain(
 
     Two things are not heat kernels: how cameras and bicubic blur, and how much of a wave can be
     told from an LR picture of a given scale. u_k is the logarithm of the footprint along the wave,
-    |b_k * footprint| / |b_k| (the mean of both axes for b_k = 0), from -1 at `smallest` to 1 at an
+    |J^T b_k| / |b_k| (the mean over directions for b_k = 0), from -1 at `smallest` to 1 at an
     LR pixel, and held there beyond. It is one number per wave, so that axes of unequal scales are
     answered by what equal ones taught. T_0 is left out: the wave's coefficients hold it.
 
     Args:
       frequencies: [K, 2] in cycles per LR pixel.
       coefficients: g, [K, order].
-      footprint: [..., 2] size of an output pixel in LR pixels, (row, col), above 0.
+      footprint: [..., 2, 2] J J^T of an output pixel.
       smallest: smallest trained footprint, in (0, 1]; at 1 there is one scale only, and no gain.
 
     Returns:
       [..., K], unbounded: training may strengthen a wave, or turn it round.
     """
     if smallest >= 1 or coefficients.shape[-1] == 0:
-        return jnp.ones((*footprint.shape[:-1], frequencies.shape[0]), footprint.dtype)
-    share = jnp.square(frequencies) + 1e-12
-    share = share / share.sum(axis=1, keepdims=True)
-    along = jnp.sum(jnp.square(footprint)[..., None, :] * _under(share, footprint), axis=-1)
+        return jnp.ones((*footprint.shape[:-2], frequencies.shape[0]), footprint.dtype)
+    # A little of every direction, which is all there is of b = 0.
+    tiny = 1e-12
+    length = jnp.sum(jnp.square(frequencies), axis=1)
+    everywhere = tiny * (footprint[..., 0, 0, None] + footprint[..., 1, 1, None])
+    along = (extents(frequencies, footprint) + everywhere) / _under(length + 2 * tiny, footprint)
     u = jnp.clip(1 - jnp.log(along) / math.log(smallest), -1, 1)
     terms = chebyshev(coefficients.shape[-1], u)
     return 1 + jnp.sum(terms * _under(coefficients, footprint), axis=-1)
 
 
 def _under(x: jax.Array, footprint: jax.Array) -> jax.Array:
-    """[K, n] with leading axes for those of a footprint [..., 2]."""
-    return x.reshape((1,) * (footprint.ndim - 1) + x.shape)
+    """[K] or [K, n] with leading axes for those of a footprint [..., 2, 2]."""
+    return x.reshape((1,) * (footprint.ndim - 2) + x.shape)

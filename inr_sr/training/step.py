@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from inr_sr import render
+from inr_sr.coordinates import upright
 from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, Sampling, make_batch
 from inr_sr.devices import spread
@@ -69,7 +70,7 @@ def make_gradients(
 
     def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         field: Any = model.apply({"params": params}, batch.lr)
-        out = render.points(field, batch.cell, batch.delta, batch.footprint)
+        out = render.points(field, batch.cell, batch.delta, upright(batch.footprint[:, None]))
         total, values = losses.terms(weights, out, batch.target)
         return total, {**values, "loss": total, "error": losses.mse(out, batch.target)}
 

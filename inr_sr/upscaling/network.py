@@ -1,9 +1,11 @@
 """A network on tiles."""
 
+import collections
 import functools
+import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -11,25 +13,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr import models, render
-from inr_sr.coordinates import Axis
+from inr_sr.coordinates import cells_under, first_output
 from inr_sr.errors import InputError
 from inr_sr.models import Model
+from inr_sr.models.field import Field
 from inr_sr.upscaling.request import Size, pixels
 from inr_sr.upscaling.strips import shrink_columns, shrink_rows
-from inr_sr.upscaling.tiles import Span, choose_tile, smaller_tile, whole_tile
+from inr_sr.upscaling.tiles import Span, Tile, choose_tile, smaller_tile, whole_tile
 from inr_sr.upscaling.upscaler import StripUpscaler
-from inr_sr.upscaling.values import as_float, check_picture
+from inr_sr.upscaling.values import check_picture
 from inr_sr.weights import DEFAULT, check_params, load_weights
 
 MAX_SCALE = 1000
-"""Largest scale of an axis that networks render: a cell's output pixels are held at once."""
+"""Largest scale of an axis that networks render: an LR row's output is held at once."""
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def render_tile(model: Model, params: Any, tile: jax.Array, rows: Axis, cols: Axis) -> jax.Array:
-    """One tile [h, w, 3], halo included, to the output pixels [len(rows), len(cols), 3]."""
-    field: Any = model.apply({"params": params}, tile[None])
-    return render.grid(field, rows, cols)[0]
+STRIP_BYTES = 2**26
+"""About how much a strip of output rows may take on the host."""
+
+
+@functools.partial(jax.jit, static_argnames=("model", "halo"))
+def encode_tile(model: Model, params: Any, tile: jax.Array, halo: int) -> Any:
+    """The Field of one tile [h + 2 halo, w + 2 halo, 3], over its [h, w] cells."""
+    field: Any = model.apply({"params": params}, tile[None], halo)
+    return field
 
 
 class NetworkUpscaler(StripUpscaler):
@@ -50,7 +57,7 @@ class NetworkUpscaler(StripUpscaler):
         ensemble: bool = False,
         memory: int | None = None,
     ) -> None:
-        """Puts the parameters on the first local device.
+        """Puts the parameters on all local devices, over which tiles are spread.
 
         Args:
           model: see `models.build`.
@@ -66,35 +73,61 @@ class NetworkUpscaler(StripUpscaler):
         """
         if tile != "auto" and (not isinstance(tile, int) or isinstance(tile, bool) or tile < 0):
             raise InputError(f"tile {tile!r} is not allowed; expected auto, or an integer >= 0")
-        device = jax.local_devices()[0]
         host = jax.tree.map(np.asarray, params)
+        devices = jax.local_devices()
         self.name = name
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(host))
-        self._model, self._params = model, jax.device_put(host, device)
+        self._model = model
+        self._replicas = [(device, jax.device_put(host, device)) for device in devices]
         self._tile, self._ensemble = tile, ensemble
-        self._memory = _device_memory(device) if memory is None else memory
-        self._halo = max(model.receptive_field, render.SKIP_REACH)
+        self._memory = _device_memory(devices[0]) if memory is None else memory
+        self._halo = model.receptive_field
         self._widest = max(leaf.shape[-1] for leaf in jax.tree.leaves(host) if leaf.ndim > 1)
 
     @property
     def programs(self) -> int:
         """Programs compiled so far in this process: grows with the first picture of a shape."""
-        return int(render_tile._cache_size())  # type: ignore[attr-defined]
+        return int(encode_tile._cache_size()) + render.programs()  # type: ignore[attr-defined]
 
     def strips(self, image: np.ndarray, out_size: Size) -> Iterator[np.ndarray]:
-        """See `StripUpscaler.strips`; a strip is one row of tiles."""
-        check_picture(image)
-        if image.shape[2] not in (1, 3):
-            raise InputError(f"picture of {image.shape[2]} channels; expected 1 or 3")
-        size = pixels(out_size[0], "rows"), pixels(out_size[1], "columns")
-        self.check_size((image.shape[0], image.shape[1]), size)
+        """See `StripUpscaler.strips`."""
+        size = self._checked(image, out_size)
         h, w = image.shape[:2]
-        strips = self._enlarged(image, (max(size[0], h), max(size[1], w)))
+        grown = max(size[0], h), max(size[1], w)
+        strips = self._enlarged(image, grown, slice(0, h), slice(0, w))
         if size[1] < w:
             strips = (shrink_columns(strip, size[1]) for strip in strips)
         if size[0] < h:
             strips = shrink_rows(strips, h, size[0])
         return (np.clip(strip, 0.0, 1.0, out=strip) for strip in strips)
+
+    def window(self, image: np.ndarray, out_size: Size, rows: slice, cols: slice) -> np.ndarray:
+        """Part of an enlarged picture, without the work of the rest: what a viewer shows.
+
+        Args:
+          image: see `strips`.
+          out_size: (rows, cols) of the whole, no smaller than the picture.
+          rows, cols: the output pixels wanted, slices without a step.
+
+        Returns:
+          float32 [rows, cols, 3], clipped to [0, 1]; equal to the same part of the whole.
+
+        Raises:
+          InputError: a picture or size that is not allowed, or a window that is not within it.
+        """
+        size = self._checked(image, out_size)
+        under_rows, cut_rows = cells_under(image.shape[0], size[0], rows)
+        under_cols, cut_cols = cells_under(image.shape[1], size[1], cols)
+        strips = self._enlarged(image, size, under_rows, under_cols)
+        return np.clip(np.concatenate(list(strips))[cut_rows, cut_cols], 0.0, 1.0)
+
+    def _checked(self, image: np.ndarray, out_size: Size) -> Size:
+        check_picture(image)
+        if image.shape[2] not in (1, 3):
+            raise InputError(f"picture of {image.shape[2]} channels; expected 1 or 3")
+        size = pixels(out_size[0], "rows"), pixels(out_size[1], "columns")
+        self.check_size((image.shape[0], image.shape[1]), size)
+        return size
 
     def check_size(self, shape: Size, size: Size) -> None:
         """See `StripUpscaler.check_size`."""
@@ -110,17 +143,71 @@ class NetworkUpscaler(StripUpscaler):
                 f"networks enlarge an axis by at most {MAX_SCALE}"
             )
 
-    def _enlarged(self, image: np.ndarray, size: Size) -> Iterator[np.ndarray]:
-        tile = self._choose_tile((image.shape[0], image.shape[1]), size)
-        row = 0
-        while row < image.shape[0]:
+    def _enlarged(
+        self, image: np.ndarray, size: Size, rows: slice, cols: slice
+    ) -> Iterator[np.ndarray]:
+        """Output rows of the cells `rows` by `cols`; `size` is that of the whole picture."""
+        tile = self._choose_tile((rows.stop - rows.start, cols.stop - cols.start), size)
+        row = rows.start
+        while row < rows.stop:
+            band = self._band(image, size, slice(row, rows.stop), cols, tile)
             try:
-                strip = self._strip(image, size, row, tile)
+                first = next(band)  # what takes much memory comes before the first strip
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
                 tile = smaller_tile(tile, error)
             else:
-                yield strip
+                yield first
+                yield from band
                 row += tile[0]
+
+    def _band(
+        self, image: np.ndarray, size: Size, rows: slice, cols: slice, tile: Size
+    ) -> Iterator[np.ndarray]:
+        """Output rows of the first row of tiles."""
+        low, high = (first_output(c, image.shape[1], size[1]) for c in (cols.start, cols.stop))
+        places = [
+            self._variants(image, size, rows, slice(col, cols.stop), tile)
+            for col in range(cols.start, cols.stop, tile[1])
+        ]
+        height = min(tile[0], rows.stop - rows.start)
+        step = _rows_at_once(tile[0], -(-size[0] // image.shape[0]) * (high - low))
+        fields: Any = self._encoded(image, itertools.chain.from_iterable(places))
+        if step < height:
+            fields = list(fields)  # all strips need them
+        for first in range(0, height, step):
+            source = iter(fields)
+            outputs = places[0][0].rows.run(first, step).outputs
+            strip = np.empty((outputs.stop - outputs.start, high - low, 3), np.float32)
+            for variants in places:
+                wide = variants[0].cols.run(0, tile[1]).outputs
+                found = (tile.rendered(next(source), first, step) for tile in variants)
+                strip[:, wide.start - low : wide.stop - low] = functools.reduce(np.add, found)
+            if self._ensemble:
+                strip *= np.float32(1 / 8)
+            yield strip
+
+    def _variants(
+        self, image: np.ndarray, size: Size, rows: slice, cols: slice, tile: Size
+    ) -> list[Tile]:
+        """The tile at the beginning of some cells, in all the ways it is looked at."""
+        flips = (False, True) if self._ensemble else (False,)
+
+        def spans(axis: int, cells: slice) -> list[Span]:
+            n, spare = (image.shape[axis], size[axis], cells.stop), int(self._ensemble)
+            return [Span(*n, cells.start, tile[axis], spare, flip) for flip in flips]
+
+        pairs = itertools.product(spans(0, rows), spans(1, cols), flips)
+        return [Tile(*pair) for pair in pairs]
+
+    def _encoded(self, image: np.ndarray, tiles: Iterable[Tile]) -> Iterator[Field]:
+        """The fields of tiles; each device is given the next one before its last is waited for."""
+        waiting: collections.deque[Field] = collections.deque()
+        for tile, (device, params) in zip(tiles, itertools.cycle(self._replicas)):
+            window = jax.device_put(tile.pixels(image, self._halo), device)
+            waiting.append(encode_tile(self._model, params, window, self._halo))
+            if len(waiting) == len(self._replicas):
+                yield waiting.popleft()
+        yield from waiting
 
     def _choose_tile(self, n: Size, size: Size) -> Size:
         if self._tile == 0:
@@ -133,54 +220,19 @@ class NetworkUpscaler(StripUpscaler):
         return choose_tile(n, self._halo, limit, fits)
 
     def _bytes(self, tile: Size, n: Size, size: Size) -> float:
-        """About how much a tile takes on the device, and its strip on the host."""
-        slots = [-(-size[a] // n[a]) for a in (0, 1)]
+        """About how much a tile takes while it is encoded, and the fields that wait for others."""
+        slots = -(-size[0] // n[0])
         shuffled = max(1.0, ((self._model.fixed_scale or 1) / 2) ** 2)
         encoder = math.prod(side + 2 * self._halo for side in tile) * self._widest * 6 * shuffled
-        output = math.prod(tile) * math.prod(slots) * 3 * 6
-        strip = tile[0] * slots[0] * size[1] * 3
-        return 4.0 * (encoder + output + strip)
+        whole = _rows_at_once(tile[0], slots * size[1]) == tile[0]
+        fields = 0 if whole else tile[0] * n[1] * self._widest * 2
+        return 4.0 * (encoder + fields)
 
-    def _strip(self, image: np.ndarray, size: Size, row: int, tile: Size) -> np.ndarray:
-        """Output rows of the LR rows row .. row + tile[0]."""
-        n_rows, n_cols = image.shape[:2]
-        flips = (False, True) if self._ensemble else (False,)
-        strip: np.ndarray | None = None
-        for col in range(0, n_cols, tile[1]):
-            total: Any = 0.0
-            for flip_rows in flips:
-                rows = self._span(n_rows, size[0], row, tile[0], flip_rows)
-                for flip_cols in flips:
-                    cols = self._span(n_cols, size[1], col, tile[1], flip_cols)
-                    for transposed in flips:
-                        total = total + self._tile_output(image, rows, cols, transposed)
-            if self._ensemble:
-                total *= np.float32(1 / 8)
-            if strip is None:
-                strip = np.empty((len(total), size[1], 3), np.float32)
-            strip[:, cols.begin : cols.begin + total.shape[1]] = total
-        assert strip is not None
-        return strip
 
-    def _span(self, n_in: int, n_out: int, cell: int, count: int, flip: bool) -> Span:
-        # A pixel on the border of two cells falls into the other one when the axis is flipped,
-        # so that under the ensemble a window holds one cell more.
-        return Span.of(n_in, n_out, cell, count, self._halo, int(self._ensemble), flip)
-
-    def _tile_output(
-        self, image: np.ndarray, rows: Span, cols: Span, transposed: bool
-    ) -> np.ndarray:
-        window = as_float(image[np.ix_(rows.lines, cols.lines)])
-        if window.shape[2] == 1:
-            window = np.repeat(window, 3, axis=2)
-        if transposed:
-            window = np.ascontiguousarray(window.swapaxes(0, 1))
-            y = render_tile(self._model, self._params, window, cols.axis, rows.axis)
-            out = np.asarray(y).swapaxes(0, 1)
-        else:
-            out = np.asarray(render_tile(self._model, self._params, window, rows.axis, cols.axis))
-        out = out[rows.cut, cols.cut]
-        return out[:: -1 if rows.flip else 1, :: -1 if cols.flip else 1]
+def _rows_at_once(height: int, row_pixels: int) -> int:
+    """LR rows of a strip, a divisor of the tile's height: strips are then all of one shape."""
+    most = max(1, STRIP_BYTES // (row_pixels * 3 * 4))
+    return max(n for n in range(1, height + 1) if height % n == 0 and n <= most)
 
 
 def _device_memory(device: jax.Device) -> int:

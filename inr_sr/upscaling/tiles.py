@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inr_sr import render
 from inr_sr.coordinates import Axis, first_output, grid_axis, mirrored
 from inr_sr.devices import out_of_memory
+from inr_sr.models.field import Field
 from inr_sr.upscaling.request import Size
+from inr_sr.upscaling.values import as_float
 
 BUCKETS = (8, 16, 32, 64, 96, 128, 192, 256, 512)
 """Sides of tiles, LR pixels. More would waste less on padding, and compile more programs."""
@@ -50,58 +53,86 @@ def smaller_tile(tile: Size, error: Exception) -> Size:
 
 
 @dataclass(frozen=True)
+class Run:
+    """One axis of some cells of a tile.
+
+    Attributes:
+      axis: the output pixels, for renderers; a flipped run holds up to a cell more.
+      cut: those that are the run's.
+      outputs: which of the picture's output pixels they are.
+    """
+
+    axis: Axis
+    cut: slice
+    outputs: slice
+
+
+@dataclass(frozen=True)
 class Span:
     """One axis of one tile.
 
     Attributes:
-      lines: int[count + 2 halo], lines of the picture under the tile, mirrored at its borders.
-      axis: the output pixels, for renderers.
-      cut: those that are kept.
-      begin: the first of the picture's output pixels that the tile makes.
-      flip: whether the tile runs backwards, and its output too.
+      n_in, n_out: LR and output pixels of the whole axis.
+      end: the cell before which all output ends.
+      cell, count: the cells that the tile covers, which may go past the picture's end.
+      spare: cells computed beyond `count`. A pixel on the border of two cells falls into the other
+        one when the axis is flipped, so that flipped runs need one.
+      flip: whether the tile runs through the picture backwards.
     """
 
-    lines: np.ndarray
-    axis: Axis
-    cut: slice
-    begin: int
-    flip: bool
+    n_in: int
+    n_out: int
+    end: int
+    cell: int
+    count: int
+    spare: int = 0
+    flip: bool = False
 
-    @classmethod
-    def of(
-        cls, n_in: int, n_out: int, cell: int, count: int, halo: int, spare: int, flip: bool
-    ) -> "Span":
-        """The span of cells cell .. cell + count, which may go past the picture's end.
+    def lines(self, halo: int) -> np.ndarray:
+        """Lines of the picture under the tile and `halo` around it, mirrored at its borders."""
+        start = self._along(self.cell, self.count)
+        lines = np.arange(start - halo, start + self.count + self.spare + halo)
+        lines = mirrored(lines, self.n_in)
+        return self.n_in - 1 - lines if self.flip else lines
 
-        Args:
-          n_in, n_out: LR and output pixels of the whole axis.
-          cell, count: what the tile covers.
-          halo: LR pixels around it.
-          spare: cells rendered beyond `count`; flipped spans need one.
-          flip: whether to run through the picture backwards.
-        """
-        begin = first_output(cell, n_in, n_out)
-        end = min(first_output(cell + count, n_in, n_out), n_out)
-        start, first = (n_in - cell - count, n_out - end) if flip else (cell, begin)
-        count += spare
-        offset = first - first_output(start, n_in, n_out)
-        lines = mirrored(np.arange(start - halo, start + count + halo), n_in)
-        return cls(
-            lines=n_in - 1 - lines if flip else lines,
-            axis=grid_axis(
-                n_in, n_out, cell=start, count=count, halo=halo, length=_length(count, n_in, n_out)
-            ),
-            cut=slice(offset, offset + end - begin),
-            begin=begin,
-            flip=flip,
+    def run(self, first: int, count: int) -> Run:
+        """The cells first .. first + count of the tile."""
+        cell = self.cell + first
+        begin, end = (
+            first_output(min(c, self.end), self.n_in, self.n_out) for c in (cell, cell + count)
         )
+        start = self._along(cell, count)
+        origin = self._along(self.cell, self.count)
+        axis = grid_axis(self.n_in, self.n_out, cell=start, count=count + self.spare, origin=origin)
+        offset = self.n_out - end if self.flip else begin
+        offset -= first_output(start, self.n_in, self.n_out)
+        return Run(axis, slice(offset, offset + end - begin), slice(begin, end))
+
+    def _along(self, cell: int, count: int) -> int:
+        """The first of some cells, counted in the direction of the tile."""
+        return self.n_in - cell - count if self.flip else cell
 
 
-def _length(count: int, n_in: int, n_out: int) -> int:
-    """Output pixels that hold `count` cells of any axis of about this scale.
+@dataclass(frozen=True)
+class Tile:
+    """Part of a picture, as it is or flipped and transposed."""
 
-    The scale is rounded up to an odd number of eighths, or a whole number if that comes first:
-    sizes rounded to whole pixels then do not move scales that people ask for from one to the next.
-    """
-    eighths = 2 * -(-(8 * n_out - n_in) // (2 * n_in)) + 1
-    return min(-(-count * eighths // 8), count * -(-n_out // n_in))
+    rows: Span
+    cols: Span
+    transposed: bool = False
+
+    def pixels(self, image: np.ndarray, halo: int) -> np.ndarray:
+        """float32 [h + 2 halo, w + 2 halo, 3] of the picture, or its transpose."""
+        window = as_float(image[np.ix_(self.rows.lines(halo), self.cols.lines(halo))])
+        if window.shape[2] == 1:
+            window = np.repeat(window, 3, axis=2)
+        return np.ascontiguousarray(window.swapaxes(0, 1)) if self.transposed else window
+
+    def rendered(self, field: Field, first: int, count: int) -> np.ndarray:
+        """The output pixels of the tile's LR rows first .. first + count, float32."""
+        rows, cols = self.rows.run(first, count), self.cols.run(0, self.cols.count)
+        axes = (cols.axis, rows.axis) if self.transposed else (rows.axis, cols.axis)
+        strips = [strip.colours[0] for strip in render.strips(field, *axes)]
+        out = strips[0] if len(strips) == 1 else np.concatenate(strips)
+        out = (out.swapaxes(0, 1) if self.transposed else out)[rows.cut, cols.cut]
+        return out[:: -1 if self.rows.flip else 1, :: -1 if self.cols.flip else 1]

@@ -5,14 +5,18 @@ per LR pixel; what multiplies the offset and the cell is added per query. The fu
 same as the published one, with this project's bicubic skip and zero last layer.
 """
 
+import dataclasses
+from typing import Any
+
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis
+from inr_sr.coordinates import Axis, upright
+from inr_sr.models.field import Take, framed
 
-ROWS_AT_ONCE = 8  # output rows per chunk of a grid, which bounds the memory
+QUERIES_AT_ONCE = 2**14  # per chunk of a grid: bounds the memory, and keeps layers in the cache
 
 
 @flax.struct.dataclass
@@ -20,18 +24,32 @@ class LiifField:
     """First-layer features on the LR lattice and the rest of the MLP.
 
     Attributes:
-      image: [B, h, w, 3] the LR picture that the bicubic skip enlarges.
-      hidden: [B, h, w, W] first layer's share of the features, before its activation.
+      hidden: [B, h + 2, w + 2, W] first layer's share of the features, before its activation, on
+        the lattice and one pixel around.
+      lowest, highest: int32 [2] the first and last (row, col) of `hidden` that exist; a query
+        beyond a picture's border centres asks the nearest.
       coordinate: [4, W] first layer's weights of (offset row, col, cell row, col).
       layers: (kernel, bias) of the following layers.
 
-    All but the picture are in the type of computation; residuals are float32.
+    All are in the type of computation; residuals are float32.
     """
 
-    image: jax.Array
     hidden: jax.Array
+    lowest: jax.Array
+    highest: jax.Array
     coordinate: jax.Array
     layers: tuple[tuple[jax.Array, jax.Array], ...]
+
+    def cut(self, rows: Axis, cols: Axis, take: Take) -> "LiifField":
+        """See `field.Residual.cut`."""
+        first = jnp.stack([jnp.asarray(rows.first), jnp.asarray(cols.first)])
+        last = jnp.array([rows.count + 1, cols.count + 1], jnp.int32)
+        return dataclasses.replace(
+            self,
+            hidden=take(self.hidden, 1),
+            lowest=jnp.maximum(self.lowest - first, 0),
+            highest=jnp.minimum(self.highest - first, last),
+        )
 
     def _mlp(self, x: jax.Array) -> jax.Array:
         for kernel, bias in self.layers:
@@ -40,18 +58,18 @@ class LiifField:
         return x.astype(jnp.float32)
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """Residual [B, Q, 3] at offsets delta [B, Q, 2] in cells [B, Q, 2], footprint [B, 2]."""
+        """See `field.Residual.points`; of the footprint LIIF knows the extents along the axes."""
         batch, h, w, width = self.hidden.shape
         flat = self.hidden.reshape(batch, h * w, width)
-        limit = jnp.array([h - 1, w - 1], jnp.int32)[None, None]
+        lowest, highest = self.lowest[None, None], self.highest[None, None]
         # The 4 LR centres around x are those of cell, or of its neighbour on the side of delta.
         side = jnp.where(delta < 0, -1, 1).astype(jnp.int32)
         total = jnp.zeros((batch, cell.shape[1], 3), jnp.float32)
-        shape = footprint[:, None, :].astype(jnp.float32)
+        shape = jnp.sqrt(jnp.diagonal(footprint, axis1=-2, axis2=-1)).astype(jnp.float32)
         for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):
             move = side * jnp.array(corner, jnp.int32)[None, None]
-            neighbour = jnp.clip(cell + move, 0, limit)
-            offset = (cell - neighbour).astype(jnp.float32) + delta
+            neighbour = jnp.clip(cell + move + 1, lowest, highest)
+            offset = (cell + 1 - neighbour).astype(jnp.float32) + delta
             index = (neighbour[..., 0] * w + neighbour[..., 1])[..., None]
             # Units of the paper: coordinates in [-1, 1], scaled by the LR size, so 2 per pixel.
             inputs = 2 * jnp.concatenate([offset, jnp.broadcast_to(shape, offset.shape)], axis=-1)
@@ -63,24 +81,29 @@ class LiifField:
             total = total + jnp.prod(1 - reach, axis=-1, keepdims=True) * self._mlp(x)
         return total
 
-    def grid(self, rows: Axis, cols: Axis) -> jax.Array:
-        """Residual [B, len(rows), len(cols), 3], rows in chunks of bounded memory."""
-        batch, n_rows, n_cols = self.hidden.shape[0], rows.cell.shape[0], cols.cell.shape[0]
-        footprint = jnp.broadcast_to(jnp.stack([rows.step, cols.step])[None], (batch, 2))
+    def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
+        """See `field.Residual.tables`; there is nothing."""
+        return (), ()
 
-        def pairs(r: jax.Array, c: jax.Array) -> jax.Array:
+    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+        """See `field.Residual.grid`; in chunks of bounded memory."""
+        batch, n_rows, n_cols = self.hidden.shape[0], len(rows), len(cols)
+        footprint = upright(jnp.stack([rows.step, cols.step]))[None, None]
+        at_once = max(1, min(n_rows, QUERIES_AT_ONCE // n_cols))
+
+        def pairs(r: Any, c: Any) -> jax.Array:
             """All (row, col) of two axes, [batch, len(r) * len(c), 2]."""
             both = jnp.stack(jnp.meshgrid(r, c, indexing="ij"), axis=-1).reshape(1, -1, 2)
             return jnp.broadcast_to(both, (batch, both.shape[1], 2))
 
-        def chunk(cell: jax.Array, delta: jax.Array) -> jax.Array:
+        def chunk(cell: Any, delta: Any) -> jax.Array:
             y = self.points(pairs(cell, cols.cell), pairs(delta, cols.delta), footprint)
             return y.reshape(batch, -1, n_cols, y.shape[-1])
 
-        pad = -n_rows % ROWS_AT_ONCE
+        pad = -n_rows % at_once
 
-        def split(x: jax.Array) -> jax.Array:
-            return jnp.pad(x, (0, pad), mode="edge").reshape(-1, ROWS_AT_ONCE)
+        def split(x: Any) -> jax.Array:
+            return jnp.pad(x, (0, pad), mode="edge").reshape(-1, at_once)
 
         out = jax.lax.map(lambda a: chunk(*a), (split(rows.cell), split(rows.delta)))
         out = jnp.moveaxis(out, 0, 1).reshape(batch, n_rows + pad, n_cols, out.shape[-1])
@@ -88,7 +111,10 @@ class LiifField:
 
 
 class LiifDecoder(nn.Module):
-    """Features [B, h, w, C] and the LR picture to a LiifField; `layers` hidden of `width`."""
+    """Features [B, h, w, C], `halo` of them on each side, to a LiifField on those inside.
+
+    The MLP has `layers` hidden layers of `width`.
+    """
 
     width: int
     layers: int
@@ -97,19 +123,28 @@ class LiifDecoder(nn.Module):
     receptive_field = 2  # 3x3 unfold around the corner one pixel away
 
     @nn.compact
-    def __call__(self, features: jax.Array, image: jax.Array) -> LiifField:
+    def __call__(self, features: jax.Array, halo: int) -> LiifField:
         hidden = nn.Conv(self.width, (3, 3), dtype=self.dtype, name="unfold")(features)
+        hidden = framed(hidden, halo, 1)
+        around = min(halo, 1)  # without a halo the picture ends here
+        size = jnp.array(hidden.shape[1:3], jnp.int32)
         coordinate = self.param("coordinate", nn.initializers.lecun_normal(), (4, self.width))
         layers = []
         for i in range(self.layers):
             last = i == self.layers - 1
             init = nn.initializers.zeros if last else nn.initializers.lecun_normal()
-            size = 3 if last else self.width
+            outputs = 3 if last else self.width
             layers.append(
                 (
-                    self.param(f"kernel_{i}", init, (self.width, size)),
-                    self.param(f"bias_{i}", nn.initializers.zeros, (size,)),
+                    self.param(f"kernel_{i}", init, (self.width, outputs)),
+                    self.param(f"bias_{i}", nn.initializers.zeros, (outputs,)),
                 )
             )
         coordinate, layers = jax.tree.map(lambda p: p.astype(self.dtype), (coordinate, layers))
-        return LiifField(image, hidden, coordinate, tuple(layers))
+        return LiifField(
+            hidden=hidden,
+            lowest=jnp.full((2,), 1 - around, jnp.int32),
+            highest=size - 2 + around,
+            coordinate=coordinate,
+            layers=tuple(layers),
+        )

@@ -1,5 +1,7 @@
 """EDSR's own upsampler (arXiv 1609.05158, 1707.02921): sub-pixel convolutions, one fixed scale."""
 
+from typing import Any
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 
 from inr_sr.coordinates import Axis
 from inr_sr.errors import InputError
+from inr_sr.models.field import Take, framed
 
 
 def shuffle(x: jax.Array, factor: int) -> jax.Array:
@@ -18,27 +21,37 @@ def shuffle(x: jax.Array, factor: int) -> jax.Array:
 
 @flax.struct.dataclass
 class PixelShuffleField:
-    """A picture `scale` times the lattice: it answers at that scale's pixel centres only.
+    """Output pixels of every LR pixel: it answers at their centres only.
 
     Attributes:
-      image: [B, h, w, 3] the LR picture that the bicubic skip enlarges.
-      residual: [B, h * scale, w * scale, 3].
+      pixels: [B, h, w, scale, scale, 3].
     """
 
-    image: jax.Array
-    residual: jax.Array
-    scale: int = flax.struct.field(pytree_node=False)
+    pixels: jax.Array
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per LR pixel along an axis."""
+        return self.pixels.shape[3]
+
+    def cut(self, rows: Axis, cols: Axis, take: Take) -> "PixelShuffleField":
+        """See `field.Residual.cut`."""
+        return PixelShuffleField(take(self.pixels, 0))
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """Residual [B, Q, 3] of the output pixels that hold the queries; footprint is fixed."""
+        """Those of the output pixels that hold the queries; their footprint is fixed."""
         slot = jnp.floor((delta + 0.5) * self.scale).astype(jnp.int32)
-        pixel = cell * self.scale + jnp.clip(slot, 0, self.scale - 1)
-        index = (pixel[..., 0] * self.residual.shape[2] + pixel[..., 1])[..., None]
-        flat = self.residual.reshape(self.residual.shape[0], -1, 3)
-        return jnp.take_along_axis(flat, index, axis=1)
+        row, col = jnp.moveaxis(jnp.clip(slot, 0, self.scale - 1), -1, 0)
+        at = (cell[..., 0] * self.pixels.shape[2] + cell[..., 1]) * self.scale**2
+        index = (at + row * self.scale + col)[..., None]
+        return jnp.take_along_axis(self.pixels.reshape(len(self.pixels), -1, 3), index, axis=1)
 
-    def grid(self, rows: Axis, cols: Axis) -> jax.Array:
-        """Residual [B, len(rows), len(cols), 3].
+    def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
+        """See `field.Residual.tables`; there is nothing."""
+        return (), ()
+
+    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+        """See `field.Residual.grid`.
 
         Raises:
           InputError: a scale other than the trained one.
@@ -48,12 +61,17 @@ class PixelShuffleField:
                 f"this pixel-shuffle model enlarges by exactly {self.scale}, "
                 f"not by about {rows.slots}x{cols.slots}"
             )
-        row, col = (axis.first * self.scale + axis.select for axis in (rows, cols))
-        return self.residual[:, row][:, :, col]
+        batch, h, w = self.pixels.shape[:3]
+        whole = self.pixels.transpose(0, 1, 3, 2, 4, 5)
+        whole = whole.reshape(batch, h * self.scale, w * self.scale, 3)
+        return whole[:, rows.select[:, None], cols.select[None, :]]
 
 
 class PixelShuffleDecoder(nn.Module):
-    """Features [B, h, w, C] and the LR picture to a PixelShuffleField of a fixed integer scale."""
+    """Features [B, h, w, C], `halo` of them on each side, to a PixelShuffleField on those inside.
+
+    `scale` is the one integer by which it enlarges.
+    """
 
     scale: int
     dtype: jnp.dtype = jnp.float32
@@ -61,10 +79,13 @@ class PixelShuffleDecoder(nn.Module):
     receptive_field = 2  # the convolutions at LR and at output resolution
 
     @nn.compact
-    def __call__(self, features: jax.Array, image: jax.Array) -> PixelShuffleField:
+    def __call__(self, features: jax.Array, halo: int) -> PixelShuffleField:
         x, width = features, features.shape[-1]
         for i, factor in enumerate((2, 2) if self.scale == 4 else (self.scale,)):
             x = nn.Conv(width * factor**2, (3, 3), dtype=self.dtype, name=f"upsample_{i}")(x)
             x = shuffle(x, factor)
         last = nn.Conv(3, (3, 3), dtype=self.dtype, kernel_init=nn.initializers.zeros, name="last")
-        return PixelShuffleField(image, last(x).astype(jnp.float32), self.scale)
+        x = framed(last(x).astype(jnp.float32), halo * self.scale, 0)
+        batch, rows, cols, _ = x.shape
+        x = x.reshape(batch, rows // self.scale, self.scale, cols // self.scale, self.scale, 3)
+        return PixelShuffleField(x.transpose(0, 1, 3, 2, 4, 5))

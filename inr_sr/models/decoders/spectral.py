@@ -10,13 +10,19 @@ Everything that depends on p is computed once per LR pixel; an output pixel cost
 per channel and part.
 """
 
+import dataclasses
+from typing import Any
+
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis
-from inr_sr.models.fourier import HALF_AT_NYQUIST, annulus, attenuation, gain
+from inr_sr.coordinates import Axis, upright
+from inr_sr.models.field import Take, framed
+from inr_sr.models.fourier import HALF_AT_NYQUIST, annulus, attenuation, clamped, gain
+
+_LANES = 8  # matrix products are fastest when they make a multiple of so many columns
 
 
 @flax.struct.dataclass
@@ -24,7 +30,6 @@ class SpectralField:
     """Coefficients of shared waves on the LR lattice.
 
     Attributes:
-      image: [B, h, w, 3] the LR picture that the bicubic skip enlarges.
       cos, sin: [B, h, w, 3, K] coefficients per LR pixel and channel.
       frequencies: [K, 2] in cycles per LR pixel, (row, col).
       kappa: scalar, strength of the cell's band limit.
@@ -32,7 +37,6 @@ class SpectralField:
       smallest: smallest footprint the field was trained for, LR pixels.
     """
 
-    image: jax.Array
     cos: jax.Array
     sin: jax.Array
     frequencies: jax.Array
@@ -40,15 +44,19 @@ class SpectralField:
     gains: jax.Array
     smallest: float = flax.struct.field(pytree_node=False)
 
+    def cut(self, rows: Axis, cols: Axis, take: Take) -> "SpectralField":
+        """See `field.Residual.cut`."""
+        return dataclasses.replace(self, cos=take(self.cos, 0), sin=take(self.sin, 0))
+
     def _response(self, footprint: jax.Array) -> jax.Array:
         # Never finer than trained: untrained high frequencies would show as dots.
-        footprint = jnp.maximum(footprint, self.smallest)
+        footprint = clamped(footprint, self.smallest)
         return attenuation(self.frequencies, self.kappa, footprint) * gain(
             self.frequencies, self.gains, footprint, self.smallest
         )
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """Residual [B, Q, 3] at offsets delta [B, Q, 2] in cells [B, Q, 2], footprint [B, 2]."""
+        """See `field.Residual.points`."""
         w = self.cos.shape[2]
         index = (cell[..., 0] * w + cell[..., 1])[..., None, None]
 
@@ -58,45 +66,90 @@ class SpectralField:
         # Not a matrix product, which a GPU may round to ten bits.
         b_row, b_col = 2 * jnp.pi * self.frequencies.T[:, None, None, :]
         phase = delta[..., 0, None] * b_row + delta[..., 1, None] * b_col
-        a = self._response(footprint)[:, None, :]
+        a = self._response(footprint)
         return jnp.einsum("bqck,bqk->bqc", gather(self.cos), a * jnp.cos(phase)) + jnp.einsum(
             "bqck,bqk->bqc", gather(self.sin), a * jnp.sin(phase)
         )
 
-    def grid(self, rows: Axis, cols: Axis) -> jax.Array:
-        """Residual [B, len(rows), len(cols), 3] on a grid: one GEMM with a table all cells share.
+    def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
+        """Turns of each row's and column's waves, and the two tables of steps.
 
-        Each cell's coefficients are rotated by the phase of its first output pixel, which is
-        separable in rows and columns; what is left is the same table of steps in every cell.
+        Returns:
+          (cos, sin) [count, K] of the phase from a cell's centre to the middle of its slots, for
+          rows; and for columns, with the even and the odd table [K, slots of the upper half].
         """
-        cos, sin = (
-            c[:, rows.first : rows.first + rows.count, cols.first : cols.first + cols.count]
-            for c in (self.cos, self.sin)
-        )
         b_row, b_col = 2 * jnp.pi * self.frequencies[:, 0], 2 * jnp.pi * self.frequencies[:, 1]
-        start = (
-            rows.start[:, None, None] * b_row[None, None, :]
-            + cols.start[None, :, None] * b_col[None, None, :]
-        )[None, :, :, None, :]
-        turn_cos, turn_sin = jnp.cos(start), jnp.sin(start)
-        cos, sin = cos * turn_cos + sin * turn_sin, sin * turn_cos - cos * turn_sin
-        i = jnp.arange(rows.slots, dtype=jnp.float32) * rows.step
-        j = jnp.arange(cols.slots, dtype=jnp.float32) * cols.step
-        step = i[:, None, None] * b_row[None, None, :] + j[None, :, None] * b_col[None, None, :]
-        step = step.reshape(-1, step.shape[-1])
-        a = self._response(jnp.stack([rows.step, cols.step]))[None, :]
-        batch, h, w, channels, _ = cos.shape
-        slots = jnp.einsum("bhwck,sk->bhwcs", cos, a * jnp.cos(step)) + jnp.einsum(
-            "bhwck,sk->bhwcs", sin, a * jnp.sin(step)
-        )
-        slots = slots.reshape(batch, h, w, channels, rows.slots, cols.slots)
-        slots = slots.transpose(0, 1, 4, 2, 5, 3)
-        slots = slots.reshape(batch, h * rows.slots, w * cols.slots, channels)
-        return slots[:, rows.select][:, :, cols.select]
+        top = -(-rows.slots // 2)
+        i = jnp.arange(top, dtype=jnp.float32) - (rows.slots - 1) / 2
+        j = jnp.arange(cols.slots, dtype=jnp.float32) - (cols.slots - 1) / 2
+        step = (
+            b_row[:, None, None] * (rows.step * i)[None, :, None]
+            + b_col[:, None, None] * (cols.step * j)[None, None, :]
+        ).reshape(b_row.shape[0], -1)
+        step = jnp.pad(step, ((0, 0), (0, -step.shape[1] % _LANES)))
+        a = self._response(upright(jnp.stack([rows.step, cols.step])))[:, None]
+        even, odd = a * jnp.cos(step), a * jnp.sin(step)
+        if rows.uniform and cols.uniform:  # the slots are about the centre already
+            return (), ((), even, odd)
+        return _turns(rows, b_row), (_turns(cols, b_col), even, odd)
+
+    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+        """Two matrix products with tables that all cells share (docs/speed.md).
+
+        Within a cell the output pixels lie at equal steps, so once each cell's coefficients are
+        turned to the middle of its slots, cells differ in nothing else. About that middle cosines
+        are even and sines odd: the sums of the upper half of the slots give the lower half too.
+        """
+        row_turn, (col_turn, even, odd) = tables
+        cos, sin = self.cos, self.sin
+        if not (rows.uniform and cols.uniform):
+            cos, sin = _turned(cos, sin, row_turn, col_turn)
+        top, low = -(-rows.slots // 2), rows.slots // 2
+
+        def product(c: jax.Array, table: jax.Array) -> jax.Array:
+            # In full precision, where a GPU's default would round to ten bits.
+            x = jnp.dot(c.reshape(-1, c.shape[-1]), table, precision=jax.lax.Precision.HIGHEST)
+            x = x[:, : top * cols.slots].reshape(*c.shape[:-1], top, cols.slots)
+            return x.transpose(0, 1, 4, 2, 5, 3)  # [B, h, top, w, slots, 3]
+
+        e, o = product(cos, even), product(sin, odd)
+
+        def placed(x: jax.Array, before: int, after: int) -> jax.Array:
+            return jnp.pad(x, ((0, 0), (0, 0), (before, after), *((0, 0),) * 3))
+
+        # A sum, which XLA makes one loop of with all that follows; a concatenation it would not.
+        mirrored = (e - o)[:, :, :low][:, :, ::-1, :, ::-1]
+        slots = placed(e + o, 0, low) + placed(mirrored, top, 0)
+        batch, h, _, w, _, channels = slots.shape
+        out = slots.reshape(batch, h * rows.slots, w * cols.slots, channels)
+        return _selected(out, rows, cols)
+
+
+def _turns(axis: Axis, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Cos and sin [count, K] of the phase from each cell's centre to the middle of its slots."""
+    phase = axis.centre[:, None] * b[None]
+    return jnp.cos(phase), jnp.sin(phase)
+
+
+def _turned(cos: Any, sin: Any, row: Any, col: Any) -> tuple[jax.Array, jax.Array]:
+    """Coefficients about another point of each cell: (cos - i sin) e^{i phase}."""
+    (row_cos, row_sin), (col_cos, col_sin) = row, col
+    row_cos, row_sin = (x[None, :, None, None] for x in (row_cos, row_sin))
+    col_cos, col_sin = (x[None, None, :, None] for x in (col_cos, col_sin))
+    turn_cos = row_cos * col_cos - row_sin * col_sin
+    turn_sin = row_sin * col_cos + row_cos * col_sin
+    return cos * turn_cos + sin * turn_sin, sin * turn_cos - cos * turn_sin
+
+
+def _selected(slots: jax.Array, rows: Axis, cols: Axis) -> jax.Array:
+    """The output pixels among the slots [B, rows, cols, 3]."""
+    if rows.whole and cols.whole:
+        return slots
+    return slots[:, rows.select[:, None], cols.select[None, :]]
 
 
 class SpectralDecoder(nn.Module):
-    """Features [B, h, w, C] and the LR picture to a SpectralField.
+    """Features [B, h, w, C], `halo` of them on each side, to a SpectralField on those inside.
 
     Attributes:
       bands: highest frequency of each band, cycles per LR pixel, rising; each band's frequencies
@@ -118,8 +171,8 @@ class SpectralDecoder(nn.Module):
     receptive_field = 0
 
     @nn.compact
-    def __call__(self, features: jax.Array, image: jax.Array) -> SpectralField:
-        x = features
+    def __call__(self, features: jax.Array, halo: int) -> SpectralField:
+        x = framed(features, halo, self.receptive_field)
         for i in range(self.depth):
             x = nn.relu(nn.Dense(self.width, dtype=self.dtype, name=f"hidden_{i}")(x))
         count = sum(self.frequencies)
@@ -139,7 +192,6 @@ class SpectralDecoder(nn.Module):
         log_kappa = self.param("log_kappa", nn.initializers.constant(jnp.log(HALF_AT_NYQUIST)), ())
         gains = self.param("gains", nn.initializers.zeros, (count, self.gain_order))
         return SpectralField(
-            image=image,
             cos=cos,
             sin=sin,
             frequencies=jnp.concatenate(matrices),

@@ -1,0 +1,10 @@
+"""From a Field to colours: at points, on a grid, in strips. The bicubic skip is added here.
+
+y(x) = up(LR)(x) + residual(x),   up = bicubic (a = -0.5), borders mirrored.
+"""
+
+from inr_sr.render.at_points import points
+from inr_sr.render.in_strips import Strip, programs, strips
+from inr_sr.render.on_grid import grid
+
+__all__ = ["Strip", "grid", "points", "programs", "strips"]

@@ -1,0 +1,120 @@
+"""Colours on a grid, strip by strip: memory does not grow with the output, caches hold the work."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from inr_sr.coordinates import Axis
+from inr_sr.models.field import SKIP_REACH, Field, take
+from inr_sr.render.on_grid import Tables, rendered, tables
+
+STRIP_BYTES = 6 * 2**20
+"""About how much the work on a strip takes, for each picture of a batch.
+
+More leaves the processor's caches; less is spent on starting programs.
+"""
+
+
+class Strip(NamedTuple):
+    """Some consecutive output rows.
+
+    Attributes:
+      rows: which of the axis' output rows.
+      colours: float32 [B, some rows, len(cols), 3], not clipped.
+    """
+
+    rows: slice
+    colours: np.ndarray
+
+
+def strips(field: Field, rows: Axis, cols: Axis) -> Iterator[Strip]:
+    """Colours on a grid from top to bottom, equal to `grid`; runs on the host.
+
+    Args:
+      field: over [B, h, w] LR pixels.
+      rows, cols: from `coordinates.grid_axis` or `coordinates.window_axis`.
+
+    Yields:
+      The output in strips of whole LR rows.
+    """
+    field = field.cut(rows, cols, functools.partial(_view, rows, cols))
+    rows, cols = (dataclasses.replace(axis, first=np.int32(0)) for axis in (rows, cols))
+    count = _rows_at_once(field, rows, cols)
+    length = rows.longest(count)
+    cell, n_cols = rows.cell, len(cols)
+    # Of lengths that do not change from one picture size to the next, nor do the programs then.
+    rows = rows.padded(rows.longest(rows.count) + length)
+    cols = cols.padded(cols.longest(cols.count))
+    whole = _tables(field, rows, cols)
+    done = 0
+    for first in range(0, rows.count, count):
+        first = min(first, rows.count - count)  # strips of one height; the last ones overlap
+        begin, end = np.searchsorted(cell, (first, first + count)).tolist()
+        residual = field.residual
+        if rows.uniform and cols.uniform:  # else a turned copy is made, and cutting it out is free
+            run = dataclasses.replace(rows, first=np.int32(first), count=count)
+            residual = residual.cut(run, cols, functools.partial(_view, run, cols))
+        y = _strip(residual, whole, rows, cols, first, begin, count, length)
+        yield Strip(slice(done, end), np.asarray(y)[:, done - begin : end - begin, :n_cols])
+        done = end
+
+
+def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
+    """LR rows per strip, so that all strips are of one height."""
+    row_bytes = cols.count * rows.slots * cols.slots * 3 * 4
+    if not (rows.uniform and cols.uniform):
+        row_bytes += sum(x.nbytes for x in jax.tree.leaves(field)) // rows.count
+    strips = -(-rows.count // max(1, STRIP_BYTES // row_bytes))
+    return -(-rows.count // strips)
+
+
+def _view(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array:
+    """`take` on the host: on a CPU without a copy, as long as LR rows are whole."""
+    (device,) = x.devices()
+    if device.platform != "cpu":
+        return take(rows, cols, x, margin)
+    size = (rows.count + 2 * margin, cols.count + 2 * margin)
+    if x.shape[1:3] == size:
+        return x
+    row, col = int(rows.first), int(cols.first)
+    part = np.asarray(x)[:, row : row + size[0], col : col + size[1]]
+    return jax.device_put(part, device, may_alias=True)
+
+
+_tables = jax.jit(tables)
+
+
+@functools.partial(jax.jit, static_argnames=("count", "length"))
+def _strip(
+    residual: Any,
+    whole: Tables,
+    rows: Axis,
+    cols: Axis,
+    first: Any,
+    begin: Any,
+    count: int,
+    length: int,
+) -> jax.Array:
+    """Output rows begin .. begin + length, which the cells first .. first + count hold."""
+    part = rows.part(first, count, begin, length)
+    if not (rows.uniform and cols.uniform):
+        residual = residual.cut(part, cols, functools.partial(take, part, cols))
+
+    def run(x: jax.Array, size: int, axis: int) -> jax.Array:
+        return jax.lax.dynamic_slice_in_dim(x, first, size, axis)
+
+    tables = Tables(
+        wide=jax.tree.map(lambda x: run(x, count + 2 * SKIP_REACH, 1), whole.wide),
+        per_row=jax.tree.map(lambda x: run(x, count, 0), whole.per_row),
+        shared=whole.shared,
+    )
+    return rendered(residual, tables, part, cols)
+
+
+def programs() -> int:
+    """Programs compiled so far in this process for strips."""
+    return int(_strip._cache_size()) + int(_tables._cache_size())  # type: ignore[attr-defined]
