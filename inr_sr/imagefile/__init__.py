@@ -7,12 +7,13 @@ RGB(A), 1-bit becomes grey, CMYK becomes sRGB (through its profile if it has one
 animation or a file of several pages the first one is read.
 """
 
+from inr_sr.imagefile.blocks import to_rgb8
 from inr_sr.imagefile.folders import find_images
 from inr_sr.imagefile.formats import READABLE_SUFFIXES, output_format
-from inr_sr.imagefile.picture import Picture, to_rgb8
+from inr_sr.imagefile.picture import Picture
 from inr_sr.imagefile.pil import from_pil, to_pil
 from inr_sr.imagefile.reading import MAX_PIXELS, read, read_size
-from inr_sr.imagefile.writing import check_writable, write
+from inr_sr.imagefile.writing import check_writable, write, write_blocks
 
 __all__ = [
     "MAX_PIXELS",
@@ -27,4 +28,5 @@ __all__ = [
     "to_pil",
     "to_rgb8",
     "write",
+    "write_blocks",
 ]
