@@ -5,6 +5,7 @@ EXIF, XMP, resolution in dots per inch, and the text entries of PNG or the comme
 What is settled on the way in: a stored orientation is applied and its tag reset, palettes become
 RGB(A), 1-bit becomes grey, CMYK becomes sRGB (through its profile if it has one), and of an
 animation or a file of several pages the first one is read.
+PNG and TIFF are written as their rows come; the other formats need the whole picture.
 """
 
 from inr_sr.imagefile.blocks import to_rgb8

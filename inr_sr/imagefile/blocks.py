@@ -42,6 +42,8 @@ def regrouped(
                 f"block is {block.dtype} {block.shape}; expected rows of {dtype} {line}"
             )
         done += len(block)
+        if done > size[0]:
+            break
         while len(block) >= missing:
             yield np.concatenate([*held, block[:missing]])
             block = block[missing:]
@@ -49,7 +51,7 @@ def regrouped(
         held.append(block)
         missing -= len(block)
     if done != size[0]:
-        raise ValueError(f"blocks of {done} rows in all; expected {size[0]}")
+        raise ValueError(f"blocks of {done} rows so far; expected {size[0]} in all")
     if missing < count:
         yield np.concatenate(held)
 

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 from inr_sr.imagefile.blocks import channels, regrouped
 from inr_sr.imagefile.picture import Picture
 
-_FILTERED_BYTES = 2**18  # at once: what stays in a core's cache
+_FILTERED_BYTES = 2**17  # at once: what stays in a core's cache
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _TEXT_WITH_ORIENTATION = (b"XML:com.adobe.xmp", b"Raw profile type")
 

@@ -54,9 +54,9 @@ def write_blocks(
     PNG and TIFF hold everything, and are written in memory that does not grow with the number of
     rows. JPEG (quality 95, no chroma subsampling), WebP (quality 95) and BMP hold 8 bits, to which
     16 bits are rounded, and need the whole picture: up to four bytes per pixel, and as many again
-    in Pillow. JPEG and BMP hold no alpha: the picture is composited on white. BMP holds no metadata
-    but the resolution. WebP turns grey into RGB, and a 16-bit TIFF turns grey with alpha into RGBA,
-    which readers know. The sizes noted in EXIF are set to the result's.
+    in Pillow's copy. JPEG and BMP hold no alpha: the picture is composited on white. BMP holds no
+    metadata but the resolution. WebP turns grey into RGB, and a 16-bit TIFF turns grey with alpha
+    into RGBA, which readers know. The sizes noted in EXIF are set to the result's.
 
     Args:
       path: the file; its extension names the format.
