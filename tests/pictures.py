@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,12 @@ def noise(
     top = np.iinfo(dtype).max
     pixels = rng.integers(0, top, (*size, channels), dtype, endpoint=True)
     return Picture(pixels, rng.integers(0, top, size, dtype, endpoint=True) if alpha else None)
+
+
+def blocks_of(picture: Picture, height: int) -> Generator[np.ndarray, None, None]:
+    layers = [picture.pixels] + ([] if picture.alpha is None else [picture.alpha[:, :, None]])
+    whole = np.concatenate(layers, axis=2)
+    yield from (whole[row : row + height] for row in range(0, len(whole), height))
 
 
 def smooth(size: tuple[int, int] = (40, 56)) -> np.ndarray:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from inr_sr import imagefile
 from inr_sr.errors import InputError
+from inr_sr.imagefile.blocks import interleaved_blocks
 from inr_sr.imagefile.tiff import write_tiff
 from tests.pictures import (
     encoded,
@@ -21,7 +22,8 @@ from tests.pictures import (
 
 def own_tiff() -> bytes:
     out = io.BytesIO()
-    write_tiff(out, noise(np.uint16))
+    picture = noise(np.uint16)
+    write_tiff(out, picture, picture.size, interleaved_blocks(picture))
     return out.getvalue()
 
 

@@ -345,16 +345,18 @@ def test_names_of_weights_are_methods(folder, network, monkeypatch, capsys):
 
 
 def test_interruption_leaves_no_half_file(folder, monkeypatch, capsys):
-    def stop(image, file, **_):
-        file.write(b"half")
+    def stop(upscaler, image, size):
+        yield np.zeros((size[0] // 2, size[1], 3), np.float32)
+        assert list(folder.glob(".o-*"))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Image.Image, "save", stop)
+    monkeypatch.setattr(upscaling.ResampleUpscaler, "strips", stop)
     before = tree(folder)
-    arguments = ["photos/a.png", "o.png", "--scale", "2", "--method", "bicubic"]
-    assert main(["upscale", *arguments]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
-    assert tree(folder) == before
+    for output in ("o.png", "o.tif", "o.jpg"):
+        arguments = ["photos/a.png", output, "--scale", "2", "--method", "bicubic"]
+        assert main(["upscale", *arguments]) == 130
+        assert capsys.readouterr().err == "interrupted\n"
+        assert tree(folder) == before
 
 
 def test_the_bar_is_on_stderr_and_results_on_stdout(folder, monkeypatch, capsys):

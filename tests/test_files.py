@@ -6,7 +6,7 @@ import pytest
 
 from inr_sr import files, imagefile
 from inr_sr.errors import InputError
-from tests.pictures import noise
+from tests.pictures import blocks_of, noise
 
 
 def test_output_format():
@@ -46,9 +46,11 @@ def test_check_writable_touches_nothing(tmp_path):
 def test_full_disk_is_an_input_error(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_temporary", lambda target: Path("/dev/full"))
     monkeypatch.setattr(Path, "unlink", lambda *args, **kwargs: None)
-    for name in ("a.png", "a.bmp", "a.jpg"):
+    for name in ("a.png", "a.tif", "a.bmp", "a.jpg"):
+        blocks = blocks_of(noise(), 7)
         with pytest.raises(InputError, match=r"cannot write .*No space left"):
-            imagefile.write(tmp_path / name, noise())
+            imagefile.write_blocks(tmp_path / name, noise(), (37, 53), blocks)
+        assert blocks.gi_frame is None  # closed
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -63,6 +65,35 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
+def test_blocks_that_fail_leave_the_old_file(tmp_path, name):
+    picture, path, closed = noise(), tmp_path / name, []
+    path.write_bytes(b"old")
+
+    def blocks(end):
+        try:
+            yield from blocks_of(picture, 7)
+            yield from end
+        finally:
+            closed.append(True)
+
+    def interrupted():
+        raise KeyboardInterrupt
+        yield
+
+    wider = noise(size=(1, 54))
+    for end, error in (
+        (interrupted(), KeyboardInterrupt),
+        (blocks_of(wider, 1), ValueError),
+        (blocks_of(picture, 37), ValueError),  # too many rows
+        (iter([]), ValueError),  # too few
+    ):
+        with pytest.raises(error):
+            imagefile.write_blocks(path, picture, (50, 53), blocks(end))
+        assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
+    assert len(closed) == 4
 
 
 def test_atomic_path_follows_links_and_the_umask(tmp_path):

@@ -1,4 +1,5 @@
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -6,8 +7,17 @@ from PIL import Image
 
 from inr_sr import imagefile
 from inr_sr.errors import InputError
-from inr_sr.imagefile import Picture
-from tests.pictures import DEPTHS, assert_same, noise, oriented, raw_png, rewritten, smooth
+from inr_sr.imagefile import Picture, png
+from tests.pictures import (
+    DEPTHS,
+    assert_same,
+    blocks_of,
+    noise,
+    oriented,
+    raw_png,
+    rewritten,
+    smooth,
+)
 
 
 @pytest.mark.parametrize("dtype", DEPTHS)
@@ -21,6 +31,54 @@ def test_lossless_formats_return_what_they_were_given(tmp_path, dtype, channels,
     if dtype == np.uint16 and channels == 1 and alpha:  # stored as RGBA
         picture = Picture(np.repeat(picture.pixels, 3, axis=2), picture.alpha)
     assert_same(tiff, picture)
+
+
+@pytest.mark.parametrize("dtype", DEPTHS)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp", "a.jpg", "a.bmp"])
+def test_the_heights_of_blocks_do_not_show(tmp_path, monkeypatch, dtype, channels, alpha, name):
+    monkeypatch.setattr(png, "_FILTERED_BYTES", 2**12)  # several blocks of the writer's too
+    picture, like = (noise(dtype, channels, alpha, size) for size in ((300, 53), (2, 3)))
+    imagefile.write(tmp_path / name, picture)
+    for height in (1, 7, 300):
+        path = tmp_path / f"{height}{name}"
+        imagefile.write_blocks(path, like, picture.size, blocks_of(picture, height))
+        assert path.read_bytes() == (tmp_path / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_memory_does_not_grow_with_the_rows_written(tmp_path, name):
+    block = noise(size=(40, 500)).pixels
+    peaks = []
+    for count in (10, 400):
+        blocks = (block.copy() for _ in range(count))
+        tracemalloc.start()
+        imagefile.write_blocks(tmp_path / name, Picture(block), (40 * count, 500), blocks)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(peaks) < 4 * 2**20 < 400 * block.nbytes / 5
+    assert imagefile.read_size(tmp_path / name) == (16_000, 500)
+
+
+def test_every_filter_of_png_is_chosen_and_undone(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = np.broadcast_to(rng.integers(0, 256, (40, 1, 3), np.uint8), (40, 56, 3))  # left
+    columns = np.broadcast_to(rng.integers(0, 256, (1, 56, 3), np.uint8), (40, 56, 3))  # above
+    grain = smooth() // 2 + rng.integers(0, 64, (40, 56, 3), np.uint8)  # the mean of the two
+    picture = Picture(np.concatenate([lines, columns, grain, smooth()]))  # Paeth's
+    assert_same(rewritten(tmp_path / "a.png", picture), picture)
+    filtered = png._filtered(picture.pixels.reshape(160, -1), np.zeros(56 * 3, np.uint8), 3)
+    assert set(filtered[:, 0]) == {1, 2, 3, 4}
+
+
+def test_paeth_in_bytes_is_that_of_the_specification():
+    steps = np.arange(0, 256, 3, dtype=np.uint8)
+    left, up, corner = np.meshgrid(steps, steps, steps)
+    a, b, c = (x.astype(int) for x in (left, up, corner))
+    to_a, to_b, to_c = (np.abs(a + b - c - x) for x in (a, b, c))
+    expected = np.where((to_a <= to_b) & (to_a <= to_c), a, np.where(to_b <= to_c, b, c))
+    np.testing.assert_array_equal(png._paeth(left, up, corner), expected)
 
 
 @pytest.mark.parametrize("dtype", DEPTHS)

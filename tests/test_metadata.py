@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,17 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from inr_sr import imagefile
 from inr_sr.imagefile import Picture
-from tests.pictures import DEPTHS, encoded, noise, oriented, png_of, raw_png, rewritten, smooth
+from tests.pictures import (
+    DEPTHS,
+    blocks_of,
+    encoded,
+    noise,
+    oriented,
+    png_of,
+    raw_png,
+    rewritten,
+    smooth,
+)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -88,8 +99,9 @@ def test_metadata_goes_from_file_to_file(tmp_path, dtype, suffix):
     source = annotated(tmp_path / "source.jpg")
     factor = np.iinfo(dtype).max // 255
     large = np.repeat(np.repeat(source.pixels, 2, axis=0), 2, axis=1).astype(dtype) * dtype(factor)
-    enlarged = Picture(large, None, source.icc, source.exif, source.xmp, source.dpi, source.text)
-    got = rewritten(tmp_path / f"a{suffix}", enlarged)
+    like = replace(source, pixels=source.pixels.astype(dtype))
+    imagefile.write_blocks(tmp_path / f"a{suffix}", like, (80, 112), blocks_of(Picture(large), 9))
+    got = imagefile.read(tmp_path / f"a{suffix}")
     assert got.icc == source.icc
     assert got.xmp is not None
     assert b"ours" in got.xmp

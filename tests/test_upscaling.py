@@ -14,7 +14,14 @@ from inr_sr import models, render, resampling
 from inr_sr.coordinates import grid_axis
 from inr_sr.errors import InputError
 from inr_sr.imagefile import Picture
-from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, enlarge, strips, target_size
+from inr_sr.upscaling import (
+    NetworkUpscaler,
+    ResampleUpscaler,
+    enlarge,
+    enlarged_blocks,
+    strips,
+    target_size,
+)
 from inr_sr.upscaling import network as network_module
 from inr_sr.upscaling.enlarging import _with_hidden_filled
 from inr_sr.upscaling.tiles import BUCKETS, Span
@@ -284,6 +291,29 @@ def test_colours_under_transparency_do_not_bleed():
     # Nothing to fill in from: the colours stay.
     invisible = Picture(colour, np.zeros_like(alpha))
     np.testing.assert_array_equal(_with_hidden_filled(invisible), colour)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_blocks_are_the_whole_picture_cut_in_rows(monkeypatch, channels, alpha):
+    image = Picture(
+        (picture(40, 24, channels) * 65535).astype(np.uint16),
+        (picture(40, 24, 1)[:, :, 0] * 65535).astype(np.uint16) if alpha else None,
+    )
+    upscaler, size, told = network(tile=16), (100, 60), []
+    expected = enlarge(upscaler, image, size)
+    monkeypatch.setattr(strips, "STRIP_VALUES", 7 * 60)  # alpha in strips of 7 rows
+    blocks = list(enlarged_blocks(upscaler, image, size, told.append))
+    assert len(blocks) > 2
+    assert told == np.cumsum([len(block) for block in blocks]).tolist()
+    whole = np.concatenate(blocks)
+    np.testing.assert_array_equal(whole[:, :, :channels], expected.pixels)
+    assert whole.shape[2] == channels + alpha
+    if alpha:
+        bicubic = ResampleUpscaler("bicubic").upscale(image.alpha, size)
+        np.testing.assert_array_equal(whole[:, :, -1], bicubic)
+    with pytest.raises(InputError, match="at most 1000"):
+        enlarged_blocks(upscaler, image, (100, 24_001))  # before a block is asked for
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def _run(
     upscaler: "StripUpscaler",
     show: Callable[[float], None],
 ) -> None:
-    from inr_sr.upscaling import enlarge
+    from inr_sr.upscaling import enlarged_blocks
 
     _plan(job, arguments)
     assert job.size_out is not None
@@ -217,10 +217,10 @@ def _run(
     imagefile.check_writable(job.output, size=job.size_out)
     picture = imagefile.read(job.input, max_pixels=_most_read(arguments))
     try:
-        larger = enlarge(upscaler, picture, job.size_out, lambda done: show(done / rows))
+        blocks = enlarged_blocks(upscaler, picture, job.size_out, lambda done: show(done / rows))
     except InputError as error:
         raise InputError(f"{job.input}: {error}") from error
-    imagefile.write(job.output, larger)
+    imagefile.write_blocks(job.output, picture, job.size_out, blocks)
     job.status = "written"
 
 

@@ -5,14 +5,16 @@ EXIF, XMP, resolution in dots per inch, and the text entries of PNG or the comme
 What is settled on the way in: a stored orientation is applied and its tag reset, palettes become
 RGB(A), 1-bit becomes grey, CMYK becomes sRGB (through its profile if it has one), and of an
 animation or a file of several pages the first one is read.
+PNG and TIFF are written as their rows come; the other formats need the whole picture.
 """
 
+from inr_sr.imagefile.blocks import to_rgb8
 from inr_sr.imagefile.folders import find_images
 from inr_sr.imagefile.formats import READABLE_SUFFIXES, output_format
-from inr_sr.imagefile.picture import Picture, to_rgb8
+from inr_sr.imagefile.picture import Picture
 from inr_sr.imagefile.pil import from_pil, to_pil
 from inr_sr.imagefile.reading import MAX_PIXELS, read, read_size
-from inr_sr.imagefile.writing import check_writable, write
+from inr_sr.imagefile.writing import check_writable, write, write_blocks
 
 __all__ = [
     "MAX_PIXELS",
@@ -27,4 +29,5 @@ __all__ = [
     "to_pil",
     "to_rgb8",
     "write",
+    "write_blocks",
 ]

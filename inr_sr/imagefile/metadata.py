@@ -110,14 +110,14 @@ def text_entries(image: Image.Image) -> dict[str, str]:
     return {"Comment": comment.decode("utf-8", "replace").replace("\0", "")} if comment else {}
 
 
-def sized_exif(picture: Picture) -> bytes | None:
-    """The EXIF block with the pixel sizes it notes, if it does, set to this picture's."""
+def sized_exif(picture: Picture, size: tuple[int, int]) -> bytes | None:
+    """The EXIF block with the pixel sizes it notes, if it does, set to (rows, cols)."""
     if picture.exif is None:
         return None
     exif = Image.Exif()
     exif.load(picture.exif)
     details = exif.get_ifd(ExifTags.IFD.Exif)
-    rows, cols = picture.size
+    rows, cols = size
     for tag, value in ((ExifTags.Base.ExifImageWidth, cols), (ExifTags.Base.ExifImageHeight, rows)):
         if tag in details:
             details[tag] = value

@@ -1,14 +1,11 @@
-"""A picture in memory, and its samples in other forms."""
+"""A picture in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
-
-BLOCK_ROWS = 128
-"""Rows handled at once, so that wider temporaries stay small beside the picture."""
 
 
 @dataclass(frozen=True)
@@ -48,51 +45,3 @@ class Picture:
     def size(self) -> tuple[int, int]:
         """(rows, cols)."""
         return self.pixels.shape[0], self.pixels.shape[1]
-
-
-def to_rgb8(picture: Picture) -> np.ndarray:
-    """uint8 [h, w, 3]: alpha is composited on white, 16 bits are rounded, grey is repeated."""
-    return _three_channels(eight_bits(on_white(picture).pixels))
-
-
-def on_white(picture: Picture) -> Picture:
-    """Composited on white, rounded, without alpha."""
-    if picture.alpha is None:
-        return picture
-    white = np.uint32(np.iinfo(picture.pixels.dtype).max)
-    out = np.empty_like(picture.pixels)
-    for start in range(0, len(out), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        alpha = picture.alpha[rows, :, None].astype(np.uint32)
-        # At most white^2 + white / 2, which 32 bits hold at both depths.
-        out[rows] = (picture.pixels[rows] * alpha + white * (white - alpha) + white // 2) // white
-    return replace(picture, pixels=out, alpha=None)
-
-
-def in_colour(picture: Picture) -> Picture:
-    """Grey repeated in three channels; a profile of grey is void then."""
-    if picture.pixels.shape[2] == 3:
-        return picture
-    return replace(picture, pixels=_three_channels(picture.pixels), icc=None)
-
-
-def eight_bits(samples: np.ndarray) -> np.ndarray:
-    """round(v / 257) through a table: no temporary of the picture's size but the result."""
-    if samples.dtype == np.uint8:
-        return samples
-    return ((np.arange(65_536) + 128) // 257).astype(np.uint8)[samples]
-
-
-def interleaved_blocks(picture: Picture) -> Iterator[np.ndarray]:
-    """The picture from top to bottom, BLOCK_ROWS at once, alpha as last channel."""
-    for start in range(0, len(picture.pixels), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        pixels = picture.pixels[rows]
-        if picture.alpha is None:
-            yield pixels
-        else:
-            yield np.concatenate([pixels, picture.alpha[rows, :, None]], axis=2)
-
-
-def _three_channels(samples: np.ndarray) -> np.ndarray:
-    return samples if samples.shape[2] == 3 else np.repeat(samples, 3, axis=2)

@@ -1,4 +1,4 @@
-"""PNG where Pillow does not reach: 16-bit colour, and chunks behind the pixels."""
+"""PNG where Pillow does not reach: 16-bit colour, blocks of rows, chunks behind the pixels."""
 
 import itertools
 import struct
@@ -9,42 +9,99 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from inr_sr.imagefile.picture import Picture, interleaved_blocks
+from inr_sr.imagefile.blocks import channels, regrouped
+from inr_sr.imagefile.picture import Picture
 
+_FILTERED_BYTES = 2**17  # at once: what stays in a core's cache
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _TEXT_WITH_ORIENTATION = (b"XML:com.adobe.xmp", b"Raw profile type")
 
 
-def write_png16(file: BinaryIO, picture: Picture, options: Mapping[str, Any]) -> None:
-    """16-bit PNG of any colour type. Each row is filtered by its left neighbour ("Sub").
+def write_png(
+    file: BinaryIO,
+    like: Picture,
+    size: tuple[int, int],
+    blocks: Iterator[np.ndarray],
+    options: Mapping[str, Any],
+) -> None:
+    """PNG of either depth and any colour type.
+
+    Written here because Pillow knows no 16-bit colour, and wants the whole picture.
 
     Args:
       file: where to write.
-      picture: uint16.
+      like, size, blocks: see `write_blocks`.
       options: Pillow's keywords for a PNG with the same metadata.
     """
-    rows, cols = picture.size
-    channels = picture.pixels.shape[2]
-    alpha = picture.alpha is not None
-    colour_type = (2 if channels == 3 else 0) + (4 if alpha else 0)
-    pixel_bytes = 2 * (channels + alpha)
-    header = struct.pack(">IIBBBBB", cols, rows, 16, colour_type, 0, 0, 0)
+    dtype = like.pixels.dtype.newbyteorder(">")
+    colour_type = (2 if like.pixels.shape[2] == 3 else 0) + (4 if like.alpha is not None else 0)
+    rows, cols = size
+    header = struct.pack(">IIBBBBB", cols, rows, 8 * dtype.itemsize, colour_type, 0, 0, 0)
     file.write(b"\x89PNG\r\n\x1a\n")
     PngImagePlugin.putchunk(file, b"IHDR", header)
     # The other chunks as Pillow writes them beside a picture of one pixel.
     for name, data, _ in PngImagePlugin.getchunks(Image.new("L", (1, 1)), **options):
         if name not in (b"IHDR", b"IDAT", b"IEND"):
             PngImagePlugin.putchunk(file, name, data)
+    # Run-length matching on filtered lines is five times as fast as the default on pictures and
+    # no larger; on enlarged ones it beats every fast level.
     deflate = zlib.compressobj(strategy=zlib.Z_RLE)
-    for block in interleaved_blocks(picture):
-        samples = block.astype(">u2").reshape(len(block), -1).view(np.uint8)
-        filtered = np.ones((len(block), 1 + samples.shape[1]), np.uint8)  # 1 names the filter
-        filtered[:, 1:] = samples
-        filtered[:, 1 + pixel_bytes :] -= samples[:, :-pixel_bytes]
-        if data := deflate.compress(filtered.data):
+    pixel_bytes = dtype.itemsize * channels(like)
+    above = np.zeros(cols * pixel_bytes, np.uint8)
+    for block in regrouped(blocks, like, size, max(1, _FILTERED_BYTES // above.size)):
+        lines = block.astype(dtype).reshape(len(block), -1).view(np.uint8)
+        if data := deflate.compress(_filtered(lines, above, pixel_bytes).data):
             PngImagePlugin.putchunk(file, b"IDAT", data)
+        above = lines[-1]
     PngImagePlugin.putchunk(file, b"IDAT", deflate.flush())
     PngImagePlugin.putchunk(file, b"IEND", b"")
+
+
+def _filtered(lines: np.ndarray, above: np.ndarray, pixel_bytes: int) -> np.ndarray:
+    """Each line by that filter of PNG whose differences have the smallest sum.
+
+    Args:
+      lines: uint8 [rows, bytes].
+      above: uint8 [bytes], the line before the first one.
+      pixel_bytes: from a byte to its left neighbour.
+
+    Returns:
+      uint8 [rows, 1 + bytes], the filter's number first.
+    """
+    rows, count = lines.shape
+    known = np.zeros((1 + rows, pixel_bytes + count), np.uint8)
+    known[0, pixel_bytes:], known[1:, pixel_bytes:] = above, lines
+    left, up, corner = known[1:, :-pixel_bytes], known[:-1, pixel_bytes:], known[:-1, :-pixel_bytes]
+    out = np.empty((rows, 1 + count), np.uint8)
+    least = np.full(rows, np.inf)
+    mean = (left & up) + ((left ^ up) >> 1)  # rounded down; the sum would not fit
+    for number, prediction in enumerate((left, up, mean, _paeth(left, up, corner)), start=1):
+        differences = lines - prediction
+        total = np.minimum(differences, -differences).sum(axis=1)
+        better = total < least
+        out[better, 0], out[better, 1:] = number, differences[better]
+        least[better] = total[better]
+    return out
+
+
+def _paeth(left: np.ndarray, up: np.ndarray, corner: np.ndarray) -> np.ndarray:
+    """Of three neighbours the nearest to left + up - corner, the first of equally near ones.
+
+    In bytes, which do not hold that sum. Its distances to them are |up - corner|, |left - corner|
+    and, where the corner lies between the others, the difference of these two; elsewhere the corner
+    never wins.
+    """
+    to_left = np.maximum(up, corner) - np.minimum(up, corner)
+    to_up = np.maximum(left, corner) - np.minimum(left, corner)
+    nearer, farther = np.minimum(to_left, to_up), np.maximum(to_left, to_up)
+    between = (np.minimum(left, up) < corner) & (corner < np.maximum(left, up))
+    other = _chosen(to_left <= to_up, left, up)
+    return _chosen(between & (farther - nearer < nearer), corner, other)
+
+
+def _chosen(condition: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """np.where on bytes, at several times its speed."""
+    return ((a ^ b) & -condition.view(np.uint8)) ^ b
 
 
 def orientation_may_follow_pixels(file: BinaryIO) -> bool:

@@ -3,13 +3,16 @@
 import itertools
 import os
 import zlib
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from inr_sr.errors import InputError
+from inr_sr.imagefile.blocks import BLOCK_ROWS, channels, regrouped
 from inr_sr.imagefile.metadata import sized_exif
-from inr_sr.imagefile.picture import BLOCK_ROWS, Picture, interleaved_blocks
+from inr_sr.imagefile.picture import Picture
 
 
 def check_tiff(file: BinaryIO, image: Image.Image) -> None:
@@ -31,32 +34,44 @@ def check_tiff(file: BinaryIO, image: Image.Image) -> None:
                 raise InputError(f"truncated: {length} bytes, of which {start + count} are needed")
 
 
-def write_tiff(file: BinaryIO, picture: Picture) -> None:
+def write_tiff(
+    file: BinaryIO, like: Picture, size: tuple[int, int], blocks: Iterator[np.ndarray]
+) -> None:
     """TIFF of either depth: strips of deflated differences to the left neighbour (predictor 2).
 
     Written here because Pillow knows no 16-bit colour, and loses EXIF where it compresses.
+
+    Args:
+      file: where to write; empty, and seekable.
+      like, size, blocks: see `write_blocks`.
     """
-    dtype = picture.pixels.dtype.newbyteorder("<")
-    strips = []
-    for block in interleaved_blocks(picture):
+    dtype = like.pixels.dtype.newbyteorder("<")
+    lengths = [0] * -(-size[0] // BLOCK_ROWS)
+    _directory(like, size, lengths).save(file)  # takes the place of the one below
+    for number, block in enumerate(regrouped(blocks, like, size, BLOCK_ROWS)):
         differences = block.astype(dtype, order="C")
         differences[:, 1:] -= block[:, :-1]
         deflate = zlib.compressobj(strategy=zlib.Z_RLE)
-        strips.append(deflate.compress(differences.data) + deflate.flush())
-    _directory(picture, [len(strip) for strip in strips]).save(file)
-    file.writelines(strips)
+        strip = deflate.compress(differences.data) + deflate.flush()
+        file.write(strip)
+        lengths[number] = len(strip)
+    file.seek(0)
+    _directory(like, size, lengths).save(file)
 
 
-def _directory(picture: Picture, lengths: list[int]) -> TiffImagePlugin.ImageFileDirectory_v2:
-    channels = picture.pixels.shape[2] + (picture.alpha is not None)
+def _directory(
+    like: Picture, size: tuple[int, int], lengths: Sequence[int]
+) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """All that stands before strips of so many bytes; itself as long whatever their lengths."""
     starts = itertools.accumulate(lengths[:-1], initial=0)
+    samples = channels(like)
     tags = TiffImagePlugin.ImageFileDirectory_v2()
-    _add_metadata(tags, picture)
-    tags[TiffImagePlugin.IMAGEWIDTH] = picture.size[1]
-    tags[TiffImagePlugin.IMAGELENGTH] = picture.size[0]
-    tags[TiffImagePlugin.BITSPERSAMPLE] = (8 * picture.pixels.itemsize,) * channels
-    tags[TiffImagePlugin.SAMPLESPERPIXEL] = channels
-    tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 1 if channels < 3 else 2
+    _add_metadata(tags, like, size)
+    tags[TiffImagePlugin.IMAGEWIDTH] = size[1]
+    tags[TiffImagePlugin.IMAGELENGTH] = size[0]
+    tags[TiffImagePlugin.BITSPERSAMPLE] = (8 * like.pixels.itemsize,) * samples
+    tags[TiffImagePlugin.SAMPLESPERPIXEL] = samples
+    tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 1 if samples < 3 else 2
     tags[TiffImagePlugin.PLANAR_CONFIGURATION] = 1
     tags[TiffImagePlugin.COMPRESSION] = 8  # deflate
     tags[TiffImagePlugin.PREDICTOR] = 2
@@ -65,14 +80,16 @@ def _directory(picture: Picture, lengths: list[int]) -> TiffImagePlugin.ImageFil
     tags[TiffImagePlugin.STRIPBYTECOUNTS] = tuple(lengths)
     tags.tagtype[TiffImagePlugin.STRIPOFFSETS] = 4
     tags[TiffImagePlugin.STRIPOFFSETS] = tuple(starts)  # `save` moves them behind the directory
-    if picture.alpha is not None:
+    if like.alpha is not None:
         tags[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha that is not multiplied in
     return tags
 
 
-def _add_metadata(tags: TiffImagePlugin.ImageFileDirectory_v2, picture: Picture) -> None:
+def _add_metadata(
+    tags: TiffImagePlugin.ImageFileDirectory_v2, picture: Picture, size: tuple[int, int]
+) -> None:
     exif = Image.Exif()
-    exif.load(sized_exif(picture) or b"")
+    exif.load(sized_exif(picture, size) or b"")
     for tag in exif:
         if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             directory = exif.get_ifd(tag)

@@ -1,8 +1,9 @@
-"""From a Picture to a file."""
+"""From a picture, whole or in blocks of rows, to a file."""
 
 import os
 import warnings
-import zlib
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -10,11 +11,12 @@ from PIL import Image
 
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path, check_file
+from inr_sr.imagefile.blocks import gathered, in_colour, interleaved_blocks, on_white
 from inr_sr.imagefile.formats import check_limits, output_format
 from inr_sr.imagefile.metadata import png_info, sized_exif
 from inr_sr.imagefile.opening import one_line
-from inr_sr.imagefile.picture import Picture, eight_bits, in_colour, on_white
-from inr_sr.imagefile.png import write_png16
+from inr_sr.imagefile.picture import Picture
+from inr_sr.imagefile.png import write_png
 from inr_sr.imagefile.tiff import write_tiff
 
 _MAX_JPEG_SEGMENT = 65_533 - 64  # less what Pillow puts before the data
@@ -37,43 +39,63 @@ def check_writable(
 
 
 def write(path: str | os.PathLike[str], picture: Picture) -> None:
-    """Writes a picture atomically: the file is there complete, or as it was before.
+    """Writes a picture; see `write_blocks`."""
+    write_blocks(path, picture, picture.size, interleaved_blocks(picture))
 
-    PNG and TIFF hold everything. JPEG (quality 95, no chroma subsampling), WebP (quality 95) and
-    BMP hold 8 bits, to which 16 bits are rounded. JPEG and BMP hold no alpha: the picture is
-    composited on white. BMP holds no metadata but the resolution. WebP turns grey into RGB, and a
-    16-bit TIFF turns grey with alpha into RGBA, which readers know. The sizes noted in EXIF are
-    set to the picture's.
+
+def write_blocks(
+    path: str | os.PathLike[str],
+    like: Picture,
+    size: tuple[int, int],
+    blocks: Generator[np.ndarray, None, None],
+) -> None:
+    """Writes a picture as its rows come, atomically: the file is complete, or as it was before.
+
+    PNG and TIFF hold everything, and are written in memory that does not grow with the number of
+    rows. JPEG (quality 95, no chroma subsampling), WebP (quality 95) and BMP hold 8 bits, to which
+    16 bits are rounded, and need the whole picture: up to four bytes per pixel, and as many again
+    in Pillow's copy. JPEG and BMP hold no alpha: the picture is composited on white. BMP holds no
+    metadata but the resolution. WebP turns grey into RGB, and a 16-bit TIFF turns grey with alpha
+    into RGBA, which readers know. The sizes noted in EXIF are set to the result's.
+
+    Args:
+      path: the file; its extension names the format.
+      like: has the depth, channels, alpha and metadata of the result.
+      size: (rows, cols) of the result.
+      blocks: the result from top to bottom, [some rows, cols, channels] in the depth of `like`,
+        alpha as one more channel; closed at the end, whatever happens.
 
     Raises:
       InputError: unknown format, too large for the format, the file cannot be written.
+      ValueError: blocks that do not make a picture of `size`.
     """
-    kind = output_format(path)
-    check_limits(path, kind, picture.size)
+    with closing(blocks):
+        kind = output_format(path)
+        check_limits(path, kind, size)
+        try:
+            with atomic_path(path) as temporary, open(temporary, "wb") as file:
+                _write(file, kind, like, size, blocks)
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror or one_line(error)}") from error
+
+
+def _write(
+    file: BinaryIO, kind: str, like: Picture, size: tuple[int, int], blocks: Iterator[np.ndarray]
+) -> None:
     if kind in ("JPEG", "BMP"):
-        picture = on_white(picture)
-    deep = picture.pixels.dtype == np.uint16
-    if kind == "WEBP" or (kind == "TIFF" and deep and picture.alpha is not None):
-        picture = in_colour(picture)
-    try:
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            if kind == "TIFF":
-                write_tiff(file, picture)
-            elif kind == "PNG" and deep:
-                write_png16(file, picture, _options(picture, kind))
-            else:
-                _write_with_pillow(file, picture, kind)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or one_line(error)}") from error
-
-
-def _write_with_pillow(file: BinaryIO, picture: Picture, kind: str) -> None:
-    pixels = eight_bits(picture.pixels)
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(eight_bits(picture.alpha)))
-    stream = cast(BinaryIO, _WithoutDescriptor(file))
-    image.save(stream, format=kind, **_options(picture, kind))
+        like, blocks = on_white(like, blocks)
+    deep = like.pixels.dtype == np.uint16
+    if kind == "WEBP" or (kind == "TIFF" and deep and like.alpha is not None):
+        like, blocks = in_colour(like, blocks)
+    if kind == "TIFF":
+        write_tiff(file, like, size, blocks)
+    elif kind == "PNG":
+        write_png(file, like, size, blocks, _options(like, size, kind))
+    else:
+        whole = gathered(blocks, like, size)
+        image = Image.fromarray(whole[:, :, 0] if whole.shape[2] == 1 else whole)
+        stream = cast(BinaryIO, _WithoutDescriptor(file))
+        image.save(stream, format=kind, **_options(like, size, kind))
 
 
 class _WithoutDescriptor:
@@ -84,14 +106,12 @@ class _WithoutDescriptor:
         self.seek, self.tell = file.seek, file.tell
 
 
-def _options(picture: Picture, kind: str) -> dict[str, Any]:
+def _options(picture: Picture, size: tuple[int, int], kind: str) -> dict[str, Any]:
     """Pillow's keywords for one format: compression, then what the picture carries."""
-    exif = sized_exif(picture)
+    exif = sized_exif(picture, size)
     options: dict[str, Any] = {"dpi": picture.dpi, "icc_profile": picture.icc, "exif": exif}
     if kind == "PNG":
-        # Run-length matching on filtered rows is five times as fast as the default on pictures
-        # and no larger; on enlarged ones it beats every fast level.
-        options |= {"compress_type": zlib.Z_RLE, "pnginfo": png_info(picture)}
+        options["pnginfo"] = png_info(picture)
     elif kind == "WEBP":
         # Method 2 takes half the time of the default, for files of the same size.
         options |= {"quality": 95, "method": 2, "exact": True, "xmp": picture.xmp}

@@ -1,6 +1,7 @@
 """A picture in, a larger one out, by a network or by resampling, of any size.
 
-Beside the picture and its result, working memory is bounded: strips are made one after the other.
+Beside the picture, and its result where that is asked for whole, working memory is bounded: strips
+are made one after the other.
 A network works on tiles of LR cells. Each tile is given a halo of the true receptive field, and
 beyond its borders the picture is mirrored, so that the network's own padding never reaches a pixel
 that is kept: the result does not depend on tiles, padding or shape buckets. Tiles are
@@ -10,7 +11,7 @@ for before seldom needs a new compilation; a new scale may.
 An axis that shrinks is antialiased bicubic resampling of the network's x1 result.
 """
 
-from inr_sr.upscaling.enlarging import enlarge
+from inr_sr.upscaling.enlarging import enlarge, enlarged_blocks
 from inr_sr.upscaling.network import MAX_SCALE, NetworkUpscaler, load
 from inr_sr.upscaling.request import MAX_OUTPUT_PIXELS, Size, TooManyPixels, target_size
 from inr_sr.upscaling.upscaler import ResampleUpscaler, StripUpscaler, Upscaler
@@ -25,6 +26,7 @@ __all__ = [
     "TooManyPixels",
     "Upscaler",
     "enlarge",
+    "enlarged_blocks",
     "load",
     "target_size",
 ]

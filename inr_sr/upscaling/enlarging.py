@@ -1,6 +1,6 @@
 """Whole pictures: alpha, depth, arrays in their many shapes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,26 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 64  # of a picture whose hidden colours are filled in; an even number
 
 
-def enlarge(
+def enlarge(upscaler: "StripUpscaler", picture: Picture, out_size: Size) -> Picture:
+    """The picture that `enlarged_blocks` makes, in memory; metadata are kept."""
+    blocks = enlarged_blocks(upscaler, picture, out_size)
+    dtype, channels = picture.pixels.dtype, picture.pixels.shape[2]
+    pixels = np.empty((*out_size, channels), dtype)
+    alpha = None if picture.alpha is None else np.empty(out_size, dtype)
+    for rows, block in placed(blocks):
+        pixels[rows] = block[:, :, :channels]
+        if alpha is not None:
+            alpha[rows] = block[:, :, channels]
+    return replace(picture, pixels=pixels, alpha=alpha)
+
+
+def enlarged_blocks(
     upscaler: "StripUpscaler",
     picture: Picture,
     out_size: Size,
     progress: Callable[[int], None] | None = None,
-) -> Picture:
-    """Enlarges a picture, alpha included, in its own depth; metadata are kept.
+) -> Generator[np.ndarray, None, None]:
+    """Enlarges a picture from top to bottom, alpha included, in its own depth.
 
     Colours of fully transparent pixels are undefined; they are first filled in from around, so
     that they do not bleed into edges. Alpha itself is resampled.
@@ -33,27 +46,56 @@ def enlarge(
       upscaler: makes the colours.
       picture: see `imagefile.read`.
       out_size: (rows, cols).
-      progress: told how many output rows are done.
+      progress: told how many output rows have been taken.
+
+    Yields:
+      [some rows, cols, channels], alpha as one more channel: see `imagefile.write_blocks`.
 
     Raises:
-      InputError: see `StripUpscaler.strips`.
+      InputError: see `StripUpscaler.strips`; at once, not at the first block.
       MemoryError: not even the smallest tile fits.
     """
-    dtype, channels = picture.pixels.dtype, picture.pixels.shape[2]
     strips = upscaler.strips(_with_hidden_filled(picture), out_size)  # refuses what cannot be
-    pixels = np.empty((*out_size, channels), dtype)
-    for rows, strip in placed(strips):
-        quantise(to_channels(strip, channels), pixels[rows])
+    channels = picture.pixels.shape[2]
+    colours = (to_channels(strip, channels) for strip in strips)
+    pairs: Iterator[tuple[np.ndarray, np.ndarray]]
+    if picture.alpha is None:
+        pairs = ((strip, strip[:, :, :0]) for strip in colours)
+    else:
+        alphas = resampled(picture.alpha[:, :, None], out_size, upscaler.alpha)
+        pairs = _side_by_side(colours, alphas)
+    return _quantised(pairs, picture.pixels.dtype, progress)
+
+
+def _side_by_side(
+    strips: Iterator[np.ndarray], others: Iterator[np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Strips of the same rows from two that are cut in different places."""
+    other = next(others)
+    for strip in strips:
+        while len(strip):
+            other = other if len(other) else next(others)
+            rows = min(len(strip), len(other))
+            yield strip[:rows], other[:rows]
+            strip, other = strip[rows:], other[rows:]
+
+
+def _quantised(
+    pairs: Iterator[tuple[np.ndarray, np.ndarray]],
+    dtype: np.dtype,
+    progress: Callable[[int], None] | None,
+) -> Generator[np.ndarray, None, None]:
+    """Colours [rows, cols, c] and alpha [rows, cols, 0 or 1] in one block of integers."""
+    done = 0
+    for colours, alpha in pairs:
+        channels = colours.shape[2]
+        block = np.empty((*alpha.shape[:2], channels + alpha.shape[2]), dtype)
+        quantise(colours, block[:, :, :channels])
+        quantise(alpha, block[:, :, channels:])
+        yield block
+        done += len(block)
         if progress is not None:
-            progress(rows.stop)
-    alpha = None
-    if picture.alpha is not None:
-        alpha = np.empty((*out_size, 1), dtype)
-        strips = resampled(picture.alpha[:, :, None], out_size, upscaler.alpha)
-        for rows, strip in placed(strips):
-            quantise(strip, alpha[rows])
-        alpha = alpha[:, :, 0]
-    return replace(picture, pixels=pixels, alpha=alpha)
+            progress(done)
 
 
 def placed(strips: Iterator[np.ndarray]) -> Iterator[tuple[slice, np.ndarray]]:
