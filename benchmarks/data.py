@@ -9,24 +9,18 @@ the host's threads. What live takes longer than made is time spent waiting for d
 processor with it. Medians of rounds that take turns.
 """
 
-import argparse
-import json
 import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from benchmarks.measuring import markdown, medians, rounds, run
 from configs.compact import get_config
 from inr_sr import models
 from inr_sr.data.feed import ResidentFeed, StreamFeed, sampling, training_source
 from inr_sr.data.resident import ResidentSet
 from inr_sr.devices import make_mesh, place, replicated
-from inr_sr.evaluation.machine import describe_machine
-from inr_sr.files import atomic_path
 from inr_sr.training import state as training_state
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.step import make_advance
@@ -34,13 +28,6 @@ from inr_sr.training.step import make_advance
 ROUNDS = 15
 STEPS = 2  # per dispatch
 DRAWS = 20  # batches drawn in a round
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    """How long `work` takes until its result is there."""
-    began = time.perf_counter()
-    jax.block_until_ready(work())
-    return time.perf_counter() - began
 
 
 class Bench:
@@ -101,13 +88,9 @@ def measure() -> dict[str, Any]:
         bench.step_resident: STEPS,
         bench.step_streaming: STEPS,
     }
-    for part in parts:
-        seconds(part)  # compiles
-    times: dict[str, list[float]] = {part.__name__: [] for part in parts}
-    for _ in range(ROUNDS):
-        for part, count in parts.items():
-            times[part.__name__].append(seconds(part) / count)
-    median = {name: statistics.median(values) for name, values in times.items()}
+    totals = rounds({part.__name__: part for part in parts}, ROUNDS)
+    times = {p.__name__: [t / count for t in totals[p.__name__]] for p, count in parts.items()}
+    median = medians(times)
     made = times["step_made"]
     rows = [
         {
@@ -123,39 +106,25 @@ def measure() -> dict[str, Any]:
             ("streaming", "stream", "step_streaming"),
         )
     ]
-    return {"machine": describe_machine(), "batch": bench.batch, "rounds": ROUNDS, "rows": rows}
+    return {"batch": bench.batch, "rounds": ROUNDS, "rows": rows}
 
 
 def table(result: dict[str, Any]) -> str:
     """The measurement in Markdown."""
-    lines = [
-        ", ".join(f"{name} {value}" for name, value in result["machine"].items()),
-        "",
-        "| samples/s | crops alone | step, crops made | step, live | crops : step | waiting |",
-        "|---|---:|---:|---:|---:|---:|",
+    head = ["samples/s", "crops alone", "step, crops made", "step, live", "crops : step", "waiting"]
+    rows = [
+        [
+            row["mode"],
+            f"{row['crops']:.0f}",
+            f"{row['made']:.1f}",
+            f"{row['live']:.1f}",
+            f"{row['crops'] / row['made']:.0f} : 1",
+            f"{100 * row['waiting']:.1f} %",
+        ]
+        for row in result["rows"]
     ]
-    for row in result["rows"]:
-        ratio = row["crops"] / row["made"]
-        lines.append(
-            f"| {row['mode']} | {row['crops']:.0f} | {row['made']:.1f} | {row['live']:.1f} "
-            f"| {ratio:.0f} : 1 | {100 * row['waiting']:.1f} % |"
-        )
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Prints the table; writes all numbers where asked to."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    path = parser.parse_args().json
-    result = measure()
-    if path:
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(result, indent=2) + "\n")
-    print(table(result))
+    return markdown(head, rows)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, measure, table)

@@ -41,26 +41,36 @@ def strips(field: Field, rows: Axis, cols: Axis) -> Iterator[Strip]:
     Yields:
       The output in strips of whole LR rows.
     """
+    done = 0
+    for outputs, arguments in calls(field, rows, cols):
+        colours = np.asarray(render_strip(*arguments))
+        new = slice(done - outputs.start, outputs.stop - outputs.start)
+        yield Strip(slice(done, outputs.stop), colours[:, new, : len(cols)])
+        done = outputs.stop
+
+
+def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[Any, ...]]]:
+    """The output rows that each strip holds, and the arguments of `render_strip` that make it.
+
+    Strips are of one height, so the last ones may overlap. Rows and columns are padded to lengths
+    that do not change from one picture size to the next, nor do the compiled programs then.
+    """
     field = field.cut(rows, cols, functools.partial(_view, rows, cols))
     rows, cols = (dataclasses.replace(axis, first=np.int32(0)) for axis in (rows, cols))
     count = _rows_at_once(field, rows, cols)
     length = rows.longest(count)
-    cell, n_cols = rows.cell, len(cols)
-    # Of lengths that do not change from one picture size to the next, nor do the programs then.
+    cell = rows.cell
     rows = rows.padded(rows.longest(rows.count) + length)
     cols = cols.padded(cols.longest(cols.count))
     whole = _tables(field, rows, cols)
-    done = 0
     for first in range(0, rows.count, count):
-        first = min(first, rows.count - count)  # strips of one height; the last ones overlap
+        first = min(first, rows.count - count)
         begin, end = np.searchsorted(cell, (first, first + count)).tolist()
         residual = field.residual
         if rows.uniform and cols.uniform:  # else a turned copy is made, and cutting it out is free
             run = dataclasses.replace(rows, first=np.int32(first), count=count)
             residual = residual.cut(run, cols, functools.partial(_view, run, cols))
-        y = _strip(residual, whole, rows, cols, first, begin, count, length)
-        yield Strip(slice(done, end), np.asarray(y)[:, done - begin : end - begin, :n_cols])
-        done = end
+        yield slice(begin, end), (residual, whole, rows, cols, first, begin, count, length)
 
 
 def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
@@ -89,7 +99,7 @@ _tables = jax.jit(tables)
 
 
 @functools.partial(jax.jit, static_argnames=("count", "length"))
-def _strip(
+def render_strip(
     residual: Any,
     whole: Tables,
     rows: Axis,
@@ -117,4 +127,4 @@ def _strip(
 
 def programs() -> int:
     """Programs compiled so far in this process for strips."""
-    return int(_strip._cache_size()) + int(_tables._cache_size())  # type: ignore[attr-defined]
+    return int(render_strip._cache_size()) + int(_tables._cache_size())  # type: ignore[attr-defined]

@@ -1,0 +1,80 @@
+"""What all benchmarks share: rounds of timings, tables, and the command line."""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from inr_sr.evaluation.machine import describe_machine
+from inr_sr.files import atomic_path
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long `work` takes until its result is there."""
+    began = time.perf_counter()
+    jax.block_until_ready(work())
+    return time.perf_counter() - began
+
+
+def rounds(works: Mapping[Any, Callable[[], Any]], count: int) -> dict[Any, list[float]]:
+    """Seconds of each piece of work in `count` rounds.
+
+    They take turns, so that a machine that is busy now and then spoils all of them alike. Each is
+    run once before, to compile.
+    """
+    for work in works.values():
+        seconds(work)
+    times: dict[Any, list[float]] = {key: [] for key in works}
+    for _ in range(count):
+        for key, work in works.items():
+            times[key].append(seconds(work))
+    return times
+
+
+def medians(times: Mapping[Any, Sequence[float]]) -> dict[Any, float]:
+    """The median of each."""
+    return {key: statistics.median(values) for key, values in times.items()}
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table, the first column to the left and numbers to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def run(
+    doc: str | None,
+    measure: Callable[[], dict[str, Any]],
+    table: Callable[[dict[str, Any]], str],
+    plot: Callable[[dict[str, Any], Path], None] | None = None,
+) -> None:
+    """The program of a benchmark: prints its table, writes its numbers where asked to.
+
+    Args:
+      doc: what --help says.
+      measure: returns everything as JSON holds it.
+      table: that in Markdown.
+      plot: draws it to a file; there is no option for it otherwise.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    if plot is not None:
+        parser.add_argument("--plot", type=Path, help="also draw them to this picture (PNG, SVG)")
+    arguments = parser.parse_args()
+    machine = describe_machine()
+    result = {"machine": machine, **measure()}
+    if arguments.json:
+        with atomic_path(arguments.json) as temporary:
+            temporary.write_text(json.dumps(result, indent=2) + "\n")
+    if plot is not None and arguments.plot:
+        plot(result, arguments.plot)
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    print()
+    print(table(result))
