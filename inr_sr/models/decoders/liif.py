@@ -16,8 +16,6 @@ import jax.numpy as jnp
 from inr_sr.coordinates import Axis, upright
 from inr_sr.models.field import Take, framed
 
-QUERIES_AT_ONCE = 2**14  # per chunk of a grid: bounds the memory, and keeps layers in the cache
-
 
 @flax.struct.dataclass
 class LiifField:
@@ -89,7 +87,7 @@ class LiifField:
         """See `field.Residual.grid`; in chunks of bounded memory."""
         batch, n_rows, n_cols = self.hidden.shape[0], len(rows), len(cols)
         footprint = upright(jnp.stack([rows.step, cols.step]))[None, None]
-        at_once = max(1, min(n_rows, QUERIES_AT_ONCE // n_cols))
+        at_once = max(1, min(n_rows, _queries_at_once() // n_cols))
 
         def pairs(r: Any, c: Any) -> jax.Array:
             """All (row, col) of two axes, [batch, len(r) * len(c), 2]."""
@@ -108,6 +106,11 @@ class LiifField:
         out = jax.lax.map(lambda a: chunk(*a), (split(rows.cell), split(rows.delta)))
         out = jnp.moveaxis(out, 0, 1).reshape(batch, n_rows + pad, n_cols, out.shape[-1])
         return out[:, :n_rows]
+
+
+def _queries_at_once() -> int:
+    """Queries per chunk of a grid: what stays in a processor's caches, or fills an accelerator."""
+    return 2**10 if jax.default_backend() == "cpu" else 2**17
 
 
 class LiifDecoder(nn.Module):
