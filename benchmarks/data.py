@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.measuring import markdown, medians, rounds, run
+from benchmarks.measuring import command, markdown, medians, report, rounds
 from configs.compact import get_config
 from inr_sr import models
 from inr_sr.data.feed import ResidentFeed, StreamFeed, sampling, training_source
@@ -127,4 +127,4 @@ def table(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run(__doc__, measure, table)
+    report(command(__doc__).parse_args(), measure, table)

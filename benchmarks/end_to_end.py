@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.measuring import markdown, medians, rounds, run
+from benchmarks.measuring import command, markdown, medians, report, rounds
 from inr_sr import models
 from inr_sr.configuration import default
 from inr_sr.coordinates import output_size
@@ -88,4 +88,4 @@ def table(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run(__doc__, measure, table)
+    report(command(__doc__).parse_args(), measure, table)

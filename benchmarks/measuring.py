@@ -47,34 +47,33 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def run(
-    doc: str | None,
-    measure: Callable[[], dict[str, Any]],
-    table: Callable[[dict[str, Any]], str],
-    plot: Callable[[dict[str, Any], Path], None] | None = None,
-) -> None:
-    """The program of a benchmark: prints its table, writes its numbers where asked to.
-
-    Args:
-      doc: what --help says.
-      measure: returns everything as JSON holds it.
-      table: that in Markdown.
-      plot: draws it to a file; there is no option for it otherwise.
-    """
+def command(doc: str | None) -> argparse.ArgumentParser:
+    """The command line that all benchmarks have."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    if plot is not None:
-        parser.add_argument("--plot", type=Path, help="also draw them to this picture (PNG, SVG)")
-    arguments = parser.parse_args()
+    return parser
+
+
+def report(
+    arguments: argparse.Namespace,
+    measure: Callable[[], dict[str, Any]],
+    table: Callable[[dict[str, Any]], str],
+) -> dict[str, Any]:
+    """Measures, prints the table, and writes the numbers where asked to.
+
+    Args:
+      arguments: of `command`.
+      measure: returns everything as JSON holds it.
+      table: that in Markdown.
+    """
     machine = describe_machine()
     result = {"machine": machine, **measure()}
     if arguments.json:
         with atomic_path(arguments.json) as temporary:
             temporary.write_text(json.dumps(result, indent=2) + "\n")
-    if plot is not None and arguments.plot:
-        plot(result, arguments.plot)
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     print()
     print(table(result))
+    return result

@@ -137,6 +137,19 @@ def strip_macs(rows: Axis, cols: Axis, k: int) -> float:
     return (3 * k * slots + turns) * cells / pixels
 
 
+def whole_case(scale: str, lr: int = 256, k: int = 32) -> Case:
+    """The spectral field on the whole grid, in one program."""
+    found, grid = Field(None, spectral(lr, k).residual), axes(lr, scale)
+    program = jax.jit(render.grid).lower(found, *grid).compile()
+    return Case(
+        "spectral_whole", scale, lr, k,
+        work=lambda: program(found, *grid),
+        input_bytes=size(found),
+        macs=strip_macs(*grid, k),
+        program=program,
+    )  # fmt: skip
+
+
 def in_chunks(ask: Callable[[Any, Any], jax.Array], rows: Axis, cols: Axis) -> jax.Array:
     """ask(cell, delta), both [1, Q, 2], for all output pixels, some rows at once."""
     at_once = max(1, QUERIES_AT_ONCE // len(cols))

@@ -6,6 +6,7 @@ Random fields, float32, one process. Methods:
 
 - spectral: the spectral field by strips, as the library renders it; spectral_skip: with the bicubic
   skip.
+- spectral_whole: without strips, in one program.
 - spectral_per_query: the same field by its formula, at every output pixel on its own.
 - liif: this project's LIIF decoder (4 corners, MLP of 4 x 256), in chunks.
 - head_strips, head_per_output: a head of one 1x1 layer (64 features for K = 32, 128 for K = 512),
@@ -23,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import markdown, medians, rounds, run
+from benchmarks.measuring import command, markdown, medians, report, rounds
 from benchmarks.methods import (
     Case,
     fused_pass,
@@ -33,6 +34,7 @@ from benchmarks.methods import (
     size,
     spectral,
     spectral_case,
+    whole_case,
 )
 
 ROUNDS = 7
@@ -45,6 +47,7 @@ def cases() -> list[Case]:
     return [
         *(spectral_case(scale) for scale in SCALES),
         *(spectral_case(scale, skip=True) for scale in SCALES),
+        *(whole_case(scale) for scale in ("3.7", "4")),
         *(per_query_case(scale, 48, 32) for scale in ("3.7", "4", "8")),
         *(liif_case(scale, 48) for scale in ("3.7", "4")),
         *head_cases("4", 128, 32, 64),
@@ -162,5 +165,15 @@ def plot(result: dict[str, Any], path: Path) -> None:
     figure.savefig(path)
 
 
+def main() -> None:
+    """Prints the table; writes numbers and plot where asked to."""
+    parser = command(__doc__)
+    parser.add_argument("--plot", type=Path, help="also draw what costs grow with (PNG, SVG)")
+    arguments = parser.parse_args()
+    result = report(arguments, measure, table)
+    if arguments.plot:
+        plot(result, arguments.plot)
+
+
 if __name__ == "__main__":
-    run(__doc__, measure, table, plot)
+    main()

@@ -4,10 +4,10 @@
 
 EDSR-baseline as encoder, 16 LR patches of 48 x 48 with 2,304 queries each, float32, the embedded
 pictures resident. Whole steps as training runs them (crops drawn, patches sampled, gradients,
-update) with the spectral decoder, this project's LIIF decoder and LIIF as published (every query
-gathers 3 x 3 features for each of 4 corners). Parts by leaving others out: `encoder` is a step on a
-batch that is there already, with a decoder that passes three features on; `data` makes a batch.
-Medians of rounds that take turns.
+update) with the spectral decoder, with this project's LIIF decoder, and with LIIF as published
+(every query gathers 3 x 3 features for each of 4 corners). Parts by leaving others out: `encoder` is
+a step on a batch that is there already, with a decoder that passes three features on; `data` makes a
+batch. Medians of rounds that take turns.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks.decoders import Pass, PublishedLiif
-from benchmarks.measuring import markdown, medians, rounds, run
+from benchmarks.measuring import command, markdown, medians, report, rounds
 from inr_sr import models, render
 from inr_sr.configuration import default
 from inr_sr.coordinates import upright
@@ -162,4 +162,4 @@ def table(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run(__doc__, measure, table)
+    report(command(__doc__).parse_args(), measure, table)

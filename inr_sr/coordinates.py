@@ -206,6 +206,34 @@ def grid_axis(
     )
 
 
+def traced_axis(cell: jax.Array, delta: jax.Array, step: jax.Array, count: int, slots: int) -> Axis:
+    """A run of output pixels at a scale that is known in the program only.
+
+    Args:
+      cell: int32 [n] the LR cell of each output pixel, rising.
+      delta: float32 [n] its offset from the cell's centre.
+      step: scalar, distance of output pixels.
+      count: cells of the field.
+      slots: most output pixels in a cell, ceil(s) or more.
+    """
+    # Slots count from the first pixel of the run in each cell; cells without one are not asked.
+    heads = jnp.searchsorted(cell, jnp.arange(count, dtype=jnp.int32)).astype(jnp.int32)
+    slot = jnp.arange(cell.shape[0], dtype=jnp.int32) - heads[cell]
+    return Axis(
+        cell=cell,
+        delta=delta,
+        select=cell * slots + slot,
+        start=delta[jnp.minimum(heads, cell.shape[0] - 1)],
+        step=step,
+        first=0,
+        count=count,
+        slots=slots,
+        uniform=False,
+        whole=False,
+        eighths=8 * slots,
+    )
+
+
 def cells_under(n_in: int, n_out: int, window: slice) -> tuple[slice, slice]:
     """The LR cells that a window of an axis lies in.
 

@@ -335,6 +335,26 @@ def test_two_pictures_never_become_one(folder, capsys):
     assert tree(folder) == before
 
 
+def test_memory_does_not_grow_with_the_output(folder, network):
+    """5 and 38 megapixels of a network: the larger alone would be 108 MiB in eight bits."""
+    Image.effect_noise((96, 96), 50).convert("RGB").save("small.png")
+    code = (
+        "import sys; from inr_sr.cli import main\n"
+        "from inr_sr.evaluation.machine import peak_memory\n"
+        "assert main(['upscale', 'small.png', 'o.png', '--weights', sys.argv[1],"
+        " '--scale', sys.argv[2]]) == 0\n"
+        "print(peak_memory())"
+    )
+    peaks = []
+    for scale in ("24", "64"):
+        command = [sys.executable, "-c", code, str(network), scale]
+        run = subprocess.run(
+            command, check=True, env=_environment(), capture_output=True, text=True
+        )
+        peaks.append(float(run.stdout.split()[-1]))
+    assert peaks[1] - peaks[0] < 80
+
+
 def test_names_of_weights_are_methods(folder, network, monkeypatch, capsys):
     monkeypatch.setattr(weights, "PRETRAINED", network.parent)
     arguments = ["upscale", "photos/a.png", "o.png", "--scale", "2", "--ensemble", "--tile", "8"]

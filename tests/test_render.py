@@ -171,6 +171,24 @@ def test_a_field_without_a_picture_is_its_residual(decoder):
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("decoder", ["spectral", "liif"])
+def test_patches_equal_points(decoder):
+    """Each picture of a batch at a scale of its own; scales between whole ones and ties too."""
+    model, params = random_model(decoder)
+    field = jax.jit(model.apply)({"params": params}, random_picture(12, 12, batch=5))
+    scale = np.array([1.0, 1.5, 2.7, 3.0, 4.0], np.float32)
+    first = np.array([[0, 3], [2, 9], [5, 0], [27, 27], [39, 20]])
+    pixel = first[:, None, None] + np.stack(np.meshgrid(*[range(9)] * 2, indexing="ij"), -1)[None]
+    x = (pixel.astype(np.float32) + 0.5) / scale[:, None, None, None]
+    cell = np.minimum(np.floor(x), 11).astype(np.int32)
+    delta = jnp.asarray(x - cell - 0.5, jnp.float32)
+    size = jnp.asarray(1 / scale)[:, None].repeat(2, axis=1)
+    found = jax.jit(render.patches, static_argnums=4)(field, jnp.asarray(cell), delta, size, 4)
+    flat = (jnp.asarray(a).reshape(5, 81, 2) for a in (cell, delta))
+    expected = points(field, *flat, upright(size[:, None])).reshape(found.shape)
+    np.testing.assert_allclose(found, expected, atol=3e-5)
+
+
 def test_a_halo_is_the_picture_around():
     """A field of the middle of a picture, encoded with its surroundings, is the middle's field."""
     for decoder in ("spectral", "liif", "pixel_shuffle"):

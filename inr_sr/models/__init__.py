@@ -75,8 +75,12 @@ def _check_numbers(config: ConfigDict) -> None:
         )
 
 
-def build(config: ConfigDict) -> Model:
+def build(config: ConfigDict, *, remat: bool = False) -> Model:
     """The model that `config` (the `model` section of a configuration) describes.
+
+    Args:
+      config: see `configuration.default`.
+      remat: whether gradients compute the encoder's blocks anew instead of keeping their insides.
 
     Raises:
       InputError: an unknown encoder, decoder or dtype, a size below its least, or bands that do
@@ -105,7 +109,7 @@ def build(config: ConfigDict) -> Model:
     encoder = _choose(
         "encoder",
         config.encoder,
-        {"edsr": lambda: EDSR(config.edsr.features, config.edsr.blocks, dtype)},
+        {"edsr": lambda: EDSR(config.edsr.features, config.edsr.blocks, dtype, remat)},
     )
     decoder = _choose(
         "decoder",

@@ -16,7 +16,17 @@ Take = Callable[[jax.Array, int], jax.Array]
 
 
 class Residual(Protocol):
-    """What a decoder makes: a function on the LR lattice (see `models.decoders`)."""
+    """What a decoder makes: a function on the LR lattice (see `models.decoders`).
+
+    Attributes:
+      dense: whether a whole patch of output pixels costs less than each of them on its own.
+      lattice: LR (rows, cols).
+    """
+
+    dense: bool
+
+    @property
+    def lattice(self) -> tuple[int, int]: ...
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
         """Values [B, Q, 3] at arbitrary queries; the arguments are those of `render.points`."""

@@ -15,8 +15,10 @@ from inr_sr.render.on_grid import Tables, rendered, tables
 STRIP_BYTES = 6 * 2**20
 """About how much the work on a strip takes, for each picture of a batch.
 
-More leaves the processor's caches; less is spent on starting programs.
+More leaves a processor's caches; less is all spent on starting programs.
 """
+ACCELERATOR_STRIP_BYTES = 2**28
+"""The same on accelerators, which have no such cache and take longer to start a program."""
 
 
 class Strip(NamedTuple):
@@ -33,6 +35,10 @@ class Strip(NamedTuple):
 
 def strips(field: Field, rows: Axis, cols: Axis) -> Iterator[Strip]:
     """Colours on a grid from top to bottom, equal to `grid`; runs on the host.
+
+    However large the output is, it holds no more beside the field than some 4 * STRIP_BYTES, or
+    the output of one LR row where that is more, and a picture of the field's height as wide as the
+    output.
 
     Args:
       field: over [B, h, w] LR pixels.
@@ -78,13 +84,20 @@ def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
     row_bytes = cols.count * rows.slots * cols.slots * 3 * 4
     if not (rows.uniform and cols.uniform):
         row_bytes += sum(x.nbytes for x in jax.tree.leaves(field)) // rows.count
-    strips = -(-rows.count // max(1, STRIP_BYTES // row_bytes))
+    limit = STRIP_BYTES if _device(field).platform == "cpu" else ACCELERATOR_STRIP_BYTES
+    strips = -(-rows.count // max(1, limit // row_bytes))
     return -(-rows.count // strips)
+
+
+def _device(tree: Any) -> jax.Device:
+    """The one device that holds a field."""
+    (device,) = jax.tree.leaves(tree)[0].devices()
+    return device
 
 
 def _view(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array:
     """`take` on the host: on a CPU without a copy, as long as LR rows are whole."""
-    (device,) = x.devices()
+    device = _device(x)
     if device.platform != "cpu":
         return take(rows, cols, x, margin)
     size = (rows.count + 2 * margin, cols.count + 2 * margin)

@@ -81,7 +81,11 @@ def train(
       MemoryError: a batch, or all pictures at once, are too much for a device.
     """
     check(config)
-    spec, mesh, model = sampling(config), make_mesh(), models.build(config.model)
+    spec, mesh, model = (
+        sampling(config),
+        make_mesh(),
+        models.build(config.model, remat=config.train.remat),
+    )
     optimizer = make_optimizer(config.optimizer, config.train.steps)
     advance = make_advance(config, model, optimizer, spec, mesh)
     lead = jax.process_index() == 0

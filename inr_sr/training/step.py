@@ -1,5 +1,6 @@
 """The training step: several of them in one compiled program, data-parallel over a mesh."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -68,9 +69,19 @@ def make_gradients(
     weights = losses.check(config.loss, spec.layout)
     sharding = spread(mesh)
 
+    def rendered(field: Any, batch: Batch) -> jax.Array:
+        # A processor gathers what is asked sooner than it makes all slots of a dense patch.
+        if spec.layout == "points" or jax.default_backend() == "cpu":
+            footprint = upright(batch.footprint[:, None])
+            return render.points(field, batch.cell, batch.delta, footprint)
+        side, slots = math.isqrt(spec.queries), math.ceil(spec.max_scale)
+        cell, delta = (x.reshape(len(x), side, side, 2) for x in (batch.cell, batch.delta))
+        out = render.patches(field, cell, delta, batch.footprint, slots)
+        return out.reshape(batch.target.shape)
+
     def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         field: Any = model.apply({"params": params}, batch.lr)
-        out = render.points(field, batch.cell, batch.delta, upright(batch.footprint[:, None]))
+        out = rendered(field, batch)
         total, values = losses.terms(weights, out, batch.target)
         return total, {**values, "loss": total, "error": losses.mse(out, batch.target)}
 

@@ -28,7 +28,7 @@ MAX_SCALE = 1000
 """Largest scale of an axis that networks render: an LR row's output is held at once."""
 
 
-STRIP_BYTES = 2**26
+STRIP_BYTES = 2**24
 """About how much a strip of output rows may take on the host."""
 
 

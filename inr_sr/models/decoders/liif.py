@@ -6,7 +6,7 @@ same as the published one, with this project's bicubic skip and zero last layer.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import flax.struct
@@ -37,6 +37,13 @@ class LiifField:
     highest: jax.Array
     coordinate: jax.Array
     layers: tuple[tuple[jax.Array, jax.Array], ...]
+
+    dense: ClassVar[bool] = False
+
+    @property
+    def lattice(self) -> tuple[int, int]:
+        """LR (rows, cols)."""
+        return self.hidden.shape[1] - 2, self.hidden.shape[2] - 2
 
     def cut(self, rows: Axis, cols: Axis, take: Take) -> "LiifField":
         """See `field.Residual.cut`."""

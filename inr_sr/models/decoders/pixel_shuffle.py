@@ -1,6 +1,6 @@
 """EDSR's own upsampler (arXiv 1609.05158, 1707.02921): sub-pixel convolutions, one fixed scale."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import flax.struct
@@ -28,6 +28,13 @@ class PixelShuffleField:
     """
 
     pixels: jax.Array
+
+    dense: ClassVar[bool] = False
+
+    @property
+    def lattice(self) -> tuple[int, int]:
+        """LR (rows, cols)."""
+        return self.pixels.shape[1], self.pixels.shape[2]
 
     @property
     def scale(self) -> int:

@@ -11,7 +11,8 @@ per channel and part.
 """
 
 import dataclasses
-from typing import Any
+import functools
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import flax.struct
@@ -43,6 +44,13 @@ class SpectralField:
     kappa: jax.Array
     gains: jax.Array
     smallest: float = flax.struct.field(pytree_node=False)
+
+    dense: ClassVar[bool] = True
+
+    @property
+    def lattice(self) -> tuple[int, int]:
+        """LR (rows, cols)."""
+        return self.cos.shape[1], self.cos.shape[2]
 
     def cut(self, rows: Axis, cols: Axis, take: Take) -> "SpectralField":
         """See `field.Residual.cut`."""
@@ -128,7 +136,11 @@ class SpectralField:
 def _turns(axis: Axis, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Cos and sin [count, K] of the phase from each cell's centre to the middle of its slots."""
     phase = axis.centre[:, None] * b[None]
-    return jnp.cos(phase), jnp.sin(phase)
+    # XLA's CPU backend fuses a cosine into all that uses it, to compute it again for each cell and
+    # channel, and drops optimization barriers; a product with ones on the diagonal stays apart.
+    same = jnp.eye(b.shape[0], dtype=b.dtype)
+    keep = functools.partial(jnp.dot, b=same, precision=jax.lax.Precision.HIGHEST)
+    return keep(jnp.cos(phase)), keep(jnp.sin(phase))
 
 
 def _turned(cos: Any, sin: Any, row: Any, col: Any) -> tuple[jax.Array, jax.Array]:

@@ -21,11 +21,15 @@ class EDSR(nn.Module):
     """LR pictures [B, h, w, 3] in [0, 1] to features [B, h, w, features].
 
     The paper's EDSR-baseline has 16 blocks of 64 features.
+
+    Attributes:
+      remat: whether gradients compute what is inside blocks anew instead of keeping it.
     """
 
     features: int
     blocks: int
     dtype: jnp.dtype = jnp.float32
+    remat: bool = False
 
     @property
     def receptive_field(self) -> int:
@@ -36,6 +40,7 @@ class EDSR(nn.Module):
     def __call__(self, image: jax.Array) -> jax.Array:
         x = nn.Conv(self.features, (3, 3), dtype=self.dtype, name="head")(2 * image - 1)
         skip = x
+        block = nn.remat(ResidualBlock) if self.remat else ResidualBlock
         for i in range(self.blocks):
-            x = ResidualBlock(self.features, self.dtype, name=f"block_{i}")(x)
+            x = block(self.features, self.dtype, name=f"block_{i}")(x)
         return skip + nn.Conv(self.features, (3, 3), dtype=self.dtype, name="tail")(x)

@@ -1,0 +1,237 @@
+"""Rendering, encoding, whole pictures and training on a GPU, in float32 and bfloat16.
+
+    python -m benchmarks.gpu [--json FILE]
+    python -m benchmarks.gpu --small      # a trial of the program itself, on any device
+
+EDSR-baseline with the spectral decoder, random weights: LR 510 x 339 to x4, and 1920 x 1080 to x2
+and x4, everything on the device. Beside each time stand the bytes or operations per second that it
+means, and the ceilings measured in the same process: a copy, and products of large matrices. Where
+`render` stays far below the copy, a kernel of our own would pay. `fetch` brings the output to the
+host. Medians of rounds.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.measuring import command, markdown, medians, report, rounds
+from inr_sr import models, render
+from inr_sr.configuration import default
+from inr_sr.coordinates import Axis, grid_axis
+from inr_sr.data.feed import ResidentFeed, sampling, training_source
+from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.models import Model
+from inr_sr.training import state as training_state
+from inr_sr.training.optimizer import make_optimizer
+from inr_sr.training.step import make_advance
+
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured.
+
+    Attributes:
+      pictures: LR (rows, cols) and scale.
+      copied: float32 numbers of the copy.
+      matrix: side of the matrices.
+      batches: LR patches of a training step.
+      steps: training steps per dispatch.
+      rounds: of each measurement.
+    """
+
+    pictures: tuple[tuple[tuple[int, int], int], ...]
+    copied: int
+    matrix: int
+    batches: tuple[int, ...]
+    steps: int
+    rounds: int
+
+
+FULL = Sizes(
+    pictures=(((339, 510), 4), ((1080, 1920), 2), ((1080, 1920), 4)),
+    copied=2**28,
+    matrix=8192,
+    batches=(16, 128),
+    steps=10,
+    rounds=10,
+)
+SMALL = Sizes((((24, 32), 4),), copied=2**20, matrix=256, batches=(2,), steps=1, rounds=1)
+
+
+def ceilings(sizes: Sizes) -> dict[str, float]:
+    """Bytes per second of a copy (read and written), operations per second of matrix products."""
+    numbers = jnp.ones(sizes.copied, jnp.float32)
+    copy = jax.jit(lambda x: x * 1.5)
+    works: dict[str, Callable[[], Any]] = {"copy": lambda: copy(numbers)}
+    kinds = {
+        "float32": (jnp.float32, jax.lax.Precision.HIGHEST),
+        "float32, GPU default": (jnp.float32, jax.lax.Precision.DEFAULT),
+        "bfloat16": (jnp.bfloat16, jax.lax.Precision.DEFAULT),
+    }
+    for name, (dtype, precision) in kinds.items():
+        matrix = jnp.ones((sizes.matrix, sizes.matrix), dtype)
+        product = jax.jit(functools.partial(jnp.dot, precision=precision))
+        works[name] = functools.partial(product, matrix, matrix)
+    median = medians(rounds(works, sizes.rounds))
+    amount = {"copy": 8 * sizes.copied}
+    return {name: amount.get(name, 2 * sizes.matrix**3) / median[name] for name in works}
+
+
+def network(dtype: str) -> tuple[Model, Any]:
+    """EDSR-baseline and spectral decoder, computing in `dtype`."""
+    config = default().model
+    config.dtype = dtype
+    model = models.build(config)
+    return model, models.init(model, jax.random.key(0))
+
+
+def picture(dtype: str, lr: tuple[int, int], scale: int, count: int) -> list[dict[str, Any]]:
+    """Encoder, field, rendering, all of it, and the way to the host."""
+    model, params = network(dtype)
+    image = jax.random.uniform(jax.random.key(1), (1, *lr, 3))
+    rows, cols = (grid_axis(n, n * scale) for n in lr)
+    encode = jax.jit(lambda p, x: model.encoder.apply({"params": p["encoder"]}, x))
+    field_of = jax.jit(lambda p, x: model.apply({"params": p}, x))
+    rendered = jax.jit(render.grid)
+
+    def enlarged(params: Any, image: jax.Array, rows: Axis, cols: Axis) -> jax.Array:
+        field: Any = model.apply({"params": params}, image)
+        return render.grid(field, rows, cols)
+
+    whole = jax.jit(enlarged)
+    field = field_of(params, image)
+    output = whole(params, image, rows, cols)
+    works: dict[str, Callable[[], Any]] = {
+        "encoder": lambda: encode(params, image),
+        "encoder and head": lambda: field_of(params, image),
+        "render": lambda: rendered(field, rows, cols),
+        "whole": lambda: whole(params, image, rows, cols),
+        "fetch": lambda: np.asarray(output + 0),
+    }
+    median = medians(rounds(works, count))
+    weights = sum(leaf.size for leaf in jax.tree.leaves(params["encoder"]))
+    operations = 2 * weights * lr[0] * lr[1]
+    moved = sum(leaf.nbytes for leaf in jax.tree.leaves(field)) + output.nbytes
+    rates = {
+        "encoder": {"flop_per_s": operations / median["encoder"]},
+        "render": {"bytes_per_s": moved / median["render"]},
+        "fetch": {"bytes_per_s": output.nbytes / median["fetch"]},
+    }
+    return [
+        {
+            "dtype": dtype,
+            "lr": f"{lr[1]}x{lr[0]}",
+            "scale": str(scale),
+            "method": name,
+            "median_s": seconds,
+            **rates.get(name, {}),
+        }
+        for name, seconds in median.items()
+    ]
+
+
+def training(dtype: str, batch: int, layout: str, steps: int, count: int) -> dict[str, Any]:
+    """Steps on patches of 48 x 48 with 2,304 queries, at random or in a square."""
+    config = default()
+    config.data.patch, config.data.layout, config.train.batch_size = 48, layout, batch
+    config.train.steps_per_dispatch = steps
+    model, params = network(dtype)
+    spec, mesh = sampling(config), make_mesh()
+    optimizer = make_optimizer(config.optimizer, config.train.steps)
+    advance = make_advance(config, model, optimizer, spec, mesh)
+    data = ResidentFeed(training_source(config), spec, mesh).take(steps)
+    state = training_state.create(params, optimizer, seed=0)
+    state = place(jax.tree.map(np.asarray, state), replicated(mesh))
+
+    def work() -> Any:
+        nonlocal state
+        state, metrics = advance(state, data, steps)
+        return metrics
+
+    seconds = medians(rounds({"step": work}, count))["step"] / steps
+    patches = batch / seconds
+    return {
+        "dtype": dtype,
+        "batch": batch,
+        "layout": layout,
+        "median_s": seconds,
+        "patches_per_s": patches,
+    }
+
+
+def measure(sizes: Sizes) -> dict[str, Any]:
+    """Everything, one after the other."""
+    return {
+        "rounds": sizes.rounds,
+        "ceilings": ceilings(sizes),
+        "results": [
+            row
+            for dtype in DTYPES
+            for lr, scale in sizes.pictures
+            for row in picture(dtype, lr, scale, sizes.rounds)
+        ],
+        "training": [
+            training(dtype, batch, layout, sizes.steps, sizes.rounds)
+            for dtype in DTYPES
+            for batch in sizes.batches
+            for layout in ("points", "window")
+        ],
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The measurement in Markdown."""
+    rows = [
+        [
+            row["method"],
+            row["dtype"],
+            row["lr"],
+            row["scale"],
+            f"{1e3 * row['median_s']:.3f}",
+            f"{row['bytes_per_s'] / 1e9:.0f}" if "bytes_per_s" in row else "",
+            f"{row['flop_per_s'] / 1e12:.1f}" if "flop_per_s" in row else "",
+        ]
+        for row in result["results"]
+    ]
+    steps = [
+        [
+            row["dtype"],
+            str(row["batch"]),
+            row["layout"],
+            f"{1e3 * row['median_s']:.2f}",
+            f"{row['patches_per_s']:.0f}",
+        ]
+        for row in result["training"]
+    ]
+    limits = [
+        [name, f"{rate / 1e9:.0f} GB/s" if name == "copy" else f"{rate / 1e12:.1f} TFLOP/s"]
+        for name, rate in result["ceilings"].items()
+    ]
+    return "\n\n".join(
+        [
+            markdown(["ceiling", "rate"], limits),
+            markdown(["work", "type", "LR", "scale", "ms", "GB/s", "TFLOP/s"], rows),
+            markdown(["training", "batch", "queries", "ms per step", "patches/s"], steps),
+        ]
+    )
+
+
+def main() -> None:
+    """Asks for a GPU, unless this is a trial."""
+    parser = command(__doc__)
+    parser.add_argument("--small", action="store_true", help="small sizes, on any device")
+    arguments = parser.parse_args()
+    if not arguments.small and jax.default_backend() == "cpu":
+        parser.error("there is no GPU here; --small tries the program on any device")
+    report(arguments, lambda: measure(SMALL if arguments.small else FULL), table)
+
+
+if __name__ == "__main__":
+    main()
