@@ -5,9 +5,9 @@
 EDSR-baseline as encoder, 16 LR patches of 48 x 48 with 2,304 queries each, float32, the embedded
 pictures resident. Whole steps as training runs them (crops drawn, patches sampled, gradients,
 update) with the spectral decoder, with this project's LIIF decoder, and with LIIF as published
-(every query gathers 3 x 3 features for each of 4 corners). Parts by leaving others out: `encoder` is
-a step on a batch that is there already, with a decoder that passes three features on; `data` makes a
-batch. Medians of rounds that take turns.
+(every query gathers 3 x 3 features for each of 4 corners). Parts by leaving others out: `encoder`
+is a step on a batch that is there already, with a decoder that passes three features on; `data`
+makes a batch. Medians of rounds that take turns.
 """
 
 from collections.abc import Callable

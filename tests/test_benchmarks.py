@@ -1,0 +1,58 @@
+"""The benchmark of rendering, on sizes of no interest: what it writes, and that methods agree."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import methods, render
+from inr_sr.models.field import Field
+from inr_sr.render import strips
+
+SCALES = ("2", "2.5x3.1")
+
+
+def small_cases():
+    return [
+        *(methods.spectral_case(scale, 8, 4) for scale in SCALES),
+        *(methods.spectral_case(scale, 8, 4, skip=True) for scale in SCALES),
+        methods.per_query_case("2", 6, 4),
+        methods.liif_case("2", 4),
+        *methods.head_cases("2", 6, 4, 8),
+    ]
+
+
+@pytest.fixture
+def result(monkeypatch):
+    monkeypatch.setattr(render, "cases", small_cases)
+    monkeypatch.setattr(render, "growth", lambda: {"scale": {2: methods.spectral_case("2", 8, 4)}})
+    monkeypatch.setattr(render, "SCALES", SCALES)
+    monkeypatch.setattr(render, "ROUNDS", 1)
+    monkeypatch.setattr(render, "spectral", lambda lr, k: methods.spectral(8, 32))
+    return render.measure()
+
+
+def test_one_row_for_each_method_scale_and_k(result, tmp_path):
+    result = json.loads(json.dumps(result))
+    rows = result["results"]
+    assert len({(row["method"], row["scale"], row.get("k")) for row in rows}) == len(rows)
+    for row in rows:
+        numbers = ("median_s", "floor_s", "peak_bytes", "output_pixels", "macs_per_pixel")
+        assert all(row[name] > 0 for name in numbers)
+        assert ("k" in row) == (row["method"] != "liif")
+    assert rows[1]["output_pixels"] == 20 * 25
+    assert rows[0]["faster_than_liif"] > 1
+    table = render.table(result)
+    assert table.count("| spectral |") == 2
+    assert "K = 4, x2: " in table
+    render.plot(result, tmp_path / "plot.svg")
+    assert (tmp_path / "plot.svg").stat().st_size > 1000
+
+
+def test_methods_make_the_same_picture():
+    found = methods.spectral(8, 4)
+    grid = methods.axes(8, "2.5x3.1")
+    bare = Field(None, found.residual)
+    whole = np.concatenate([strip.colours for strip in strips(bare, *grid)], axis=1)[0]
+    slow = np.asarray(methods.per_query(found.residual, *grid)).reshape(-1, whole.shape[1], 3)
+    np.testing.assert_allclose(slow[: len(whole)], whole, atol=2e-5)
