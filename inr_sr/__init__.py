@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from inr_sr.errors import InputError
 
 if TYPE_CHECKING:
-    from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, Upscaler, load
+    from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, Upscaler, load, warp
 
     __version__: str
 
@@ -22,6 +22,7 @@ __all__ = [
     "Upscaler",
     "__version__",
     "load",
+    "warp",
 ]
 
 

@@ -23,7 +23,7 @@ from inr_sr.upscaling import (
     target_size,
 )
 from inr_sr.upscaling import network as network_module
-from inr_sr.upscaling.enlarging import _with_hidden_filled
+from inr_sr.upscaling.enlarging import hidden_filled
 from inr_sr.upscaling.tiles import BUCKETS, Span
 from tests.networks import random_model, small_config
 
@@ -290,7 +290,7 @@ def test_colours_under_transparency_do_not_bleed():
     np.testing.assert_array_equal(result.alpha, bicubic)
     # Nothing to fill in from: the colours stay.
     invisible = Picture(colour, np.zeros_like(alpha))
-    np.testing.assert_array_equal(_with_hidden_filled(invisible), colour)
+    np.testing.assert_array_equal(hidden_filled(invisible), colour)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

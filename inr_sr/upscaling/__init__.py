@@ -8,11 +8,12 @@ that is kept: the result does not depend on tiles, padding or shape buckets. Til
 squares of a few sizes and the scale is data, so that a new picture size at a scale that was asked
 for before seldom needs a new compilation; a new scale may.
 
-An axis that shrinks is antialiased bicubic resampling of the network's x1 result.
+An axis that shrinks is antialiased bicubic resampling of the network's x1 result. Warps, which may
+do both in one picture, are in `warping`.
 """
 
 from inr_sr.upscaling.enlarging import enlarge, enlarged_blocks
-from inr_sr.upscaling.network import MAX_SCALE, NetworkUpscaler, load
+from inr_sr.upscaling.network import MAX_SCALE, NetworkUpscaler, load, warp
 from inr_sr.upscaling.request import MAX_OUTPUT_PIXELS, Size, TooManyPixels, target_size
 from inr_sr.upscaling.upscaler import ResampleUpscaler, StripUpscaler, Upscaler
 
@@ -29,4 +30,5 @@ __all__ = [
     "enlarged_blocks",
     "load",
     "target_size",
+    "warp",
 ]

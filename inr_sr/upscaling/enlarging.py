@@ -55,7 +55,7 @@ def enlarged_blocks(
       InputError: see `StripUpscaler.strips`; at once, not at the first block.
       MemoryError: not even the smallest tile fits.
     """
-    strips = upscaler.strips(_with_hidden_filled(picture), out_size)  # refuses what cannot be
+    strips = upscaler.strips(hidden_filled(picture), out_size)  # refuses what cannot be
     channels = picture.pixels.shape[2]
     colours = (to_channels(strip, channels) for strip in strips)
     pairs: Iterator[tuple[np.ndarray, np.ndarray]]
@@ -111,7 +111,7 @@ def to_channels(strip: np.ndarray, count: int) -> np.ndarray:
     return strip if strip.shape[2] == count else strip.mean(axis=2, keepdims=True)
 
 
-def _with_hidden_filled(picture: Picture) -> np.ndarray:
+def hidden_filled(picture: Picture) -> np.ndarray:
     """Pixels with the colours under alpha 0 filled in from coarser and coarser averages."""
     if picture.alpha is None or picture.alpha.all() or not picture.alpha.any():
         return picture.pixels

@@ -4,6 +4,7 @@ import collections
 import functools
 import itertools
 import math
+import numbers
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -17,7 +18,9 @@ from inr_sr.coordinates import cells_under, first_output
 from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.models.field import Field
-from inr_sr.upscaling.request import Size, pixels
+from inr_sr.render.homography import Homography
+from inr_sr.upscaling import warping
+from inr_sr.upscaling.request import MAX_OUTPUT_PIXELS, Size, pixels, target_size
 from inr_sr.upscaling.strips import shrink_columns, shrink_rows
 from inr_sr.upscaling.tiles import Span, Tile, choose_tile, smaller_tile, whole_tile
 from inr_sr.upscaling.upscaler import StripUpscaler
@@ -121,10 +124,71 @@ class NetworkUpscaler(StripUpscaler):
         strips = self._enlarged(image, size, under_rows, under_cols)
         return np.clip(np.concatenate(list(strips))[cut_rows, cut_cols], 0.0, 1.0)
 
+    def warp(
+        self,
+        image: Any,
+        matrix: Any,
+        out_size: Size,
+        *,
+        fill: float = 0.0,
+        max_pixels: int | None = MAX_OUTPUT_PIXELS,
+    ) -> Any:
+        """Rotates, shears, tilts: one picture under a projective map, enlarged where that does.
+
+        Where the map minifies the result is antialiased, see `render.anisotropic`. Alpha is
+        interpolated, and 0 outside the picture. A result pixel is in the picture or out of it: the
+        border itself is not softened.
+
+        Args:
+          image: see `upscale`.
+          matrix: [3, 3], or [2, 3] if affine, from positions (row, col) of the picture to those of
+            the result, in pixels, pixel i covering [i, i + 1); see `render.homography`.
+          out_size: (rows, cols) of the result.
+          fill: colour outside the picture and beyond the horizon, in [0, 1].
+          max_pixels: see `target_size`.
+
+        Returns:
+          The result in the form of `image`, see `upscale`.
+
+        Raises:
+          InputError: a picture, map, size or colour that is not allowed, a network that knows one
+            scale only, or an ensemble.
+          MemoryError: not even the smallest tile fits.
+        """
+        if self._model.fixed_scale is not None or self._ensemble:
+            reason = "is an ensemble" if self._ensemble else "knows one scale only"
+            raise InputError(f"{self.name} {reason}; warps need one network of any scale")
+        if not (isinstance(fill, numbers.Real) and 0 <= fill <= 1):
+            raise InputError(f"fill {fill!r} is not allowed; expected a number from 0 to 1")
+        size = target_size((1, 1), size=out_size, max_pixels=max_pixels)
+
+        def homography(layer: np.ndarray) -> Homography:
+            return Homography.between(matrix, (layer.shape[0], layer.shape[1]), size)
+
+        def colours(layer: np.ndarray) -> Iterator[warping.Part]:
+            _check_colours(layer)
+            return self._warped(layer, homography(layer), size)
+
+        def alpha(layer: np.ndarray) -> Iterator[warping.Part]:
+            return warping.by_interpolation(layer, homography(layer), size)
+
+        return warping.warped(image, size, colours, alpha, float(fill))
+
+    def _warped(self, image: np.ndarray, map: Homography, size: Size) -> Iterator[warping.Part]:
+        """Parts of the result, made again from the first one on where memory ran out."""
+        encode = functools.partial(self._encoded, image)
+        n = (image.shape[0], image.shape[1])
+        tile = self._choose_tile(n, n)
+        while True:
+            try:
+                yield from warping.by_network(image, map, size, tile, encode)
+            except (MemoryError, jax.errors.JaxRuntimeError) as error:
+                tile = smaller_tile(tile, error)
+            else:
+                return
+
     def _checked(self, image: np.ndarray, out_size: Size) -> Size:
-        check_picture(image)
-        if image.shape[2] not in (1, 3):
-            raise InputError(f"picture of {image.shape[2]} channels; expected 1 or 3")
+        _check_colours(image)
         size = pixels(out_size[0], "rows"), pixels(out_size[1], "columns")
         self.check_size((image.shape[0], image.shape[1]), size)
         return size
@@ -229,6 +293,12 @@ class NetworkUpscaler(StripUpscaler):
         return 4.0 * (encoder + fields)
 
 
+def _check_colours(image: np.ndarray) -> None:
+    check_picture(image)
+    if image.shape[2] not in (1, 3):
+        raise InputError(f"picture of {image.shape[2]} channels; expected 1 or 3")
+
+
 def _rows_at_once(height: int, row_pixels: int) -> int:
     """LR rows of a strip, a divisor of the tile's height: strips are then all of one shape."""
     most = max(1, STRIP_BYTES // (row_pixels * 3 * 4))
@@ -240,6 +310,18 @@ def _device_memory(device: jax.Device) -> int:
     stats = None if device.platform == "cpu" else device.memory_stats()
     limit = (stats or {}).get("bytes_limit", 2**31)
     return max(limit // 4, 2**28)
+
+
+def warp(
+    image: Any,
+    matrix: Any,
+    out_size: Size,
+    *,
+    fill: float = 0.0,
+    weights: str | os.PathLike[str] = DEFAULT,
+) -> Any:
+    """`NetworkUpscaler.warp` of the weights, which are loaded each time: see `load`."""
+    return load(weights).warp(image, matrix, out_size, fill=fill)
 
 
 def load(

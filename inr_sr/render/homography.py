@@ -1,0 +1,103 @@
+"""Projective maps: where the pixels of a warped picture come from, and how large they are there."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from inr_sr.errors import InputError
+
+_TIE = 1e-9  # LR pixels; nearer to the border of two cells than this is on it, as on exact grids
+_WORST_CONDITION = 1e12  # beyond it float64 is wrong by tenths of a pixel in a thousand, or more
+
+
+class Places(NamedTuple):
+    """Positions in a picture.
+
+    Attributes:
+      cell: int32 [n, 2] the LR pixel, (row, col).
+      delta: float64 [n, 2] offset from its centre, LR pixels, in [-0.5, 0.5).
+      jacobian: float64 [n, 2, 2] J, how the position moves per output pixel: its first index is
+        the LR (row, col), its second the output's.
+    """
+
+    cell: np.ndarray
+    delta: np.ndarray
+    jacobian: np.ndarray
+
+    def of(self, mask: np.ndarray) -> "Places":
+        """Some of the positions."""
+        return Places(*(x[mask] for x in self))
+
+
+@dataclass(frozen=True)
+class Homography:
+    """A projective map from the positions of a picture to those of a result.
+
+    Positions are (row, col) in pixels, and pixel i covers [i, i + 1) with its centre at i + 0.5:
+    diag(3, 3, 1) enlarges three times, exactly. A matrix M of OpenCV maps (x, y), the centres at
+    whole numbers; the same map is S P M P S^-1 here, P = [[0, 1, 0], [1, 0, 0], [0, 0, 1]] and
+    S = [[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]].
+
+    Attributes:
+      inverse: float64 [3, 3], from the result to the picture, of the sign that makes the
+        homogeneous coordinate positive where the picture is seen from its front.
+      size: (rows, cols) of the picture.
+    """
+
+    inverse: np.ndarray
+    size: tuple[int, int]
+
+    @classmethod
+    def between(cls, matrix: Any, size: tuple[int, int], out_size: tuple[int, int]) -> Self:
+        """The map of a matrix.
+
+        Args:
+          matrix: [3, 3], or [2, 3] for an affine map; from the picture to the result. A matrix
+            times any number but 0 is the same map: what is in front is told by the picture's
+            centre.
+          size, out_size: (rows, cols) of the picture and of the result.
+
+        Raises:
+          InputError: a matrix of another shape, not finite, or that float64 cannot invert.
+        """
+        try:
+            h = np.array(matrix, np.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"matrix {matrix!r} holds what is no number") from None
+        if h.shape not in ((3, 3), (2, 3)):
+            raise InputError(f"matrix of shape {h.shape}; expected (3, 3), or (2, 3) if affine")
+        if not np.isfinite(h).all():
+            raise InputError(f"matrix {h.tolist()} holds numbers that are not finite")
+        if len(h) == 2:
+            h = np.vstack([h, [0, 0, 1]])
+        # In units of the pictures, so that the condition does not depend on their resolution.
+        units, out_units = np.array([*size, 1.0]), np.array([*out_size, 1.0])
+        condition = np.linalg.cond(h * units / out_units[:, None])
+        if not condition < _WORST_CONDITION:
+            raise InputError(
+                f"matrix {h.tolist()} cannot be inverted: its condition is {condition:.3g}, "
+                f"less than {_WORST_CONDITION:g} is allowed"
+            )
+        front = h[2] @ (size[0] / 2, size[1] / 2, 1)
+        return cls(np.linalg.inv(-h if front < 0 else h), size)
+
+    def places(self, rows: slice, cols: slice) -> tuple[np.ndarray, Places]:
+        """Where a block of output pixels comes from; in float64, lest ties fall into wrong cells.
+
+        Returns:
+          bool [rows, cols], which of them lie in the picture and before the horizon (w > 0); and
+          the places of those.
+        """
+        row, col = (line + 0.5 for line in np.ogrid[rows, cols])
+        r, c, w = (m[0] * row + m[1] * col + m[2] for m in self.inverse)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            x = np.stack([r / w, c / w], axis=-1)
+            border = np.rint(x)
+            x = np.where(np.abs(x - border) < _TIE, border, x)
+            inside = (w > 0) & np.all((x >= 0) & (x < self.size), axis=-1)
+        x, w = x[inside], w[inside]
+        cell = np.floor(x)
+        # d(n / w) = (dn - (n / w) dw) / w
+        moved = self.inverse[:2, :2] - x[:, :, None] * self.inverse[2, :2]
+        return inside, Places(cell.astype(np.int32), x - cell - 0.5, moved / w[:, None, None])

@@ -1,0 +1,104 @@
+"""Halvings of a picture, to be sampled where a map minifies."""
+
+import math
+
+import numpy as np
+
+from inr_sr.coordinates import mirrored
+from inr_sr.models.field import SKIP_REACH
+from inr_sr.render.anisotropic import Ellipses, Samples, blend, filtered, probes
+from inr_sr.render.homography import Places
+from inr_sr.upscaling.strips import shrink_columns, shrink_rows
+from inr_sr.upscaling.values import as_float
+
+_ROWS_AT_ONCE = 256
+_SMALLEST_ATLAS = 2**12  # pixels; larger ones are 4, 16 .. times that, so that programs are few
+_SMALLEST_CHUNK = 2**9  # queries; 8, 64 .. times that
+
+
+class Pyramid:
+    """A picture and its antialiased halvings, mirrored at their borders.
+
+    Level 0 is the picture as it is given, in its own type; the others are made when they are first
+    asked for, and take a third of its pixels in float32. A level of n pixels along an axis is
+    followed by one of ceil(n / 2) that covers the same length, so that the mirrored level is the
+    level of the mirrored picture.
+    """
+
+    def __init__(self, image: np.ndarray) -> None:
+        """`image`: [h, w, c], floating in [0, 1], uint8 or uint16."""
+        self._levels = [image]
+
+    @property
+    def top(self) -> int:
+        """The level of one pixel."""
+        return (max(self._levels[0].shape[:2]) - 1).bit_length()
+
+    def level(self, number: int) -> np.ndarray:
+        """[rows, cols, c], floating or, level 0, as given."""
+        while len(self._levels) <= number:
+            self._levels.append(_halved(self._levels[-1]))
+        return self._levels[number]
+
+    def colours(self, places: Places, shapes: Ellipses) -> np.ndarray:
+        """Filtered bicubic values, float32 [n, c], not clipped; see `render.anisotropic`."""
+        fine, weight = blend(np.minimum(shapes.level, self.top))
+        out = self._sampled(places, shapes, fine)
+        between = weight > 0
+        if between.any():
+            coarse = self._sampled(places.of(between), shapes.of(between), fine[between] + 1)
+            out[between] += weight[between, None] * (coarse - out[between])
+        return out
+
+    def _sampled(self, places: Places, shapes: Ellipses, level: np.ndarray) -> np.ndarray:
+        """Values of queries at levels that are whole numbers."""
+        n, position = len(level), places.cell + 0.5 + places.delta
+        spread = shapes.spread(level).astype(np.float32)
+        steps = np.empty((n, 2, 2), np.float32)
+        cell, delta = np.empty((n, 2), np.int32), np.empty((n, 2), np.float32)
+        start, width = np.empty(n, np.int32), np.empty(n, np.int32)
+        windows, done = [], 0
+        for number in np.unique(level).astype(int).tolist():
+            image, at = self.level(number), level == number
+            ratio = np.divide(image.shape[:2], self._levels[0].shape[:2])
+            steps[at] = shapes.axes[at] * (2.0**number * ratio)
+            # Along both axes at once they reach less than 1.5 times as far, and one for rounding.
+            reach = math.ceil(1.5 * probes(spread[at]).max() * np.abs(steps[at]).max()) + 1
+            x = position[at] * ratio
+            whole = np.floor(x).astype(int)
+            window, low = _around(image, whole, reach + SKIP_REACH)
+            cell[at], delta[at] = whole - low - SKIP_REACH, x - whole - 0.5
+            start[at], width[at] = done, window.shape[1]
+            windows.append(window.reshape(-1, window.shape[2]))
+            done += len(windows[-1])
+        samples = Samples(*map(chunk, (start, width, cell, delta, steps, spread)))
+        atlas = _padded(np.concatenate(windows), _SMALLEST_ATLAS, 4)
+        return np.array(filtered(atlas, samples, probes(spread))[:n])
+
+
+def chunk(queries: np.ndarray) -> np.ndarray:
+    """Queries [n, ...], the last one repeated until they are one of a few numbers."""
+    return _padded(queries, _SMALLEST_CHUNK, 8)
+
+
+def _padded(x: np.ndarray, count: int, factor: int) -> np.ndarray:
+    """`x` with its last entry repeated to the first of count, count * factor .. that holds it."""
+    while count < len(x):
+        count *= factor
+    return np.pad(x, ((0, count - len(x)), *((0, 0),) * (x.ndim - 1)), mode="edge")
+
+
+def _around(image: np.ndarray, cell: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels around some cells [n, 2], float32 [rows, cols, c], and where they begin."""
+    low, high = cell.min(axis=0) - reach, cell.max(axis=0) + reach + 1
+    lines = (mirrored(np.arange(*ends), n) for *ends, n in zip(low, high, image.shape))
+    return as_float(image[np.ix_(*lines)]), low
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    """Antialiased bicubic halving, float32, not clipped; odd sizes are rounded up."""
+    h, w = image.shape[:2]
+    strips = (as_float(image[row : row + _ROWS_AT_ONCE]) for row in range(0, h, _ROWS_AT_ONCE))
+    if w > 1:
+        strips = (shrink_columns(strip, -(-w // 2)) for strip in strips)
+    return np.concatenate(list(shrink_rows(strips, h, -(-h // 2)) if h > 1 else strips))

@@ -1,0 +1,192 @@
+"""Warped pictures, block by block of the output; alpha, depth, arrays in their many shapes.
+
+Every LR cell is encoded once at most: output pixels are sorted by the tile that their cell lies in,
+block by block, tiles are then encoded one after the other, and each is asked by the blocks that it
+had. Tiles that no pixel needs, because none sees them or the map minifies them beyond what the
+network adds to, are not encoded at all. One tile, one block and a pyramid that grows with no more
+than the picture are held at a time.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from PIL import Image
+
+from inr_sr import render
+from inr_sr.errors import InputError
+from inr_sr.imagefile import Picture, from_pil, to_pil
+from inr_sr.models.field import Field
+from inr_sr.render.anisotropic import RESIDUAL_REACH, Ellipses, blend, ellipses, probes, residual
+from inr_sr.render.homography import Homography, Places
+from inr_sr.upscaling.enlarging import from_array, hidden_filled, to_array, to_channels
+from inr_sr.upscaling.pyramid import Pyramid, chunk
+from inr_sr.upscaling.request import Size
+from inr_sr.upscaling.tiles import Span, Tile
+from inr_sr.upscaling.values import quantise
+
+BLOCK = 64
+"""Side of blocks of output pixels. Larger ones leave the processor's caches."""
+
+_points = jax.jit(render.points)
+
+Encode = Callable[[Iterable[Tile]], Iterator[Field]]
+
+
+class Part(NamedTuple):
+    """Some output pixels.
+
+    Attributes:
+      rows, cols: the block they lie in.
+      mask: bool [rows, cols], which of its pixels they are.
+      colours: float32 [n, c or 3], clipped to [0, 1].
+    """
+
+    rows: slice
+    cols: slice
+    mask: np.ndarray
+    colours: np.ndarray
+
+
+Layer = Callable[[np.ndarray], Iterator[Part]]
+
+
+def warped(image: Any, out_size: Size, colours: Layer, alpha: Layer, fill: float) -> Any:
+    """A warped picture in the form in which it was given.
+
+    Args:
+      image: see `NetworkUpscaler.warp`.
+      out_size: (rows, cols).
+      colours, alpha: make the parts that lie in the picture from [h, w, c].
+      fill: colour of the others; their alpha is 0.
+    """
+    if isinstance(image, Image.Image):
+        return to_pil(_picture(from_pil(image), out_size, colours, alpha, fill))
+    array = np.asarray(image)
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise InputError(f"picture of shape {array.shape}; expected [h, w] or [h, w, c]")
+    if array.dtype in (np.uint8, np.uint16):
+        return to_array(_picture(from_array(array), out_size, colours, alpha, fill), array.ndim)
+    flat = array[:, :, None] if array.ndim == 2 else array
+    out = _assembled(flat, np.dtype(np.float32), out_size, colours, fill)
+    return out[:, :, 0] if array.ndim == 2 else out
+
+
+def _picture(picture: Picture, size: Size, colours: Layer, alpha: Layer, fill: float) -> Picture:
+    dtype = picture.pixels.dtype
+    pixels = _assembled(hidden_filled(picture), dtype, size, colours, fill)
+    if picture.alpha is None:
+        return replace(picture, pixels=pixels)
+    opacity = _assembled(picture.alpha[:, :, None], dtype, size, alpha, 0.0)
+    return replace(picture, pixels=pixels, alpha=opacity[:, :, 0])
+
+
+def _assembled(
+    image: np.ndarray, dtype: np.dtype, size: Size, layer: Layer, fill: float
+) -> np.ndarray:
+    """The parts of a layer on a ground of `fill`, [rows, cols, c]."""
+    channels = image.shape[2]
+    parts = layer(image)  # refuses what cannot be before memory is asked for
+    out = np.empty((*size, channels), dtype)
+    out[...] = _as(np.full((1, channels), fill, np.float32), dtype)
+    for part in parts:
+        values = to_channels(part.colours[None], channels)[0]
+        out[part.rows, part.cols][part.mask] = _as(values, dtype)
+    return out
+
+
+def _as(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values of [0, 1] in the type of a picture; may overwrite them."""
+    if np.issubdtype(dtype, np.floating):
+        return values
+    out = np.empty(values.shape, dtype)
+    quantise(values, out)
+    return out
+
+
+def by_interpolation(image: np.ndarray, homography: Homography, out_size: Size) -> Iterator[Part]:
+    """The parts of a result without a network: bicubic, antialiased."""
+    pyramid = Pyramid(image)
+    for rows, cols in _blocks(out_size):
+        inside, places = homography.places(rows, cols)
+        if inside.any():
+            values = pyramid.colours(places, ellipses(places.jacobian))
+            yield Part(rows, cols, inside, np.clip(values, 0, 1, out=values))
+
+
+def by_network(
+    image: np.ndarray, homography: Homography, out_size: Size, tile: Size, encode: Encode
+) -> Iterator[Part]:
+    """The parts of a result; those that the network adds nothing to come first.
+
+    Args:
+      image: [h, w, c], c = 1 or 3, floating in [0, 1], uint8 or uint16.
+      homography: from the picture to the result.
+      out_size: (rows, cols) of the result.
+      tile: (rows, cols) of LR cells that are rendered from one tile.
+      encode: makes the Fields of tiles.
+    """
+    pyramid = Pyramid(image)
+    blocks_of: dict[Size, list[tuple[slice, slice]]] = defaultdict(list)
+    margin = 0  # cells around a tile, for probes
+    for block in _blocks(out_size):
+        inside, places = homography.places(*block)
+        shapes = ellipses(places.jacobian)
+        near = shapes.level < 1
+        if not near.all():
+            values = pyramid.colours(places.of(~near), shapes.of(~near))
+            yield Part(*block, _within(inside, ~near), np.clip(values, 0, 1, out=values))
+        if shapes.minified[near].any():
+            margin = RESIDUAL_REACH
+        for which in set(map(tuple, (places.cell[near] // tile).tolist())):
+            blocks_of[which].append(block)
+    size = (tile[0] + 2 * margin, tile[1] + 2 * margin)
+    origins = [(row * tile[0] - margin, col * tile[1] - margin) for row, col in blocks_of]
+    fields = encode(_tile(image.shape, origin, size) for origin in origins)
+    for (which, blocks), origin, field in zip(blocks_of.items(), origins, fields, strict=True):
+        for block in blocks:
+            inside, places = homography.places(*block)
+            shapes = ellipses(places.jacobian)
+            here = (shapes.level < 1) & np.all(places.cell // tile == which, axis=1)
+            values = _colours(pyramid, field, origin, places.of(here), shapes.of(here))
+            yield Part(*block, _within(inside, here), np.clip(values, 0, 1))
+
+
+def _blocks(size: Size) -> Iterator[tuple[slice, slice]]:
+    for row, col in itertools.product(range(0, size[0], BLOCK), range(0, size[1], BLOCK)):
+        yield slice(row, min(row + BLOCK, size[0])), slice(col, min(col + BLOCK, size[1]))
+
+
+def _within(inside: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """A mask like `inside` of some of the pixels that are."""
+    mask = np.zeros_like(inside)
+    mask[inside] = some
+    return mask
+
+
+def _tile(shape: tuple[int, ...], origin: Size, size: Size) -> Tile:
+    """The cells from `origin` on, which may lie beyond the picture."""
+    rows, cols = (Span(n, n, n, first, count) for n, first, count in zip(shape, origin, size))
+    return Tile(rows, cols)
+
+
+def _colours(
+    pyramid: Pyramid, field: Field, origin: Size, places: Places, shapes: Ellipses
+) -> np.ndarray:
+    """Colours [n, 3] of places in a tile, not clipped."""
+    n = len(shapes.level)
+    cell = chunk(places.cell - np.array(origin, np.int32))
+    delta = chunk(places.delta.astype(np.float32))
+    footprint = chunk(shapes.footprint)
+    if not shapes.minified.any():
+        return np.asarray(_points(field, cell[None], delta[None], footprint[None]))[0, :n]
+    spread = shapes.spread(0).astype(np.float32)[:, 0]
+    step = shapes.axes[:, 0].astype(np.float32)
+    reach = probes(spread[:, None])[0]
+    added = residual(field.residual, cell, delta, footprint, chunk(step), chunk(spread), reach)
+    _, gone = blend(shapes.level)
+    return pyramid.colours(places, shapes) + (1 - gone[:, None]) * np.asarray(added)[:n]
