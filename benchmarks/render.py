@@ -156,7 +156,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
 
     figure = Figure(figsize=(9, 6), layout="constrained")
     panels = figure.subplots(2, 2).flat
-    for axes, (name, times) in zip(panels, result["growth"].items(), strict=True):
+    for axes, (name, times) in zip(panels, result["growth"].items()):
         x, y = list(times), [1e3 * t for t in times.values()]
         axes.loglog(x, y, "o-")
         axes.set_xticks(x, [str(n) for n in x], minor=False)
