@@ -17,7 +17,7 @@ from inr_sr.coordinates import cells_under, first_output
 from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.models.field import Field
-from inr_sr.upscaling.request import Size, pixels
+from inr_sr.request import Size, pixels
 from inr_sr.upscaling.strips import shrink_columns, shrink_rows
 from inr_sr.upscaling.tiles import Span, Tile, choose_tile, smaller_tile, whole_tile
 from inr_sr.upscaling.upscaler import StripUpscaler
