@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks.measuring import command, markdown, medians, report, rounds
 from inr_sr import models
 from inr_sr.configuration import default
-from inr_sr.coordinates import output_size
 from inr_sr.models import Model
+from inr_sr.scales import output_size
 from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.upscaling.tiles import choose_tile
 from inr_sr.weights import load_weights

@@ -7,8 +7,6 @@ put hundreds of pixels of a megapixel into the wrong cell at ties (x1.5, for one
 """
 
 import dataclasses
-import math
-from fractions import Fraction
 from typing import Any
 
 import flax.struct
@@ -17,15 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr.errors import InputError
-from inr_sr.scales import check_scale
-
-
-def output_size(n_in: int, scale: float) -> int:
-    """Output pixels of an axis of `n_in` pixels enlarged by `scale`: rounded half up, >= 1.
-
-    Exact in the decimal that the scale was written in: 100 pixels times 1.005 are 101.
-    """
-    return max(1, math.floor(n_in * Fraction(repr(check_scale(scale))) + Fraction(1, 2)))
 
 
 def mirrored(index: Any, n: int | Any, xp: Any = np) -> Any:

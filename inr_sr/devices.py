@@ -23,7 +23,9 @@ def keep_compiled_programs() -> None:
         return
     jax.config.update("jax_compilation_cache_dir", folder)
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        # By default what compiles in less than a second is not kept, which is all that small
+        # pictures need.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from inr_sr.errors import InputError
@@ -33,6 +34,14 @@ def check_scale(scale: Any) -> float:
     if not math.isfinite(value) or value <= 0:
         raise InputError(f"scale {scale} is not allowed; it must be finite and above 0")
     return value
+
+
+def output_size(n_in: int, scale: float) -> int:
+    """Output pixels of an axis of `n_in` pixels enlarged by `scale`: rounded half up, >= 1.
+
+    Exact in the decimal that the scale was written in: 100 pixels times 1.005 are 101.
+    """
+    return max(1, math.floor(n_in * Fraction(repr(check_scale(scale))) + Fraction(1, 2)))
 
 
 def parse_scale(text: str) -> tuple[float, float]:

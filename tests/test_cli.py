@@ -319,7 +319,7 @@ def test_a_run_in_which_all_fails_leaves_no_folder(folder, capsys):
 
 
 def test_yes_lifts_the_limit(folder, monkeypatch):
-    monkeypatch.setattr(upscaling, "MAX_OUTPUT_PIXELS", 100)
+    monkeypatch.setattr(upscale, "MAX_OUTPUT_PIXELS", 100)
     arguments = ["upscale", "photos/a.png", "o.png", "--scale", "2", "--method", "bicubic"]
     assert main(arguments) == 2
     assert main([*arguments, "--yes"]) == 0
@@ -391,8 +391,10 @@ def test_the_bar_is_on_stderr_and_results_on_stdout(folder, monkeypatch, capsys)
 def test_mistakes_are_answered_before_jax_is_imported(folder):
     code = (
         "import sys; from inr_sr.cli import main\n"
-        "assert main(['upscale', 'photos/a.png', '--scale', '0']) == 2\n"
-        "assert main(['upscale', 'photos/a.png', '--scale', '2', '--weights', 'none']) == 2\n"
+        "for mistake in ['--scale=0'], ['--scale=2', '--weights=none'], ['--scale=9999'],"
+        " ['none/o.png', '--scale=2'], ['--scale=2', '--json=none/s.json']:\n"
+        "    assert main(['upscale', 'photos/a.png', *mistake]) == 2\n"
+        "assert main(['upscale', 'photos', '--scale=99999']) == 2\n"
         "assert 'jax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=_environment())
@@ -409,6 +411,34 @@ def test_the_program_with_a_cache_that_is_kept_or_not_writable(folder, network):
         assert (run.returncode, run.stdout, run.stderr) == (0, "o.png\n", "")
         assert opened("o.png").size == (24, 18)
     assert list((folder / "cache" / "inr_sr" / "jax").glob("jit_encode_tile-*"))
+
+
+def test_the_second_run_compiles_nothing(folder, network):
+    request = ["upscale", "photos/a.png", "--scale=2.5", f"--weights={network}"]
+    code = (
+        "import jax; from inr_sr.cli import main\n"
+        f"assert main({request}) == 0\n"
+        "jax.jit(lambda x: x + 1)(1)"  # compiles in no time, and is kept all the same
+    )
+    environment = _environment(JAX_COMPILATION_CACHE_DIR="cache", JAX_LOG_COMPILES="1")
+    programs, found = [], []
+    for _ in range(2):
+        command = [sys.executable, "-c", code]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        programs.append(run.stderr.count("Finished XLA compilation"))
+        found.append(run.stderr.count("Persistent compilation cache hit"))
+    assert programs[0] == programs[1] > 1
+    assert found == [0, programs[1]]
+
+
+def test_garbage_is_collected_once_jax_is_imported(folder, network):
+    request = ["upscale", "photos/a.png", "--scale=2", f"--weights={network}"]
+    code = (
+        "import gc; from inr_sr.cli import main\n"
+        f"assert main({request}) == 0\n"
+        "assert gc.isenabled() and gc.get_freeze_count() > 100_000"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=_environment())
 
 
 def _environment(**changes):

@@ -3,8 +3,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from inr_sr.coordinates import cells, first_output, grid_axis, output_size, window_axis
+from inr_sr.coordinates import cells, first_output, grid_axis, window_axis
 from inr_sr.errors import InputError
+from inr_sr.scales import output_size
 
 SIZES = [(1, 1), (1, 7), (5, 5), (7, 11), (64, 96), (100, 270), (31, 127), (333, 667), (48, 1440)]
 

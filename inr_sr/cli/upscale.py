@@ -2,9 +2,11 @@
 
 import argparse
 import functools
+import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from inr_sr.cli.jobs import Job, file_job, folder_jobs
 from inr_sr.cli.output import check_summary_path, progress, say, show_path, write_summary
 from inr_sr.errors import FAILED, InputError
 from inr_sr.files import check_folder
+from inr_sr.request import MAX_OUTPUT_PIXELS, TooManyPixels, target_size
 
 if TYPE_CHECKING:
     from inr_sr.upscaling import StripUpscaler
@@ -151,8 +154,6 @@ def _plan(job: Job, arguments: argparse.Namespace) -> None:
 
 
 def _target_size(size_in: tuple[int, int], arguments: argparse.Namespace) -> tuple[int, int]:
-    from inr_sr.upscaling import MAX_OUTPUT_PIXELS, TooManyPixels, target_size
-
     try:
         return target_size(
             size_in,
@@ -171,12 +172,23 @@ def _most_read(arguments: argparse.Namespace) -> int:
 
 
 def _upscaler(method: str, arguments: argparse.Namespace) -> "StripUpscaler":
-    from inr_sr import devices, upscaling
-
+    with _without_collecting():
+        from inr_sr import devices, upscaling
     if method in _RESAMPLERS:
         return upscaling.ResampleUpscaler(method)
     devices.keep_compiled_programs()
     return upscaling.load(method, tile=arguments.tile, ensemble=arguments.ensemble)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """For imports, which make very many objects and no garbage (docs/startup.md)."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # nor is it looked for among them later, or at the end
+        gc.enable()
 
 
 def _attempt(

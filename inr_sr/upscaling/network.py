@@ -19,8 +19,8 @@ from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.models.field import Field
 from inr_sr.render.homography import Homography
+from inr_sr.request import MAX_OUTPUT_PIXELS, Size, pixels, target_size
 from inr_sr.upscaling import warping
-from inr_sr.upscaling.request import MAX_OUTPUT_PIXELS, Size, pixels, target_size
 from inr_sr.upscaling.strips import shrink_columns, shrink_rows
 from inr_sr.upscaling.tiles import Span, Tile, choose_tile, smaller_tile, whole_tile
 from inr_sr.upscaling.upscaler import StripUpscaler

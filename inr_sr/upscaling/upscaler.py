@@ -10,8 +10,8 @@ from PIL import Image
 from inr_sr import resampling
 from inr_sr.errors import InputError
 from inr_sr.imagefile import from_pil, to_pil
+from inr_sr.request import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling.enlarging import enlarge, from_array, placed, to_array, to_channels
-from inr_sr.upscaling.request import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling.strips import resampled
 
 

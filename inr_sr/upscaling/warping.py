@@ -23,9 +23,9 @@ from inr_sr.imagefile import Picture, from_pil, to_pil
 from inr_sr.models.field import Field
 from inr_sr.render.anisotropic import RESIDUAL_REACH, Ellipses, blend, ellipses, probes, residual
 from inr_sr.render.homography import Homography, Places
+from inr_sr.request import Size
 from inr_sr.upscaling.enlarging import from_array, hidden_filled, to_array, to_channels
 from inr_sr.upscaling.pyramid import Pyramid, chunk
-from inr_sr.upscaling.request import Size
 from inr_sr.upscaling.tiles import Span, Tile
 from inr_sr.upscaling.values import quantise
 

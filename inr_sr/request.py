@@ -1,4 +1,4 @@
-"""What size is asked for."""
+"""What size is asked for; without JAX, so that the command refuses mistakes at once."""
 
 import operator
 from collections.abc import Sequence
@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from inr_sr.coordinates import output_size
 from inr_sr.errors import InputError
-from inr_sr.scales import check_scale, parse_scale
+from inr_sr.scales import check_scale, output_size, parse_scale
 
 MAX_OUTPUT_PIXELS = 10**9
 """Default limit of an enlarged picture: a gigapixel."""

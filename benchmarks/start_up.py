@@ -1,0 +1,166 @@
+"""How long the command takes from its start to the picture, where the picture is small.
+
+    python -m benchmarks.start_up [--json FILE]
+
+Whole processes, from start to exit. The first run of a size has an empty compile cache, the second
+what the first one left there. Then the parts of a first and a second run by the clock of the main
+thread, with JAX's own timers of tracing, lowering and compiling, or reading what was compiled. Some
+of that goes on while the network runs. Medians of rounds that take turns.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from inr_sr.data.sources import EmbeddedSource
+from inr_sr.evaluation.machine import describe_machine
+from inr_sr.files import atomic_path
+
+ROUNDS = 7
+SIZES = ((128, 2), (256, 4))  # side of the picture, scale
+RUNS = ("first", "second")
+COMMAND = ("-m", "inr_sr.cli")
+
+Times = defaultdict[Any, list[float]]
+"""Seconds of every round, by what took them."""
+
+# The command with a clock: imports one after the other, as it imports them, and JAX's timers.
+_TIMED = """
+import collections, gc, json, sys, time
+clock = time.perf_counter
+parts, began = collections.Counter(), clock()
+def done(part):
+    global began
+    parts[part] += clock() - began
+    began = clock()
+from inr_sr.cli import main
+done("import the command: NumPy, Pillow")
+gc.disable()  # as the command does, which goes on to the end of its imports
+import jax
+done("import JAX")
+import inr_sr.upscaling
+done("import Flax and the rest")
+jax.monitoring.register_event_duration_secs_listener(lambda *a, **_: parts.update(dict([a])))
+began = clock()
+main(sys.argv[2:])
+done("main")
+open(sys.argv[1], "w").write(json.dumps(parts))
+"""
+_TIMERS = {
+    "trace": "/jax/core/compile/jaxpr_trace_duration",
+    "lower": "/jax/core/compile/jaxpr_to_mlir_module_duration",
+    "compile, or read what was compiled": "/jax/core/compile/backend_compile_duration",
+}
+
+
+def seconds(*arguments: str, status: int = 0, cache: str = "") -> float:
+    """How long Python takes with these arguments, from start to exit."""
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
+    command, began = [sys.executable, *arguments], time.perf_counter()
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    took = time.perf_counter() - began
+    if run.returncode != status:
+        raise RuntimeError(f"{arguments} ended with {run.returncode}: {run.stderr}")
+    return took
+
+
+def timed(arguments: Sequence[str], folder: Path, cache: str) -> dict[str, float]:
+    """The parts of one run of the command."""
+    path = folder / "parts.json"
+    whole = seconds("-c", _TIMED, str(path), *arguments, cache=cache)
+    found = json.loads(path.read_text())
+    imports = {name: value for name, value in found.items() if name.startswith("import")}
+    timers = {name: found.get(timer, 0.0) for name, timer in _TIMERS.items()}
+    rest = found["main"] - sum(timers.values())
+    parts = {**imports, **timers, "weights, waiting for the network, files": rest}
+    return {**parts, "start and exit of Python": whole - found["main"] - sum(imports.values())}
+
+
+def one_round(folder: Path, processes: Times, parts: Times) -> None:
+    """Everything once, in turn."""
+    requests = [upscale(folder, side, scale) for side, scale in SIZES]
+    for name, status, arguments in (
+        ("Python alone", 0, ("-c", "pass")),
+        ("`import jax`", 0, ("-c", "import jax")),
+        ("`inr-sr --version`", 0, (*COMMAND, "--version")),
+        ("a mistake: `--scale 0`", 2, (*COMMAND, *requests[0][:-1], "0")),
+    ):
+        processes[name].append(seconds(*arguments, status=status))
+    for (side, scale), request in zip(SIZES, requests):
+        with tempfile.TemporaryDirectory() as cache:
+            for run in RUNS:
+                took = seconds(*COMMAND, *request, cache=cache)
+                processes[f"{side}×{side} ×{scale}, {run} run"].append(took)
+    with tempfile.TemporaryDirectory() as cache:
+        for run in RUNS:
+            for part, value in timed(requests[0], folder, cache).items():
+                parts[part, run].append(value)
+
+
+def upscale(folder: Path, side: int, scale: int) -> list[str]:
+    """Arguments that enlarge a square of an embedded picture; its file is made if need be."""
+    path = folder / f"{side}.png"
+    if not path.exists():
+        Image.fromarray(EmbeddedSource("test")[0][:side, :side]).save(path)
+    return ["upscale", str(path), str(folder / "large.png"), "--scale", str(scale)]
+
+
+def measure() -> dict[str, Any]:
+    """Medians of seconds, of processes and of the parts of a run."""
+    processes: Times = defaultdict(list)
+    parts: Times = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(ROUNDS):
+            one_round(Path(folder), processes, parts)
+    names = dict.fromkeys(part for part, _ in parts)
+    return {
+        "machine": describe_machine(),
+        "rounds": ROUNDS,
+        "processes": {name: statistics.median(values) for name, values in processes.items()},
+        "parts": {
+            part: {run: statistics.median(parts[part, run]) for run in RUNS} for part in names
+        },
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The measurement in Markdown."""
+    side, scale = SIZES[0]
+    lines = [", ".join(f"{name} {value}" for name, value in result["machine"].items())]
+    lines += ["", "| process | seconds |", "|---|---:|"]
+    lines += [f"| {name} | {value:.2f} |" for name, value in result["processes"].items()]
+    lines += ["", f"| ms, {side}×{side} ×{scale} | first run | second run |", "|---|---:|---:|"]
+    lines += [
+        f"| {part} | {1000 * runs['first']:.0f} | {1000 * runs['second']:.0f} |"
+        for part, runs in result["parts"].items()
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Prints the tables; writes all numbers where asked to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    path = parser.parse_args().json
+    result = measure()
+    if path:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(result, indent=2) + "\n")
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()
