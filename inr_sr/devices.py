@@ -23,8 +23,7 @@ def keep_compiled_programs() -> None:
         return
     jax.config.update("jax_compilation_cache_dir", folder)
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        # By default what compiles in less than a second is not kept, which is all that small
-        # pictures need.
+        # Not only what takes a second: no program of a small picture does (docs/startup.md).
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
