@@ -8,7 +8,6 @@ thread, with JAX's own timers of tracing, lowering and compiling, or reading wha
 of that goes on while the network runs. Medians of rounds that take turns.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -23,9 +22,8 @@ from typing import Any
 
 from PIL import Image
 
+from benchmarks.measuring import command, markdown, medians, report
 from inr_sr.data.sources import EmbeddedSource
-from inr_sr.evaluation.machine import describe_machine
-from inr_sr.files import atomic_path
 
 ROUNDS = 7
 SIZES = ((128, 2), (256, 4))  # side of the picture, scale
@@ -67,8 +65,9 @@ _TIMERS = {
 def seconds(*arguments: str, status: int = 0, cache: str = "") -> float:
     """How long Python takes with these arguments, from start to exit."""
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
-    command, began = [sys.executable, *arguments], time.perf_counter()
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    began = time.perf_counter()
+    line = [sys.executable, *arguments]
+    run = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     took = time.perf_counter() - began
     if run.returncode != status:
         raise RuntimeError(f"{arguments} ended with {run.returncode}: {run.stderr}")
@@ -125,9 +124,8 @@ def measure() -> dict[str, Any]:
             one_round(Path(folder), processes, parts)
     names = dict.fromkeys(part for part, _ in parts)
     return {
-        "machine": describe_machine(),
         "rounds": ROUNDS,
-        "processes": {name: statistics.median(values) for name, values in processes.items()},
+        "processes": medians(processes),
         "parts": {
             part: {run: statistics.median(parts[part, run]) for run in RUNS} for part in names
         },
@@ -137,30 +135,14 @@ def measure() -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     """The measurement in Markdown."""
     side, scale = SIZES[0]
-    lines = [", ".join(f"{name} {value}" for name, value in result["machine"].items())]
-    lines += ["", "| process | seconds |", "|---|---:|"]
-    lines += [f"| {name} | {value:.2f} |" for name, value in result["processes"].items()]
-    lines += ["", f"| ms, {side}×{side} ×{scale} | first run | second run |", "|---|---:|---:|"]
-    lines += [
-        f"| {part} | {1000 * runs['first']:.0f} | {1000 * runs['second']:.0f} |"
+    processes = [[name, f"{value:.2f}"] for name, value in result["processes"].items()]
+    parts = [
+        [part, *(f"{1000 * runs[run]:.0f}" for run in RUNS)]
         for part, runs in result["parts"].items()
     ]
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Prints the tables; writes all numbers where asked to."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    path = parser.parse_args().json
-    result = measure()
-    if path:
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(result, indent=2) + "\n")
-    print(table(result))
+    head = [f"ms, {side}×{side} ×{scale}", *(f"{run} run" for run in RUNS)]
+    return f"{markdown(['process', 'seconds'], processes)}\n\n{markdown(head, parts)}"
 
 
 if __name__ == "__main__":
-    main()
+    report(command(__doc__).parse_args(), measure, table)
