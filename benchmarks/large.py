@@ -2,9 +2,9 @@
 
     python -m benchmarks.large [--json FILE]
 
-`inr-sr upscale` of a picture of 512 x 512 to PNG, whole processes with a warm compile cache, medians
-of rounds. The peak is the resident memory of the process. What further megapixels cost, against the
-line before, shows whether larger outputs take more than their share.
+`inr-sr upscale` of a picture of 512 x 512 to PNG: whole processes with a warm compile cache,
+medians of rounds. The peak is the resident memory of the process. What further megapixels cost,
+against the line before, shows whether larger outputs take more than their share.
 """
 
 import json

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from inr_sr import render
 from inr_sr.coordinates import Axis, grid_axis, upright
 from inr_sr.models.decoders.liif import LiifDecoder
-from inr_sr.models.decoders.spectral import SpectralField
+from inr_sr.models.decoders.spectral import LANES, SpectralField
 from inr_sr.models.field import SKIP_REACH, Field
 from inr_sr.render import in_strips
 from inr_sr.scales import output_size, parse_scale
@@ -132,7 +132,8 @@ def spectral_case(scale: str, lr: int = 256, k: int = 32, skip: bool = False) ->
 def strip_macs(rows: Axis, cols: Axis, k: int) -> float:
     """Multiply-adds per output pixel: half a product with the slots, and the turns of fields."""
     cells, pixels = rows.count * cols.count, len(rows) * len(cols)
-    slots = 2 * -(-rows.slots // 2) * cols.slots
+    half = -(-rows.slots // 2) * cols.slots
+    slots = 2 * (half + -half % LANES)
     turns = 0 if rows.uniform and cols.uniform else (4 + 3 * 4) * k
     return (3 * k * slots + turns) * cells / pixels
 

@@ -114,7 +114,11 @@ def measure() -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """The measurement in Markdown."""
-    unit = {row["method"]: row["ns_per_pixel"] for row in result["results"] if row["scale"] == "4"}
+    unit = {
+        (row["method"], row.get("k")): row["ns_per_pixel"]
+        for row in result["results"]
+        if row["scale"] == "4"
+    }
     head = ["method", "scale", "K", "LR", "ms", "floors", "ns/pixel", "of x4", "MAC/pixel"]
     head += ["XLA flop/pixel", "peak MiB", "x LIIF", "x per query"]
     rows = []

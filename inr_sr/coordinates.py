@@ -7,6 +7,7 @@ put hundreds of pixels of a megapixel into the wrong cell at ties (x1.5, for one
 """
 
 import dataclasses
+import operator
 from typing import Any
 
 import flax.struct
@@ -171,9 +172,11 @@ def grid_axis(
     Raises:
       InputError: n_out < n_in (shrinking is resampling of the x1 result, not rendering).
     """
-    if n_out < n_in:
+    if not 1 <= n_in <= n_out:
         raise InputError(f"an axis of {n_in} cells cannot be rendered to {n_out} pixels, fewer")
     count = n_in - cell if count is None else count
+    if count < 1:
+        raise InputError(f"{count} cells of an axis cannot be rendered; at least 1 is allowed")
     heads = first_output(np.arange(cell, cell + count + 1), n_in, n_out)
     begin, end = heads[[0, -1]].tolist()
     heads = heads[:-1]
@@ -236,11 +239,15 @@ def cells_under(n_in: int, n_out: int, window: slice) -> tuple[slice, slice]:
     Raises:
       InputError: n_out < n_in, or a window that is empty or not within the output.
     """
-    start, stop, step = window.start or 0, window.stop, window.step
-    stop = n_out if stop is None else stop
-    if not 0 <= start < stop <= n_out or step not in (None, 1):
+    try:
+        start = 0 if window.start is None else operator.index(window.start)
+        stop = n_out if window.stop is None else operator.index(window.stop)
+        allowed = 0 <= start < stop <= n_out and window.step in (None, 1)
+    except (AttributeError, TypeError):
+        allowed = False
+    if not allowed:
         raise InputError(
-            f"output pixels {window.start}:{window.stop} are no window; allowed: "
+            f"{window!r} is no window of output pixels; allowed: slices without a step, "
             f"0 <= start < stop <= {n_out}"
         )
     if n_out < n_in:
@@ -251,19 +258,17 @@ def cells_under(n_in: int, n_out: int, window: slice) -> tuple[slice, slice]:
     return found, slice(skipped, skipped + stop - start)
 
 
-def window_axis(n_in: int, n_out: int, window: slice, *, origin: int = 0) -> Axis:
+def window_axis(n_in: int, n_out: int, window: slice) -> Axis:
     """The output pixels of a window of an axis, and no others of the cells they lie in.
 
     Args:
       n_in, n_out, window: see `cells_under`.
-      origin: the cell at which the field begins.
 
     Raises:
       InputError: see `cells_under`.
     """
     found, kept = cells_under(n_in, n_out, window)
-    count = found.stop - found.start
-    axis = grid_axis(n_in, n_out, cell=found.start, count=count, origin=origin)
+    axis = grid_axis(n_in, n_out, cell=found.start, count=found.stop - found.start)
     return dataclasses.replace(
         axis, cell=axis.cell[kept], delta=axis.delta[kept], select=axis.select[kept], whole=False
     )

@@ -27,6 +27,11 @@ def keep_compiled_programs() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
+def on_cpu() -> bool:
+    """Whether programs run on the processor, where caches decide and loops may be slow."""
+    return jax.default_backend() == "cpu"
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error means that the memory of the host or of a device did not suffice."""
     return isinstance(error, MemoryError) or (

@@ -60,10 +60,11 @@ def target_size(
     elif width is not None and height is not None:
         out = pixels(height, "height"), pixels(width, "width")
     elif width is not None:
-        out = _in_proportion(rows, cols, pixels(width, "width")), width
+        width = pixels(width, "width")
+        out = _in_proportion(rows, cols, width), width
     else:
-        assert height is not None
-        out = height, _in_proportion(cols, rows, pixels(height, "height"))
+        height = pixels(height, "height")
+        out = height, _in_proportion(cols, rows, height)
     if max_pixels is not None and out[0] * out[1] > max_pixels:
         raise TooManyPixels(
             f"the output would be {out[1]}x{out[0]} = {out[0] * out[1] / 1e9:.3g} gigapixels; "
@@ -81,7 +82,7 @@ def _pair(scale: Any) -> tuple[Any, ...]:
 def pixels(value: Any, what: str) -> int:
     """`value` as an int, or InputError unless it is a whole number of 1 or more."""
     try:
-        number = operator.index(value)
+        number = 0 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = 0
     if number < 1:

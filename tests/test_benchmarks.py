@@ -44,6 +44,7 @@ def test_one_row_for_each_method_scale_and_k(result, tmp_path):
     assert rows[0]["faster_than_liif"] > 1
     table = render.table(result)
     assert table.count("| spectral |") == 2
+    assert table.count("nan") == 8  # of x4, which is not among these
     assert "K = 4, x2: " in table
     render.plot(result, tmp_path / "plot.svg")
     assert (tmp_path / "plot.svg").stat().st_size > 1000

@@ -115,8 +115,19 @@ def test_pixel_shuffle_answers_at_its_scale():
     np.testing.assert_allclose(found, whole, atol=2e-6)
     pixels = field.residual.pixels.transpose(0, 1, 3, 2, 4, 5).reshape(1, 15, 12, 3)
     np.testing.assert_allclose(whole, enlarged((5, 4), (15, 12)) + pixels, atol=2e-6)
-    with pytest.raises(InputError, match="by exactly 3"):
-        grid(field, grid_axis(5, 10), grid_axis(4, 12))
+    for n_out in (10, 14):
+        with pytest.raises(InputError, match="by exactly 3"):
+            grid(field, grid_axis(5, n_out), grid_axis(4, 12))
+
+
+def test_axes_lie_in_the_field():
+    field = Field(None, waves(0, (8, 8)))
+    whole = grid_axis(8, 16)
+    for axis in (grid_axis(16, 32, cell=8, count=8), grid_axis(8, 16, cell=4, count=6)):
+        with pytest.raises(InputError, match="does not lie in a field of 8"):
+            render.grid(field, axis, whole)
+        with pytest.raises(InputError, match="does not lie in a field of 8"):
+            list(render.strips(field, whole, axis))
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -116,6 +116,18 @@ def test_loops_in_the_program_give_the_same_steps(folder, plain, plain_crops, mo
     assert_same_steps(steps(folder, one_device(), crops=True), plain_crops)
 
 
+def test_dense_patches_give_the_steps_of_points(folder, monkeypatch):
+    window = {"data__layout": "window", "data__queries": 36}
+    gathered = steps(folder, one_device(), **window)
+    monkeypatch.setattr(training_step, "loops_are_slow", lambda: True)
+    monkeypatch.setattr(training_step, "on_cpu", lambda: False)
+    calls = []
+    patches = render.patches
+    monkeypatch.setattr(render, "patches", lambda *args: calls.append(1) or patches(*args))
+    assert_same_steps(steps(folder, one_device(), **window), gathered)
+    assert calls
+
+
 @pytest.mark.skipif(jax.device_count() == 1, reason="one device; INR_SR_TEST_DEVICES=8 makes 8")
 def test_all_devices_give_the_step_of_one(folder, plain, plain_crops):
     assert_same_steps(steps(folder, make_mesh()), plain)

@@ -19,7 +19,7 @@ from inr_sr.upscaling import (
     ResampleUpscaler,
     enlarge,
     enlarged_blocks,
-    strips,
+    host_resampling,
     target_size,
 )
 from inr_sr.upscaling import network as network_module
@@ -148,6 +148,13 @@ def test_a_window_is_the_crop_of_the_whole(decoder):
             close(upscaler.window(image, (101, 132), *parts), whole[tuple(parts)])
     with pytest.raises(InputError, match="0 <= start < stop <= 101"):
         upscaler.window(image, (101, 132), slice(100, 102), slice(0, 5))
+    for rows in ((0, 3), 3, slice(0.5, 3)):
+        with pytest.raises(InputError, match="0 <= start < stop <= 101"):
+            upscaler.window(image, (101, 132), rows, slice(0, 5))
+    with pytest.raises(InputError, match="expected a NumPy array"):
+        upscaler.window([[1.0]], (101, 132), slice(0, 5), slice(0, 5))
+    with pytest.raises(InputError, match=r"expected \(rows, cols\)"):
+        upscaler.window(image, 12, slice(0, 5), slice(0, 5))
     with pytest.raises(InputError, match="cannot be rendered to 30 pixels"):
         upscaler.window(image, (30, 132), slice(1, 5), slice(0, 5))
 
@@ -158,7 +165,7 @@ def test_bands_that_do_not_fit_are_made_in_strips(monkeypatch):
     for ensemble in (False, True):
         upscaler = network(tile=16, ensemble=ensemble)
         expected = upscaler.upscale(image, (222, 250))
-        monkeypatch.setattr(network_module, "STRIP_BYTES", 250 * 6 * 3 * 4 * 5)
+        monkeypatch.setattr(network_module, "HOST_STRIP_BYTES", 250 * 6 * 3 * 4 * 5)
         strips = list(upscaler.strips(image, (222, 250)))
         assert max(len(strip) for strip in strips) == 4 * 6  # the largest divisor of 16 below 5
         close(np.concatenate(strips), expected)
@@ -201,13 +208,36 @@ def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
         upscaler.upscale(image, (90, 100))
 
 
-def test_automatic_tiles_stay_within_the_memory_given():
-    for memory in (2**20, 2**24, 2**28):
-        upscaler = network(memory=memory)
-        for size in ((2000, 1500), (9000, 9000), (10**5, 10**5)):
-            tile = upscaler._choose_tile((2000, 1500), (max(size[0], 2000), max(size[1], 1500)))
-            fits = upscaler._bytes(tile, (2000, 1500), size) <= memory
-            assert fits or tile == (min(BUCKETS),) * 2
+def test_memory_that_runs_out_between_strips_is_told(monkeypatch):
+    upscaler = network(tile=16)
+    monkeypatch.setattr(network_module, "HOST_STRIP_BYTES", 1)
+    strips = upscaler.strips(picture(20, 20), (60, 60))
+    next(strips)
+
+    def none_left(*arguments):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(render, "strips", none_left)
+    with pytest.raises(MemoryError, match="no memory for a strip"):
+        next(strips)
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_automatic_tiles_take_the_memory_that_is_estimated(ensemble):
+    """By XLA's account of encoding, and the fields that a band made in strips keeps."""
+    model, params = random_model("spectral", edsr={"features": 16, "blocks": 3})
+    for memory in (2**22, 2**25, 2**28):
+        upscaler = NetworkUpscaler(model, params, "n", ensemble=ensemble, memory=memory)
+        for row_pixels in (10**4, 10**7):
+            tile = upscaler._choose_tile((2000, 1500), row_pixels)
+            window = jnp.zeros([n + 2 * upscaler._halo for n in tile] + [3])
+            run = network_module.encode_tile.lower(model, params, window, upscaler._halo)
+            account = run.compile().memory_analysis()
+            taken = account.temp_size_in_bytes + account.output_size_in_bytes
+            if row_pixels == 10**7:
+                wide = -(-1500 // tile[1]) * (8 if ensemble else 1)
+                taken += account.output_size_in_bytes * wide
+            assert taken <= 1.1 * memory or tile == (min(BUCKETS),) * 2
 
 
 @pytest.mark.parametrize("method", resampling.METHODS)
@@ -216,7 +246,7 @@ def test_automatic_tiles_stay_within_the_memory_given():
     [((33, 41), (100, 57)), ((50, 60), (20, 31)), ((1, 1), (5, 7)), ((200, 3), (17, 300))],
 )
 def test_resampling_in_strips_equals_resize(method, shape, size, monkeypatch):
-    monkeypatch.setattr(strips, "STRIP_VALUES", 7 * max(shape[1], size[1]) * 3)
+    monkeypatch.setattr(host_resampling, "STRIP_VALUES", 7 * max(shape[1], size[1]) * 3)
     image = picture(*shape)
     expected = np.clip(resampling.resize(image, size, method), 0, 1)
     close(ResampleUpscaler(method).upscale(image, size), expected)
@@ -302,7 +332,7 @@ def test_blocks_are_the_whole_picture_cut_in_rows(monkeypatch, channels, alpha):
     )
     upscaler, size, told = network(tile=16), (100, 60), []
     expected = enlarge(upscaler, image, size)
-    monkeypatch.setattr(strips, "STRIP_VALUES", 7 * 60)  # alpha in strips of 7 rows
+    monkeypatch.setattr(host_resampling, "STRIP_VALUES", 7 * 60)  # alpha in strips of 7 rows
     blocks = list(enlarged_blocks(upscaler, image, size, told.append))
     assert len(blocks) > 2
     assert told == np.cumsum([len(block) for block in blocks]).tolist()

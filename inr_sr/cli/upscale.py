@@ -225,9 +225,9 @@ def _run(
     if job.guarded:
         _check_replaceable(job)
     rows = job.size_out[0]
+    picture = imagefile.read(job.input, max_pixels=_most_read(arguments))
     job.output.parent.mkdir(parents=True, exist_ok=True)  # OUT of a folder need not exist
     imagefile.check_writable(job.output, size=job.size_out)
-    picture = imagefile.read(job.input, max_pixels=_most_read(arguments))
     try:
         blocks = enlarged_blocks(upscaler, picture, job.size_out, lambda done: show(done / rows))
     except InputError as error:

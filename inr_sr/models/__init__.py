@@ -19,7 +19,7 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 class Model(nn.Module):
-    """encode(LR) -> features -> decoder.field: LR pictures [B, h, w, 3] in [0, 1] to a Field."""
+    """encoder -> features -> decoder: LR pictures [B, h, w, 3] in [0, 1] to a Field."""
 
     encoder: nn.Module
     decoder: nn.Module

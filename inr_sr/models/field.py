@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from inr_sr.coordinates import Axis
+from inr_sr.errors import InputError
 
 SKIP_REACH = 2  # LR pixels that the bicubic skip sees beyond a query's cell
 
@@ -63,7 +64,18 @@ class Field:
     residual: Any
 
     def cut(self, rows: Axis, cols: Axis, take: Take) -> "Field":
-        """The same field over the cells of the axes alone."""
+        """The same field over the cells of the axes alone.
+
+        Raises:
+          InputError: axes whose cells, where they are known, do not lie in the field.
+        """
+        for axis, cells in zip((rows, cols), self.residual.lattice, strict=True):
+            first = 0 if isinstance(axis.first, jax.core.Tracer) else int(axis.first)
+            if not 0 <= first <= cells - axis.count:
+                raise InputError(
+                    f"an axis of {axis.count} cells from cell {first} on does not lie in a field "
+                    f"of {cells}"
+                )
         image = None if self.image is None else take(self.image, SKIP_REACH)
         return Field(image, self.residual.cut(rows, cols, take))
 

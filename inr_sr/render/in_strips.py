@@ -9,11 +9,12 @@ import jax
 import numpy as np
 
 from inr_sr.coordinates import Axis
+from inr_sr.errors import InputError
 from inr_sr.models.field import SKIP_REACH, Field, take
 from inr_sr.render.on_grid import Tables, rendered, tables
 
 STRIP_BYTES = 6 * 2**20
-"""About how much the work on a strip takes, for each picture of a batch.
+"""About how much the work on a strip takes.
 
 More leaves a processor's caches; less is all spent on starting programs.
 """
@@ -59,7 +60,7 @@ def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[A
     """The output rows that each strip holds, and the arguments of `render_strip` that make it.
 
     Strips are of one height, so the last ones may overlap. Rows and columns are padded to lengths
-    that do not change from one picture size to the next, nor do the compiled programs then.
+    that other grids of as many cells and about this scale share, and the compiled programs too.
     """
     field = field.cut(rows, cols, functools.partial(_view, rows, cols))
     rows, cols = (dataclasses.replace(axis, first=np.int32(0)) for axis in (rows, cols))
@@ -91,7 +92,10 @@ def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
 
 def _device(tree: Any) -> jax.Device:
     """The one device that holds a field."""
-    (device,) = jax.tree.leaves(tree)[0].devices()
+    devices = jax.tree.leaves(tree)[0].devices()
+    if len(devices) > 1:
+        raise InputError(f"strips are of a field on one device, not spread over {len(devices)}")
+    (device,) = devices
     return device
 
 

@@ -14,7 +14,7 @@ from inr_sr import render
 from inr_sr.coordinates import upright
 from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, Sampling, make_batch
-from inr_sr.devices import spread
+from inr_sr.devices import on_cpu, spread
 from inr_sr.models import Model
 from inr_sr.training import losses
 from inr_sr.training.optimizer import labels, schedules
@@ -33,7 +33,7 @@ def loops_are_slow() -> bool:
     XLA's CPU backend runs them there some 80 times slower (github.com/jax-ml/jax/issues/12868),
     and a dispatch costs next to nothing on a CPU.
     """
-    return jax.default_backend() == "cpu"
+    return on_cpu()
 
 
 def ema_decay(decay: float, step: jax.Array) -> jax.Array:
@@ -71,7 +71,7 @@ def make_gradients(
 
     def rendered(field: Any, batch: Batch) -> jax.Array:
         # A processor gathers what is asked sooner than it makes all slots of a dense patch.
-        if spec.layout == "points" or jax.default_backend() == "cpu":
+        if spec.layout == "points" or on_cpu():
             footprint = upright(batch.footprint[:, None])
             return render.points(field, batch.cell, batch.delta, footprint)
         side, slots = math.isqrt(spec.queries), math.ceil(spec.max_scale)

@@ -9,7 +9,7 @@ import numpy as np
 from inr_sr.errors import InputError
 from inr_sr.imagefile import Picture
 from inr_sr.request import Size
-from inr_sr.upscaling.strips import resampled
+from inr_sr.upscaling.host_resampling import resampled
 from inr_sr.upscaling.values import quantise
 
 if TYPE_CHECKING:

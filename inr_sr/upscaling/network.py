@@ -6,7 +6,7 @@ import itertools
 import math
 import numbers
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -15,13 +15,14 @@ import numpy as np
 
 from inr_sr import models, render
 from inr_sr.coordinates import cells_under, first_output
+from inr_sr.devices import out_of_memory
 from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.models.field import Field
 from inr_sr.render.homography import Homography
-from inr_sr.request import MAX_OUTPUT_PIXELS, Size, pixels, target_size
+from inr_sr.request import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling import warping
-from inr_sr.upscaling.strips import shrink_columns, shrink_rows
+from inr_sr.upscaling.host_resampling import shrink_columns, shrink_rows
 from inr_sr.upscaling.tiles import Span, Tile, choose_tile, smaller_tile, whole_tile
 from inr_sr.upscaling.upscaler import StripUpscaler
 from inr_sr.upscaling.values import check_picture
@@ -31,8 +32,8 @@ MAX_SCALE = 1000
 """Largest scale of an axis that networks render: an LR row's output is held at once."""
 
 
-STRIP_BYTES = 2**24
-"""About how much a strip of output rows may take on the host."""
+HOST_STRIP_BYTES = 2**24
+"""About how much a strip of output rows may take on the host; an LR row's at least."""
 
 
 @functools.partial(jax.jit, static_argnames=("model", "halo"))
@@ -178,7 +179,7 @@ class NetworkUpscaler(StripUpscaler):
         """Parts of the result, made again from the first one on where memory ran out."""
         encode = functools.partial(self._encoded, image)
         n = (image.shape[0], image.shape[1])
-        tile = self._choose_tile(n, n)
+        tile = self._choose_tile(n, n[1])
         while True:
             try:
                 yield from warping.by_network(image, map, size, tile, encode)
@@ -188,8 +189,10 @@ class NetworkUpscaler(StripUpscaler):
                 return
 
     def _checked(self, image: np.ndarray, out_size: Size) -> Size:
+        if not isinstance(image, np.ndarray):
+            raise InputError(f"a picture that is a {type(image).__name__}; expected a NumPy array")
         _check_colours(image)
-        size = pixels(out_size[0], "rows"), pixels(out_size[1], "columns")
+        size = target_size(image.shape, size=out_size, max_pixels=None)
         self.check_size((image.shape[0], image.shape[1]), size)
         return size
 
@@ -211,7 +214,8 @@ class NetworkUpscaler(StripUpscaler):
         self, image: np.ndarray, size: Size, rows: slice, cols: slice
     ) -> Iterator[np.ndarray]:
         """Output rows of the cells `rows` by `cols`; `size` is that of the whole picture."""
-        tile = self._choose_tile((rows.stop - rows.start, cols.stop - cols.start), size)
+        cells = (rows.stop - rows.start, cols.stop - cols.start)
+        tile = self._choose_tile(cells, _row_pixels(image.shape, size, cols))
         row = rows.start
         while row < rows.stop:
             band = self._band(image, size, slice(row, rows.stop), cols, tile)
@@ -221,7 +225,7 @@ class NetworkUpscaler(StripUpscaler):
                 tile = smaller_tile(tile, error)
             else:
                 yield first
-                yield from band
+                yield from _memory_told(band)
                 row += tile[0]
 
     def _band(
@@ -234,7 +238,7 @@ class NetworkUpscaler(StripUpscaler):
             for col in range(cols.start, cols.stop, tile[1])
         ]
         height = min(tile[0], rows.stop - rows.start)
-        step = _rows_at_once(tile[0], -(-size[0] // image.shape[0]) * (high - low))
+        step = _rows_at_once(tile[0], _row_pixels(image.shape, size, cols))
         fields: Any = self._encoded(image, itertools.chain.from_iterable(places))
         if step < height:
             fields = list(fields)  # all strips need them
@@ -273,23 +277,25 @@ class NetworkUpscaler(StripUpscaler):
                 yield waiting.popleft()
         yield from waiting
 
-    def _choose_tile(self, n: Size, size: Size) -> Size:
+    def _choose_tile(self, cells: Size, row_pixels: int) -> Size:
+        """The tile for so many cells, an LR row of which makes `row_pixels` output pixels."""
         if self._tile == 0:
-            return whole_tile(n)
+            return whole_tile(cells)
         limit = None if self._tile == "auto" else int(self._tile)
 
         def fits(tile: Size) -> bool:
-            return self._bytes(tile, n, size) <= self._memory
+            return self._bytes(tile, cells[1], row_pixels) <= self._memory
 
-        return choose_tile(n, self._halo, limit, fits)
+        return choose_tile(cells, self._halo, limit, fits)
 
-    def _bytes(self, tile: Size, n: Size, size: Size) -> float:
+    def _bytes(self, tile: Size, width: int, row_pixels: int) -> float:
         """About how much a tile takes while it is encoded, and the fields that wait for others."""
-        slots = -(-size[0] // n[0])
         shuffled = max(1.0, ((self._model.fixed_scale or 1) / 2) ** 2)
         encoder = math.prod(side + 2 * self._halo for side in tile) * self._widest * 6 * shuffled
-        whole = _rows_at_once(tile[0], slots * size[1]) == tile[0]
-        fields = 0 if whole else tile[0] * n[1] * self._widest * 2
+        fields = 0
+        if _rows_at_once(tile[0], row_pixels) < tile[0]:
+            cells = tile[0] * -(-width // tile[1]) * tile[1] * (8 if self._ensemble else 1)
+            fields = cells * self._widest * 2
         return 4.0 * (encoder + fields)
 
 
@@ -299,9 +305,25 @@ def _check_colours(image: np.ndarray) -> None:
         raise InputError(f"picture of {image.shape[2]} channels; expected 1 or 3")
 
 
+def _memory_told(strips: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Strips; where memory runs out between them, the error that means it."""
+    try:
+        yield from strips
+    except jax.errors.JaxRuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise MemoryError("no memory for a strip of the output") from error
+
+
+def _row_pixels(shape: Sequence[int], size: Size, cols: slice) -> int:
+    """Output pixels that an LR row of some columns makes, at most."""
+    low, high = (first_output(col, shape[1], size[1]) for col in (cols.start, cols.stop))
+    return int(-(-size[0] // shape[0]) * (high - low))
+
+
 def _rows_at_once(height: int, row_pixels: int) -> int:
     """LR rows of a strip, a divisor of the tile's height: strips are then all of one shape."""
-    most = max(1, STRIP_BYTES // (row_pixels * 3 * 4))
+    most = max(1, HOST_STRIP_BYTES // (row_pixels * 3 * 4))
     return max(n for n in range(1, height + 1) if height % n == 0 and n <= most)
 
 

@@ -8,7 +8,7 @@ from inr_sr.coordinates import mirrored
 from inr_sr.models.field import SKIP_REACH
 from inr_sr.render.anisotropic import Ellipses, Samples, blend, filtered, probes
 from inr_sr.render.homography import Places
-from inr_sr.upscaling.strips import shrink_columns, shrink_rows
+from inr_sr.upscaling.host_resampling import shrink_columns, shrink_rows
 from inr_sr.upscaling.values import as_float
 
 _ROWS_AT_ONCE = 256

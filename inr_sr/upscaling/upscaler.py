@@ -12,7 +12,7 @@ from inr_sr.errors import InputError
 from inr_sr.imagefile import from_pil, to_pil
 from inr_sr.request import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling.enlarging import enlarge, from_array, placed, to_array, to_channels
-from inr_sr.upscaling.strips import resampled
+from inr_sr.upscaling.host_resampling import resampled
 
 
 class Upscaler(Protocol):

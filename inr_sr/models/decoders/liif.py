@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from inr_sr.coordinates import Axis, upright
+from inr_sr.devices import on_cpu
 from inr_sr.models.field import Take, framed
 
 
@@ -94,30 +95,28 @@ class LiifField:
         """See `field.Residual.grid`; in chunks of bounded memory."""
         batch, n_rows, n_cols = self.hidden.shape[0], len(rows), len(cols)
         footprint = upright(jnp.stack([rows.step, cols.step]))[None, None]
-        at_once = max(1, min(n_rows, _queries_at_once() // n_cols))
+        total = n_rows * n_cols
+        at_once = min(total, _queries_at_once())
 
         def pairs(r: Any, c: Any) -> jax.Array:
-            """All (row, col) of two axes, [batch, len(r) * len(c), 2]."""
-            both = jnp.stack(jnp.meshgrid(r, c, indexing="ij"), axis=-1).reshape(1, -1, 2)
-            return jnp.broadcast_to(both, (batch, both.shape[1], 2))
+            both = jnp.stack([jnp.asarray(r), jnp.asarray(c)], axis=-1)[None]
+            return jnp.broadcast_to(both, (batch, at_once, 2))
 
-        def chunk(cell: Any, delta: Any) -> jax.Array:
-            y = self.points(pairs(cell, cols.cell), pairs(delta, cols.delta), footprint)
-            return y.reshape(batch, -1, n_cols, y.shape[-1])
+        def chunk(first: jax.Array) -> jax.Array:
+            query = jnp.minimum(first + jnp.arange(at_once, dtype=jnp.int32), total - 1)
+            row, col = query // n_cols, query % n_cols
+            cell = pairs(jnp.asarray(rows.cell)[row], jnp.asarray(cols.cell)[col])
+            delta = pairs(jnp.asarray(rows.delta)[row], jnp.asarray(cols.delta)[col])
+            return self.points(cell, delta, footprint)
 
-        pad = -n_rows % at_once
-
-        def split(x: Any) -> jax.Array:
-            return jnp.pad(x, (0, pad), mode="edge").reshape(-1, at_once)
-
-        out = jax.lax.map(lambda a: chunk(*a), (split(rows.cell), split(rows.delta)))
-        out = jnp.moveaxis(out, 0, 1).reshape(batch, n_rows + pad, n_cols, out.shape[-1])
-        return out[:, :n_rows]
+        out = jax.lax.map(chunk, jnp.arange(0, total, at_once, dtype=jnp.int32))
+        out = jnp.moveaxis(out, 0, 1).reshape(batch, -1, 3)
+        return out[:, :total].reshape(batch, n_rows, n_cols, 3)
 
 
 def _queries_at_once() -> int:
     """Queries per chunk of a grid: what stays in a processor's caches, or fills an accelerator."""
-    return 2**10 if jax.default_backend() == "cpu" else 2**17
+    return 2**10 if on_cpu() else 2**17
 
 
 class LiifDecoder(nn.Module):

@@ -63,10 +63,11 @@ class PixelShuffleField:
         Raises:
           InputError: a scale other than the trained one.
         """
-        if (rows.slots, cols.slots) != (self.scale, self.scale):
+        exact = rows.uniform and cols.uniform
+        if not exact or (rows.slots, cols.slots) != (self.scale, self.scale):
             raise InputError(
                 f"this pixel-shuffle model enlarges by exactly {self.scale}, "
-                f"not by about {rows.slots}x{cols.slots}"
+                f"not by {'' if exact else 'less than '}{rows.slots}x{cols.slots}"
             )
         batch, h, w = self.pixels.shape[:3]
         whole = self.pixels.transpose(0, 1, 3, 2, 4, 5)

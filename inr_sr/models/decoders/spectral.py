@@ -1,11 +1,12 @@
 """The spectral decoder: a sum of shared, learnable waves with coefficients per LR pixel.
 
-    y(x) = up(LR)(x) + sum_k a_k(cell) [ C_pk^cos cos(2 pi b_k . d) + C_pk^sin sin(2 pi b_k . d) ]
+    residual(x) = sum_k a_k(J) [ C_pk^cos cos(2 pi b_k . d) + C_pk^sin sin(2 pi b_k . d) ]
 
-    a_k(cell) = exp(-kappa (2 pi)^2 |b_k * cell|^2) (1 + sum_n g_kn T_n(u_k(cell)))
+    a_k(J) = exp(-kappa (2 pi)^2 |J^T b_k|^2) (1 + sum_n g_kn T_n(u_k(J)))
 
 for a query x in LR cell p at offset d from its centre. a_k is the response of wave k to an output
-pixel of size `cell`: attenuation by the heat kernel, times a learned gain (`models/fourier.py`).
+pixel along which x moves by J: attenuation by the heat kernel, times a learned gain
+(`models/fourier.py`). On a grid J is diag(1/s_row, 1/s_col).
 Everything that depends on p is computed once per LR pixel; an output pixel costs K multiply-adds
 per channel and part.
 """
@@ -23,7 +24,7 @@ from inr_sr.coordinates import Axis, upright
 from inr_sr.models.field import Take, framed
 from inr_sr.models.fourier import HALF_AT_NYQUIST, annulus, attenuation, clamped, gain
 
-_LANES = 8  # matrix products are fastest when they make a multiple of so many columns
+LANES = 8  # matrix products are fastest when they make a multiple of so many columns
 
 
 @flax.struct.dataclass
@@ -94,7 +95,7 @@ class SpectralField:
             b_row[:, None, None] * (rows.step * i)[None, :, None]
             + b_col[:, None, None] * (cols.step * j)[None, None, :]
         ).reshape(b_row.shape[0], -1)
-        step = jnp.pad(step, ((0, 0), (0, -step.shape[1] % _LANES)))
+        step = jnp.pad(step, ((0, 0), (0, -step.shape[1] % LANES)))
         a = self._response(upright(jnp.stack([rows.step, cols.step])))[:, None]
         even, odd = a * jnp.cos(step), a * jnp.sin(step)
         if rows.uniform and cols.uniform:  # the slots are about the centre already
