@@ -18,7 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from inr_sr import models
+from inr_sr import models, render
 from inr_sr.data.feed import ResidentFeed, sampling, training_source
 from inr_sr.devices import make_mesh, place, replicated, spread
 from inr_sr.errors import InputError

@@ -3,8 +3,8 @@
 Every LR cell is encoded once at most: output pixels are sorted by the tile that their cell lies in,
 block by block, tiles are then encoded one after the other, and each is asked by the blocks that it
 had. Tiles that no pixel needs, because none sees them or the map minifies them beyond what the
-network adds to, are not encoded at all. One tile for each device, one block and a pyramid that grows with no
-more than the picture are held at a time.
+network adds to, are not encoded at all. One tile for each device, one block and a pyramid that
+grows with no more than the picture are held at a time.
 """
 
 import itertools

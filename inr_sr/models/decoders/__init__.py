@@ -1,6 +1,6 @@
 """Decoders: features in, a `field.Residual` out that answers any coordinate.
 
-A decoder is called with features [B, h + 2 halo, w + 2 halo, C] and `halo`; its `receptive_field` is
-how many LR pixels beyond its own a residual depends on, and one that knows a single integer scale has
-it as `scale`.
+A decoder is called with features [B, h + 2 halo, w + 2 halo, C] and `halo`. Its `receptive_field`
+is how many LR pixels beyond its own a residual depends on; one that knows a single integer scale
+has it as `scale`.
 """
