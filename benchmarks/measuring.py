@@ -13,6 +13,9 @@ import jax
 from inr_sr.evaluation.machine import describe_machine
 from inr_sr.files import atomic_path
 
+SHORT = 0.5  # seconds
+WARMING = 2
+
 
 def seconds(work: Callable[[], Any]) -> float:
     """How long `work` takes until its result is there."""
@@ -25,13 +28,18 @@ def rounds(works: Mapping[Any, Callable[[], Any]], count: int) -> dict[Any, list
     """Seconds of each piece of work in `count` rounds.
 
     They take turns, so that a machine that is busy now and then spoils all of them alike. Each is
-    run once before, to compile.
+    run before, to compile, and in each round what takes less than SHORT is run WARMING times before
+    it is timed, so that it does not pay for the memory that others gave back to the system.
     """
-    for work in works.values():
+    warming = {}
+    for key, work in works.items():
         seconds(work)
+        warming[key] = WARMING if seconds(work) < SHORT else 0
     times: dict[Any, list[float]] = {key: [] for key in works}
     for _ in range(count):
         for key, work in works.items():
+            for _ in range(warming[key]):
+                jax.block_until_ready(work())
             times[key].append(seconds(work))
     return times
 
