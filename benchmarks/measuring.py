@@ -14,7 +14,7 @@ from inr_sr.evaluation.machine import describe_machine
 from inr_sr.files import atomic_path
 
 SHORT = 0.5  # seconds
-WARMING = 2
+WARMING = 1
 
 
 def seconds(work: Callable[[], Any]) -> float:

@@ -86,6 +86,8 @@ def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
     if not (rows.uniform and cols.uniform):
         row_bytes += sum(x.nbytes for x in jax.tree.leaves(field)) // rows.count
     limit = STRIP_BYTES if _device(field).platform == "cpu" else ACCELERATOR_STRIP_BYTES
+    if rows.count * row_bytes <= 2.5 * limit:  # in two, starting the second would take longer
+        return rows.count
     strips = -(-rows.count // max(1, limit // row_bytes))
     return -(-rows.count // strips)
 
