@@ -2,10 +2,15 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from benchmarks import methods, render
+from benchmarks.decoders import PublishedLiif
+from inr_sr.coordinates import upright
+from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.models.field import Field
 from inr_sr.render import strips
 
@@ -57,3 +62,39 @@ def test_methods_make_the_same_picture():
     whole = np.concatenate([strip.colours for strip in strips(bare, *grid)], axis=1)[0]
     slow = np.asarray(methods.per_query(found.residual, *grid)).reshape(-1, whole.shape[1], 3)
     np.testing.assert_allclose(slow[: len(whole)], whole, atol=2e-5)
+
+
+def test_a_head_asked_once_or_at_every_output_is_the_same():
+    like, (rows, cols) = methods.spectral(8, 4).residual, methods.axes(6, "2.5x3.1")
+    features = jax.random.normal(jax.random.key(0), (1, 6, 6, 8))
+    kernel = jax.random.normal(jax.random.key(1), (8, 2, 12))
+    field = Field(None, methods.head_once(features, kernel, like))
+    once = np.concatenate([s.colours for s in strips(field, rows, cols)], axis=1)[0]
+    every = methods.head_per_output(features, kernel, like, rows, cols)
+    every = np.asarray(every).reshape(-1, *once.shape[1:])
+    np.testing.assert_allclose(every[: len(once)], once, atol=5e-5)
+
+
+def test_published_liif_is_ours():
+    """Nothing once per LR pixel, and the same function."""
+    features = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
+    ours, theirs = LiifDecoder(10, 3), PublishedLiif(10, 3)
+    params = jax.jit(ours.init, static_argnums=2)(jax.random.key(1), features, 0)["params"]
+    params = jax.tree.map(lambda p: p + 0.1, params)
+    unfolded = params["unfold"]["kernel"].reshape(27, 10)
+    translated = {
+        "kernel_0": jnp.concatenate([unfolded, params["coordinate"]]),
+        "bias_0": params["unfold"]["bias"],
+    }
+    for i in range(3):
+        translated |= {f"{name}_{i + 1}": params[f"{name}_{i}"] for name in ("kernel", "bias")}
+    cell = jax.random.randint(jax.random.key(2), (2, 40, 2), 0, 5)
+    delta = jax.random.uniform(jax.random.key(3), (2, 40, 2)) - 0.5
+    footprint = upright(jnp.full((2, 1, 2), 0.4))
+    fields = [
+        decoder.apply({"params": p}, features, 0)
+        for decoder, p in ((ours, params), (theirs, translated))
+    ]
+    found, expected = (field.points(cell, delta, footprint) for field in fields)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.std(found) > 0.05

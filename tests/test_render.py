@@ -120,6 +120,22 @@ def test_pixel_shuffle_answers_at_its_scale():
             grid(field, grid_axis(5, n_out), grid_axis(4, 12))
 
 
+@pytest.mark.parametrize("decoder", ["spectral", "liif"])
+def test_a_batch_is_its_pictures(decoder, monkeypatch):
+    model, params = random_model(decoder)
+    encode = jax.jit(model.apply)
+    batch = random_picture(7, 6, batch=3)
+    monkeypatch.setattr(in_strips, "STRIP_BYTES", 4000)
+    for n_out in ((21, 18), (24, 20)):
+        rows, cols = axes((7, 6), n_out)
+        together = encode({"params": params}, batch)
+        alone = [grid(encode({"params": params}, batch[i][None]), rows, cols) for i in range(3)]
+        expected = np.concatenate(alone)
+        np.testing.assert_allclose(grid(together, rows, cols), expected, atol=2e-5)
+        strips = in_one(render.strips(together, rows, cols))
+        np.testing.assert_allclose(strips, expected, atol=2e-5)
+
+
 def test_axes_lie_in_the_field():
     field = Field(None, waves(0, (8, 8)))
     whole = grid_axis(8, 16)
