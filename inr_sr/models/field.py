@@ -1,7 +1,7 @@
 """What a model makes of a picture: y(x) = up(LR)(x) + residual(x), to be asked anywhere."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import flax.struct
 import jax
@@ -24,7 +24,7 @@ class Residual(Protocol):
       lattice: LR (rows, cols).
     """
 
-    dense: bool
+    dense: ClassVar[bool]
 
     @property
     def lattice(self) -> tuple[int, int]: ...
@@ -61,7 +61,7 @@ class Field:
     """
 
     image: jax.Array | None
-    residual: Any
+    residual: Residual
 
     def cut(self, rows: Axis, cols: Axis, take: Take) -> "Field":
         """The same field over the cells of the axes alone.
