@@ -157,6 +157,11 @@ class Axis:
         )
 
 
+def _check_growth(n_in: int, n_out: int) -> None:
+    if not 1 <= n_in <= n_out:
+        raise InputError(f"an axis of {n_in} cells cannot be rendered to {n_out} pixels, fewer")
+
+
 def grid_axis(
     n_in: int, n_out: int, *, cell: int = 0, count: int | None = None, origin: int = 0
 ) -> Axis:
@@ -172,8 +177,7 @@ def grid_axis(
     Raises:
       InputError: n_out < n_in (shrinking is resampling of the x1 result, not rendering).
     """
-    if not 1 <= n_in <= n_out:
-        raise InputError(f"an axis of {n_in} cells cannot be rendered to {n_out} pixels, fewer")
+    _check_growth(n_in, n_out)
     count = n_in - cell if count is None else count
     if count < 1:
         raise InputError(f"{count} cells of an axis cannot be rendered; at least 1 is allowed")
@@ -250,8 +254,7 @@ def cells_under(n_in: int, n_out: int, window: slice) -> tuple[slice, slice]:
             f"{window!r} is no window of output pixels; allowed: slices without a step, "
             f"0 <= start < stop <= {n_out}"
         )
-    if n_out < n_in:
-        raise InputError(f"an axis of {n_in} cells cannot be rendered to {n_out} pixels, fewer")
+    _check_growth(n_in, n_out)
     p, _ = cells(n_in, n_out, start, stop)
     found = slice(int(p[0]), int(p[-1]) + 1)
     skipped = start - first_output(found.start, n_in, n_out)

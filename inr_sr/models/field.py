@@ -81,7 +81,7 @@ class Field:
 
 
 def framed(x: jax.Array, halo: int, margin: int) -> jax.Array:
-    """X [B, h + 2 halo, w + 2 halo, C] with a frame of `margin` pixels instead of `halo`.
+    """Gives x [B, h + 2 halo, w + 2 halo, C] a frame of `margin` pixels instead of `halo`.
 
     What is missing is mirrored.
     """
