@@ -13,13 +13,15 @@ from inr_sr.errors import InputError
 from inr_sr.models.field import SKIP_REACH, Field, take
 from inr_sr.render.on_grid import Tables, rendered, tables
 
-STRIP_BYTES = 6 * 2**20
+STRIP_BYTES = 3 * 2**20
 """About how much the work on a strip takes.
 
 More leaves a processor's caches; less is all spent on starting programs.
 """
 ACCELERATOR_STRIP_BYTES = 2**28
 """The same on accelerators, which have no such cache and take longer to start a program."""
+ONE_STRIP = 5
+"""Up to so many strips' bytes are one strip: to start further programs would take longer."""
 
 
 class Strip(NamedTuple):
@@ -37,9 +39,9 @@ class Strip(NamedTuple):
 def strips(field: Field, rows: Axis, cols: Axis) -> Iterator[Strip]:
     """Colours on a grid from top to bottom, equal to `grid`; runs on the host.
 
-    However large the output is, it holds no more beside the field than some 4 * STRIP_BYTES, or
-    the output of one LR row where that is more, and a picture of the field's height as wide as the
-    output.
+    However large the output is, it holds no more beside the field than some 2 * ONE_STRIP *
+    STRIP_BYTES, or three times the output of one LR row where that is more, and a picture of the
+    field's height as wide as the output.
 
     Args:
       field: over [B, h, w] LR pixels.
@@ -48,12 +50,22 @@ def strips(field: Field, rows: Axis, cols: Axis) -> Iterator[Strip]:
     Yields:
       The output in strips of whole LR rows.
     """
+    begun = ((outputs, render_strip(*arguments)) for outputs, arguments in calls(field, rows, cols))
     done = 0
-    for outputs, arguments in calls(field, rows, cols):
-        colours = np.asarray(render_strip(*arguments))
+    for outputs, made in _one_ahead(begun):
+        colours = np.asarray(made)
         new = slice(done - outputs.start, outputs.stop - outputs.start)
         yield Strip(slice(done, outputs.stop), colours[:, new, : len(cols)])
         done = outputs.stop
+
+
+def _one_ahead(strips: Iterator[Any]) -> Iterator[Any]:
+    """Each after the next was begun: what the host does with one overlaps with making another."""
+    last = next(strips)
+    for strip in strips:
+        yield last
+        last = strip
+    yield last
 
 
 def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[Any, ...]]]:
@@ -70,6 +82,7 @@ def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[A
     rows = rows.padded(rows.longest(rows.count) + length)
     cols = cols.padded(cols.longest(cols.count))
     whole = _tables(field, rows, cols)
+    placed = jax.device_put((rows, cols), _device(field))
     for first in range(0, rows.count, count):
         first = min(first, rows.count - count)
         begin, end = np.searchsorted(cell, (first, first + count)).tolist()
@@ -77,7 +90,7 @@ def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[A
         if rows.uniform and cols.uniform:  # else a turned copy is made, and cutting it out is free
             run = dataclasses.replace(rows, first=np.int32(first), count=count)
             residual = residual.cut(run, cols, functools.partial(_view, run, cols))
-        yield slice(begin, end), (residual, whole, rows, cols, first, begin, count, length)
+        yield slice(begin, end), (residual, whole, *placed, first, begin, count, length)
 
 
 def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
@@ -86,7 +99,7 @@ def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
     if not (rows.uniform and cols.uniform):
         row_bytes += sum(x.nbytes for x in jax.tree.leaves(field)) // rows.count
     limit = STRIP_BYTES if _device(field).platform == "cpu" else ACCELERATOR_STRIP_BYTES
-    if rows.count * row_bytes <= 2.5 * limit:  # in two, starting the second would take longer
+    if rows.count * row_bytes <= ONE_STRIP * limit:
         return rows.count
     strips = -(-rows.count // max(1, limit // row_bytes))
     return -(-rows.count // strips)
