@@ -1,3 +1,4 @@
+import itertools
 import struct
 import tracemalloc
 
@@ -59,6 +60,21 @@ def test_memory_does_not_grow_with_the_rows_written(tmp_path, name):
         tracemalloc.stop()
     assert max(peaks) < 4 * 2**20 < 400 * block.nbytes / 5
     assert imagefile.read_size(tmp_path / name) == (16_000, 500)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp", "a.jpg", "a.bmp"])
+def test_a_result_has_its_size_and_its_end(tmp_path, name):
+    path = tmp_path / name
+    for dtype, alpha in itertools.product(DEPTHS, (False, True)):
+        imagefile.write(path, noise(dtype, 3, alpha, (70, 53)))
+        assert imagefile.is_result(path, (70, 53))
+        assert not imagefile.is_result(path, (53, 70))
+        whole = path.read_bytes()
+        for length in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+            path.write_bytes(whole[:length])
+            assert not imagefile.is_result(path, (70, 53))
+    path.unlink()
+    assert not imagefile.is_result(path, (70, 53))
 
 
 def test_every_filter_of_png_is_chosen_and_undone(tmp_path):

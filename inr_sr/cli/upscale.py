@@ -219,7 +219,7 @@ def _run(
 
     _plan(job, arguments)
     assert job.size_out is not None
-    if arguments.resume and _complete(job):
+    if arguments.resume and imagefile.is_result(job.output, job.size_out):
         job.status = "skipped"
         return
     if job.guarded:
@@ -242,13 +242,3 @@ def _check_replaceable(job: Job) -> None:
         return
     if imagefile.read_size(job.output, max_pixels=sys.maxsize) != job.size_out:
         raise InputError(f"{job.output} is there and is no earlier result; name another OUT")
-
-
-def _complete(job: Job) -> bool:
-    """Whether the result is there, has the size asked for and can be decoded to its end."""
-    if not job.output.exists():
-        return False
-    try:
-        return imagefile.read(job.output, max_pixels=sys.maxsize).size == job.size_out
-    except InputError:
-        return False

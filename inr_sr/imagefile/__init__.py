@@ -13,7 +13,7 @@ from inr_sr.imagefile.folders import find_images
 from inr_sr.imagefile.formats import READABLE_SUFFIXES, output_format
 from inr_sr.imagefile.picture import Picture
 from inr_sr.imagefile.pil import from_pil, to_pil
-from inr_sr.imagefile.reading import MAX_PIXELS, read, read_size
+from inr_sr.imagefile.reading import MAX_PIXELS, is_result, read, read_size
 from inr_sr.imagefile.writing import check_writable, write, write_blocks
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "check_writable",
     "find_images",
     "from_pil",
+    "is_result",
     "output_format",
     "read",
     "read_size",

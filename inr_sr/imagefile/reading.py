@@ -1,17 +1,20 @@
 """From a file to a Picture."""
 
 import os
+import sys
 from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, ImageFile
 
+from inr_sr.errors import InputError
 from inr_sr.imagefile import metadata, pil, sixteen_bit
 from inr_sr.imagefile.opening import opened
 from inr_sr.imagefile.orientation import TRANSPOSING, upright
 from inr_sr.imagefile.picture import Picture
 from inr_sr.imagefile.png import orientation_may_follow_pixels
 from inr_sr.imagefile.tiff import check_tiff
+from inr_sr.imagefile.torn import is_torn
 
 MAX_PIXELS = 250_000_000
 """Default limit of a picture that is read: above any camera of today, below a bomb."""
@@ -59,6 +62,15 @@ def _decode(file: BinaryIO, image: ImageFile.ImageFile) -> tuple[np.ndarray, np.
     """Pixels and alpha of a file of which `image` is the header."""
     rawmode = sixteen_bit.colour_rawmode(image)
     return sixteen_bit.colour(file, image, rawmode) if rawmode else pil.samples(image)
+
+
+def is_result(path: str | os.PathLike[str], size: tuple[int, int]) -> bool:
+    """Whether there is a picture of (rows, cols) that `write` made, down to the file's end."""
+    try:
+        with opened(path, None, sys.maxsize) as (file, image):
+            return image.size == size[::-1] and not is_torn(file, image)
+    except InputError:
+        return False
 
 
 def read_size(
