@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from inr_sr import render
-from inr_sr.coordinates import Axis, grid_axis, upright
+from inr_sr.coordinates import Axis, aligned, grid_axis, upright_footprint
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.models.decoders.spectral import LANES, SpectralField
 from inr_sr.models.field import SKIP_REACH, Field
@@ -134,7 +134,7 @@ def strip_macs(rows: Axis, cols: Axis, k: int) -> float:
     cells, pixels = rows.count * cols.count, len(rows) * len(cols)
     half = -(-rows.slots // 2) * cols.slots
     slots = 2 * (half + -half % LANES)
-    turns = 0 if rows.uniform and cols.uniform else (4 + 3 * 4) * k
+    turns = 0 if aligned(rows, cols) else (4 + 3 * 4) * k
     return (3 * k * slots + turns) * cells / pixels
 
 
@@ -170,7 +170,7 @@ def in_chunks(ask: Callable[[Any, Any], jax.Array], rows: Axis, cols: Axis) -> j
 
 def footprint(rows: Axis, cols: Axis) -> jax.Array:
     """That of all output pixels, [1, 1, 2, 2]."""
-    return upright(jnp.stack([rows.step, cols.step]))[None, None]
+    return upright_footprint(jnp.stack([rows.step, cols.step]))[None, None]
 
 
 @jax.jit

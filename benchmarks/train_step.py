@@ -21,7 +21,7 @@ from benchmarks.decoders import Pass, PublishedLiif
 from benchmarks.measuring import command, markdown, medians, report, rounds
 from inr_sr import models, render
 from inr_sr.configuration import default
-from inr_sr.coordinates import upright
+from inr_sr.coordinates import upright_footprint
 from inr_sr.data.feed import ResidentFeed, sampling, training_source
 from inr_sr.data.samples import Batch, make_batch
 from inr_sr.devices import make_mesh, place, replicated
@@ -91,7 +91,7 @@ class Bench:
 
         def loss(params: Any) -> jax.Array:
             field: Any = model.apply({"params": params}, batch.lr)
-            footprint = upright(batch.footprint[:, None])
+            footprint = upright_footprint(batch.size[:, None])
             out = render.points(field, batch.cell, batch.delta, footprint)
             return losses.mse(out, batch.target)
 

@@ -51,7 +51,21 @@ def cells(
     return cell.astype(np.int32), (remainder - n_out) / (2 * n_out)
 
 
-def upright(size: jax.Array) -> jax.Array:
+def located(position: Any, *, last: int | None = None, xp: Any = np) -> tuple[Any, Any]:
+    """The LR pixels that hold positions, int32, and the positions' offsets from their centres.
+
+    Args:
+      position: floating, in LR pixels.
+      last: the last LR pixel; the border at its far end is its own.
+      xp: numpy or jax.numpy.
+    """
+    cell = xp.floor(position)
+    if last is not None:
+        cell = xp.minimum(cell, last)
+    return cell.astype(xp.int32), position - cell - 0.5
+
+
+def upright_footprint(size: jax.Array) -> jax.Array:
     """Footprint of output pixels whose sides lie along the axes.
 
     The footprint of an output pixel is J J^T, J being how the LR position moves per output pixel:
@@ -83,7 +97,7 @@ class Axis:
       delta: float32[n], its offset from that cell's centre, LR pixels, in [-0.5, 0.5).
       select: int32[n], index of each output pixel in the (count * slots) slot positions.
       start: float32[count], delta of the first output pixel of each cell.
-      step: float32[], distance of output pixels = their footprint, 1 / s.
+      step: float32[], distance of output pixels = their size, 1 / s.
       first: int32[], where the run begins in the field.
       count: number of cells of the run.
       slots: ceil(s).
@@ -155,6 +169,11 @@ class Axis:
             first=jnp.asarray(first, jnp.int32),
             count=count,
         )
+
+
+def aligned(rows: Axis, cols: Axis) -> bool:
+    """Whether all cells hold the same output pixels: whole scales, in both directions."""
+    return rows.uniform and cols.uniform
 
 
 def _check_growth(n_in: int, n_out: int) -> None:

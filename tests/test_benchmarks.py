@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import methods, render
 from benchmarks.decoders import PublishedLiif
-from inr_sr.coordinates import upright
+from inr_sr.coordinates import upright_footprint
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.models.field import Field
 from inr_sr.render import strips
@@ -90,7 +90,7 @@ def test_published_liif_is_ours():
         translated |= {f"{name}_{i + 1}": params[f"{name}_{i}"] for name in ("kernel", "bias")}
     cell = jax.random.randint(jax.random.key(2), (2, 40, 2), 0, 5)
     delta = jax.random.uniform(jax.random.key(3), (2, 40, 2)) - 0.5
-    footprint = upright(jnp.full((2, 1, 2), 0.4))
+    footprint = upright_footprint(jnp.full((2, 1, 2), 0.4))
     fields = [
         decoder.apply({"params": p}, features, 0)
         for decoder, p in ((ours, params), (theirs, translated))

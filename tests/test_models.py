@@ -5,7 +5,7 @@ import pytest
 
 from inr_sr import models, render
 from inr_sr.configuration import default
-from inr_sr.coordinates import grid_axis, upright
+from inr_sr.coordinates import grid_axis, upright_footprint
 from inr_sr.errors import InputError
 from inr_sr.models.field import Field
 from tests.networks import random_model, random_picture, small_config
@@ -86,7 +86,7 @@ def test_liif_is_the_papers_function():
     cell = np.floor(xs).astype(np.int32)
     delta = (xs - cell - 0.5).astype(np.float32)
     size = np.array([0.4, 0.3], np.float32)
-    footprint = upright(jnp.asarray(size)[None, None])
+    footprint = upright_footprint(jnp.asarray(size)[None, None])
     found = field.points(jnp.asarray(cell)[None], jnp.asarray(delta)[None], footprint)[0]
     np.testing.assert_allclose(found, [query(x, size) for x in xs], atol=3e-5)
 

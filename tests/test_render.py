@@ -5,7 +5,7 @@ import pytest
 from numpy.polynomial.chebyshev import chebval
 
 from inr_sr import models, render
-from inr_sr.coordinates import cells, grid_axis, upright, window_axis
+from inr_sr.coordinates import cells, grid_axis, upright_footprint, window_axis
 from inr_sr.errors import InputError
 from inr_sr.models.decoders.spectral import SpectralField
 from inr_sr.models.field import SKIP_REACH, Field
@@ -61,7 +61,7 @@ def queries(n_in, n_out):
         np.stack(np.meshgrid(parts[0][i], parts[1][i], indexing="ij"), -1).reshape(1, -1, 2)
         for i in (0, 1)
     )
-    footprint = upright(jnp.array([[[a / b for a, b in zip(n_in, n_out)]]], jnp.float32))
+    footprint = upright_footprint(jnp.array([[[a / b for a, b in zip(n_in, n_out)]]], jnp.float32))
     return jnp.asarray(cell), jnp.asarray(delta, jnp.float32), footprint
 
 
@@ -76,9 +76,9 @@ def in_one(strips):
 def formula(field, n_in, n_out):
     """The decoder's equation in float64, one query at a time as far as its result shows."""
     b = np.asarray(field.frequencies, np.float64)
-    footprint = np.maximum([a / b for a, b in zip(n_in, n_out)], field.smallest)
-    a = np.exp(-float(field.kappa) * (2 * np.pi) ** 2 * (b**2 @ footprint**2))
-    along = np.linalg.norm(b * footprint, axis=1) / np.linalg.norm(b, axis=1)
+    size = np.maximum([a / b for a, b in zip(n_in, n_out)], field.smallest)
+    a = np.exp(-float(field.kappa) * (2 * np.pi) ** 2 * (b**2 @ size**2))
+    along = np.linalg.norm(b * size, axis=1) / np.linalg.norm(b, axis=1)
     u = 1 - 2 * np.log(along) / np.log(field.smallest)  # -1 at the smallest, 1 at an LR pixel
     gains = np.asarray(field.gains, np.float64)
     a *= np.array([1 + chebval(x, [0, *g]) for x, g in zip(np.clip(u, -1, 1), gains)])
@@ -212,7 +212,7 @@ def test_patches_equal_points(decoder):
     size = jnp.asarray(1 / scale)[:, None].repeat(2, axis=1)
     found = jax.jit(render.patches, static_argnums=4)(field, jnp.asarray(cell), delta, size, 4)
     flat = (jnp.asarray(a).reshape(5, 81, 2) for a in (cell, delta))
-    expected = points(field, *flat, upright(size[:, None])).reshape(found.shape)
+    expected = points(field, *flat, upright_footprint(size[:, None])).reshape(found.shape)
     np.testing.assert_allclose(found, expected, atol=3e-5)
 
 
@@ -236,6 +236,9 @@ def test_cells_finer_than_trained_are_not_sharper():
     """Beyond the largest trained scale the same continuous function is sampled more densely."""
     field = waves(0, (4, 4))
     cell, delta, _ = queries((4, 4), (16, 16))
-    at = [field.points(cell, delta, upright(jnp.full((1, 1, 2), 1 / s))) for s in (2.0, 4.0, 30.0)]
+    at = [
+        field.points(cell, delta, upright_footprint(jnp.full((1, 1, 2), 1 / s)))
+        for s in (2.0, 4.0, 30.0)
+    ]
     np.testing.assert_array_equal(at[1], at[2])
     assert float(jnp.abs(at[0] - at[1]).max()) > 1e-3

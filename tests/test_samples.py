@@ -59,7 +59,7 @@ def lr_patch(hr: np.ndarray, scale: float, spec: Sampling) -> np.ndarray:
 def hr_pixels(batch: Batch, spec: Sampling = SPEC) -> np.ndarray:
     """HR pixel of each query in its oriented crop, from cell and delta; checks that it is one."""
     x = batch.cell + 0.5 + batch.delta
-    exact = x / batch.footprint[:, None] - 0.5
+    exact = x / batch.size[:, None] - 0.5
     assert np.abs(exact - np.round(exact)).max() < 1e-3
     return np.round(exact).astype(int) + spec.border
 
@@ -72,7 +72,7 @@ def test_lr_patches_and_targets_are_those_of_the_crop():
     pixels = hr_pixels(batch)
     found, wrong = np.zeros(8, int), 0
     for i, crop in enumerate(crops):
-        scale = 1 / float(batch.footprint[i, 0])
+        scale = 1 / float(batch.size[i, 0])
         expected = [lr_patch(hr / 255.0, scale, SPEC) for hr in orientations(crop)]
         errors = [np.abs(np.clip(lr, 0, 1) - batch.lr[i]).max() for lr in expected]
         turn = int(np.argmin(errors))
@@ -105,7 +105,7 @@ def test_queries_cover_all_offsets_cells_and_scales():
     assert counts.min() > 0.4 * counts.mean()  # near x1 and x3 centres prevail in a small patch
     per_cell = np.bincount((8 * batch.cell[..., 0] + batch.cell[..., 1]).ravel(), minlength=64)
     assert per_cell.min() > 0.9 * per_cell.mean()
-    scales = np.sort(1 / batch.footprint[:, 0])
+    scales = np.sort(1 / batch.size[:, 0])
     uniform = np.linspace(1, 4, len(scales))
     assert np.abs(scales - uniform).max() < 3 * 1.95 / np.sqrt(len(scales))  # Kolmogorov, 0.1 %
 
@@ -137,7 +137,7 @@ def test_a_window_is_a_square_of_neighbours():
     square = np.stack(np.meshgrid(*[np.arange(5)] * 2, indexing="ij"), -1).reshape(-1, 2)
     corner = pixels[:, :1]
     np.testing.assert_array_equal(pixels, corner + square)
-    extent = np.floor(8 / batch.footprint[:, :1] + 0.5)
+    extent = np.floor(8 / batch.size[:, :1] + 0.5)
     assert (corner >= 0).all()
     assert (pixels.max(axis=1) < extent).all()
     assert (corner == 0).any()

@@ -209,26 +209,40 @@ def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
         upscaler.upscale(image, (90, 100))
 
 
-def test_memory_that_runs_out_between_strips_is_told(monkeypatch):
-    upscaler = network(tile=16)
+def test_tiles_are_halved_when_memory_runs_out_between_strips(monkeypatch):
+    """What is delivered stays, and the rest follows from where it ended."""
+    image, upscaler = picture(40, 20), network(tile=32)
+    expected = upscaler.upscale(image, (90, 60))
     monkeypatch.setattr(network_module, "HOST_STRIP_BYTES", 1)
-    strips = upscaler.strips(picture(20, 20), (60, 60))
-    next(strips)
+    render_strips, tiles = render.strips, set()
 
-    def none_left(*arguments):
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+    def limited(field, *axes):
+        tiles.add(field.residual.lattice)
+        if max(field.residual.lattice) > largest:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return render_strips(field, *axes)
 
-    monkeypatch.setattr(render, "strips", none_left)
-    with pytest.raises(MemoryError, match="no memory for a strip"):
+    monkeypatch.setattr(render, "strips", limited)
+    largest = 32
+    strips = upscaler.strips(image, (90, 60))
+    delivered = [next(strips) for _ in range(5)]
+    largest = 16
+    delivered += [next(strips) for _ in range(20)]
+    largest = 8
+    close(np.concatenate([*delivered, *strips]), expected)
+    assert tiles == {(32, 32), (16, 16), (8, 8)}
+    strips, largest = upscaler.strips(image, (90, 60)), 4
+    with pytest.raises(MemoryError, match="no memory for a tile of 8x8"):
         next(strips)
 
 
 @pytest.mark.parametrize("ensemble", [False, True])
-def test_automatic_tiles_take_the_memory_that_is_estimated(ensemble):
+def test_automatic_tiles_take_the_memory_that_is_estimated(ensemble, monkeypatch):
     """By XLA's account of encoding, and the fields that a band made in strips keeps."""
     model, params = random_model("spectral", edsr={"features": 16, "blocks": 3})
     for memory in (2**22, 2**25, 2**28):
-        upscaler = NetworkUpscaler(model, params, "n", ensemble=ensemble, memory=memory)
+        monkeypatch.setattr(network_module, "_device_memory", lambda _, found=memory: found)
+        upscaler = NetworkUpscaler(model, params, "n", ensemble=ensemble)
         for row_pixels in (10**4, 10**7):
             tile = upscaler._choose_tile((2000, 1500), row_pixels)
             window = jnp.zeros([n + 2 * upscaler._halo for n in tile] + [3])

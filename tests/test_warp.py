@@ -12,10 +12,10 @@ import inr_sr
 from inr_sr import models, render
 from inr_sr.coordinates import cells, mirrored
 from inr_sr.errors import InputError
-from inr_sr.render.anisotropic import ellipses
-from inr_sr.render.homography import Homography
 from inr_sr.resampling import cubic
-from inr_sr.upscaling import NetworkUpscaler, warping
+from inr_sr.upscaling import NetworkUpscaler
+from inr_sr.upscaling.warping import Homography, blocks
+from inr_sr.upscaling.warping.anisotropic import ellipses
 from tests.networks import small_config
 from tests.test_render import Field, waves
 from tests.test_upscaling import picture
@@ -58,7 +58,7 @@ def interpolated(image, matrix, out_size):
     """The result without a network, NaN outside."""
     out = np.full((*out_size, image.shape[2]), np.nan, np.float32)
     homography = Homography.between(matrix, image.shape[:2], out_size)
-    for part in warping.by_interpolation(image, homography, out_size):
+    for part in blocks.by_interpolation(image, homography, out_size):
         out[part.rows, part.cols][part.mask] = part.colours
     return out
 
@@ -250,7 +250,7 @@ def test_blocks_and_tiles_do_not_show(monkeypatch):
     matrix = np.array([[-3, 0, 224], [-7.5, 6, 330], [-0.15, 0, 10.2]])
     results = []
     for block, tile, times in ((64, 32, 1), (29, 8, -3)):
-        monkeypatch.setattr(warping, "BLOCK", block)
+        monkeypatch.setattr(blocks, "BLOCK", block)
         upscaler = network(tile=tile)
         results.append(upscaler.warp(image, times * matrix, (90, 100), fill=1))
     _, places = everywhere(matrix, (70, 60), (90, 100))

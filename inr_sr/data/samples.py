@@ -10,6 +10,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from inr_sr.coordinates import located
 from inr_sr.data.edges import most_edges
 from inr_sr.errors import InputError
 from inr_sr.resampling import resample
@@ -25,14 +26,14 @@ class Batch:
       lr: [B, patch, patch, 3] in [0, 1], rounded to 8 bits as files are.
       cell: int32 [B, Q, 2] LR pixel of each query.
       delta: [B, Q, 2] its offset from that pixel's centre, LR pixels.
-      footprint: [B, 2] size of an HR pixel, LR pixels.
+      size: [B, 2] sides of an HR pixel, LR pixels.
       target: [B, Q, 3] the HR pixels asked.
     """
 
     lr: jax.Array
     cell: jax.Array
     delta: jax.Array
-    footprint: jax.Array
+    size: jax.Array
     target: jax.Array
 
 
@@ -119,13 +120,13 @@ def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     extent = jnp.floor(spec.patch * scale + 0.5)
     pixel = _pixels(k_pixels, spec, extent)
     x = (pixel.astype(jnp.float32) + 0.5) / scale
-    cell = jnp.minimum(jnp.floor(x), spec.patch - 1)
+    cell, delta = located(x, last=spec.patch - 1, xp=jnp)
     target = hr[pixel[:, 0] + spec.border, pixel[:, 1] + spec.border]
     return Batch(
         lr=lr,
-        cell=cell.astype(jnp.int32),
-        delta=x - cell - 0.5,
-        footprint=jnp.full((2,), 1 / scale),
+        cell=cell,
+        delta=delta,
+        size=jnp.full((2,), 1 / scale),
         target=target,
     )
 

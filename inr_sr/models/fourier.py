@@ -33,8 +33,8 @@ def clamped(footprint: jax.Array, smallest: float) -> jax.Array:
     """Footprints no finer than `smallest` in any direction.
 
     Args:
-      footprint: [..., 2, 2] J J^T, see `coordinates.upright`; its eigenvalues are the squares of
-        J's singular values.
+      footprint: [..., 2, 2] J J^T, see `coordinates.upright_footprint`; its eigenvalues are the
+        squares of J's singular values.
       smallest: least singular value, LR pixels.
 
     Returns:

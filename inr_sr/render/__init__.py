@@ -1,8 +1,5 @@
 """From a Field to colours: at points, on a grid, in strips, on patches, the skip included.
 
-Where output pixels are larger than LR pixels, `anisotropic` averages; `homography` says where they
-are.
-
 y(x) = up(LR)(x) + residual(x),   up = bicubic (a = -0.5), borders mirrored.
 """
 

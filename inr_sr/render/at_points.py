@@ -13,8 +13,8 @@ def points(field: Field, cell: jax.Array, delta: jax.Array, footprint: jax.Array
       field: over [B, h, w] LR pixels.
       cell: int32 [B, Q, 2] LR pixel of each query, (row, col).
       delta: float32 [B, Q, 2] offset from that pixel's centre, LR pixels, in [-0.5, 0.5].
-      footprint: float32 [B, Q, 2, 2] J J^T of each output pixel (see `coordinates.upright`), or
-        [B, 1, 2, 2] where they are all alike.
+      footprint: float32 [B, Q, 2, 2] J J^T of each output pixel, see
+        `coordinates.upright_footprint`; or [B, 1, 2, 2] where they are all alike.
 
     Returns:
       float32 [B, Q, 3], not clipped.

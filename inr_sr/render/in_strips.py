@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from inr_sr.coordinates import Axis
+from inr_sr.coordinates import Axis, aligned
 from inr_sr.errors import InputError
 from inr_sr.models.field import SKIP_REACH, Field, take
 from inr_sr.render.on_grid import Tables, rendered, tables
@@ -87,7 +87,7 @@ def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[A
         first = min(first, rows.count - count)
         begin, end = np.searchsorted(cell, (first, first + count)).tolist()
         residual = field.residual
-        if rows.uniform and cols.uniform:  # else a turned copy is made, and cutting it out is free
+        if aligned(rows, cols):  # else a turned copy is made, and cutting it out is free
             run = dataclasses.replace(rows, first=np.int32(first), count=count)
             residual = residual.cut(run, cols, functools.partial(_view, run, cols))
         yield slice(begin, end), (residual, whole, *placed, first, begin, count, length)
@@ -96,7 +96,7 @@ def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[A
 def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
     """LR rows per strip, so that all strips are of one height."""
     row_bytes = cols.count * rows.slots * cols.slots * 3 * 4
-    if not (rows.uniform and cols.uniform):
+    if not aligned(rows, cols):
         row_bytes += sum(x.nbytes for x in jax.tree.leaves(field)) // rows.count
     limit = STRIP_BYTES if _device(field).platform == "cpu" else ACCELERATOR_STRIP_BYTES
     if rows.count * row_bytes <= ONE_STRIP * limit:
@@ -143,7 +143,7 @@ def render_strip(
 ) -> jax.Array:
     """Output rows begin .. begin + length, which the cells first .. first + count hold."""
     part = rows.part(first, count, begin, length)
-    if not (rows.uniform and cols.uniform):
+    if not aligned(rows, cols):
         residual = residual.cut(part, cols, functools.partial(take, part, cols))
 
     def run(x: jax.Array, size: int, axis: int) -> jax.Array:

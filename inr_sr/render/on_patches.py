@@ -2,7 +2,7 @@
 
 import jax
 
-from inr_sr.coordinates import traced_axis, upright
+from inr_sr.coordinates import traced_axis, upright_footprint
 from inr_sr.models.field import Field
 from inr_sr.render.at_points import points
 from inr_sr.render.on_grid import grid
@@ -29,7 +29,7 @@ def patches(
     batch, n, m, _ = cell.shape
     if not field.residual.dense:
         cell, delta = (x.reshape(batch, n * m, 2) for x in (cell, delta))
-        return points(field, cell, delta, upright(size[:, None])).reshape(batch, n, m, 3)
+        return points(field, cell, delta, upright_footprint(size[:, None])).reshape(batch, n, m, 3)
     # Arrays over the lattice have 4 axes or more, the pictures' first; others are shared.
     lattice = jax.tree.map(lambda x: 0 if x.ndim >= 4 else None, field)
 

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from inr_sr import render
-from inr_sr.coordinates import upright
+from inr_sr.coordinates import upright_footprint
 from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, Sampling, make_batch
 from inr_sr.devices import on_cpu, spread
@@ -72,11 +72,11 @@ def make_gradients(
     def rendered(field: Any, batch: Batch) -> jax.Array:
         # A processor gathers what is asked sooner than it makes all slots of a dense patch.
         if spec.layout == "points" or on_cpu():
-            footprint = upright(batch.footprint[:, None])
+            footprint = upright_footprint(batch.size[:, None])
             return render.points(field, batch.cell, batch.delta, footprint)
         side, slots = math.isqrt(spec.queries), math.ceil(spec.max_scale)
         cell, delta = (x.reshape(len(x), side, side, 2) for x in (batch.cell, batch.delta))
-        out = render.patches(field, cell, delta, batch.footprint, slots)
+        out = render.patches(field, cell, delta, batch.size, slots)
         return out.reshape(batch.target.shape)
 
     def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:

@@ -15,11 +15,9 @@ import numpy as np
 
 from inr_sr import models, render
 from inr_sr.coordinates import cells_under, first_output
-from inr_sr.devices import out_of_memory
 from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.models.field import Field
-from inr_sr.render.homography import Homography
 from inr_sr.request import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling import warping
 from inr_sr.upscaling.host_resampling import shrink_columns, shrink_rows
@@ -59,7 +57,6 @@ class NetworkUpscaler(StripUpscaler):
         *,
         tile: int | str = "auto",
         ensemble: bool = False,
-        memory: int | None = None,
     ) -> None:
         """Puts the parameters on all local devices, over which tiles are spread.
 
@@ -70,7 +67,6 @@ class NetworkUpscaler(StripUpscaler):
           tile: "auto", or the longest side a tile may have, in LR pixels, or 0 for one tile per
             picture, which compiles for every size.
           ensemble: mean over the 8 flips and rotations, in 8 times the time.
-          memory: bytes that a tile may take, about; by default what suits the device.
 
         Raises:
           InputError: a tile that is neither "auto" nor an integer >= 0.
@@ -84,7 +80,7 @@ class NetworkUpscaler(StripUpscaler):
         self._model = model
         self._replicas = [(device, jax.device_put(host, device)) for device in devices]
         self._tile, self._ensemble = tile, ensemble
-        self._memory = _device_memory(devices[0]) if memory is None else memory
+        self._memory = _device_memory(devices[0])
         self._halo = model.receptive_field
         self._widest = max(leaf.shape[-1] for leaf in jax.tree.leaves(host) if leaf.ndim > 1)
 
@@ -136,14 +132,14 @@ class NetworkUpscaler(StripUpscaler):
     ) -> Any:
         """Rotates, shears, tilts: one picture under a projective map, enlarged where that does.
 
-        Where the map minifies the result is antialiased, see `render.anisotropic`. Alpha is
+        Where the map minifies the result is antialiased, see `warping.anisotropic`. Alpha is
         interpolated, and 0 outside the picture. A result pixel is in the picture or out of it: the
         border itself is not softened.
 
         Args:
           image: see `upscale`.
           matrix: [3, 3], or [2, 3] if affine, from positions (row, col) of the picture to those of
-            the result, in pixels, pixel i covering [i, i + 1); see `render.homography`.
+            the result, in pixels, pixel i covering [i, i + 1); see `warping.homography`.
           out_size: (rows, cols) of the result.
           fill: colour outside the picture and beyond the horizon, in [0, 1].
           max_pixels: see `target_size`.
@@ -163,8 +159,8 @@ class NetworkUpscaler(StripUpscaler):
             raise InputError(f"fill {fill!r} is not allowed; expected a number from 0 to 1")
         size = target_size((1, 1), size=out_size, max_pixels=max_pixels)
 
-        def homography(layer: np.ndarray) -> Homography:
-            return Homography.between(matrix, (layer.shape[0], layer.shape[1]), size)
+        def homography(layer: np.ndarray) -> warping.Homography:
+            return warping.Homography.between(matrix, (layer.shape[0], layer.shape[1]), size)
 
         def colours(layer: np.ndarray) -> Iterator[warping.Part]:
             _check_colours(layer)
@@ -175,7 +171,9 @@ class NetworkUpscaler(StripUpscaler):
 
         return warping.warped(image, size, colours, alpha, float(fill))
 
-    def _warped(self, image: np.ndarray, map: Homography, size: Size) -> Iterator[warping.Part]:
+    def _warped(
+        self, image: np.ndarray, map: warping.Homography, size: Size
+    ) -> Iterator[warping.Part]:
         """Parts of the result, made again from the first one on where memory ran out."""
         encode = functools.partial(self._encoded, image)
         n = (image.shape[0], image.shape[1])
@@ -218,41 +216,53 @@ class NetworkUpscaler(StripUpscaler):
         tile = self._choose_tile(cells, _row_pixels(image.shape, size, cols))
         row = rows.start
         while row < rows.stop:
-            band = self._band(image, size, slice(row, rows.stop), cols, tile)
+            strips = self._tiled(image, size, slice(row, rows.stop), cols, tile)
             try:
-                first = next(band)  # what takes much memory comes before the first strip
+                for following, strip in strips:
+                    yield strip
+                    row = following
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
                 tile = smaller_tile(tile, error)
-            else:
-                yield first
-                yield from _memory_told(band)
-                row += tile[0]
+
+    def _tiled(
+        self, image: np.ndarray, size: Size, rows: slice, cols: slice, tile: Size
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Output rows from top to bottom, with each strip the cell that comes after it."""
+        heads = range(rows.start, rows.stop, tile[0])
+        bands = [self._band(image, size, slice(row, rows.stop), cols, tile) for row in heads]
+        places = itertools.chain.from_iterable(bands)
+        fields = self._encoded(image, itertools.chain.from_iterable(places))
+        step = _rows_at_once(tile[0], _row_pixels(image.shape, size, cols))
+        for row, band in zip(heads, bands, strict=True):
+            height = min(tile[0], rows.stop - row)
+            own: Iterable[Field] = itertools.islice(fields, sum(map(len, band)))
+            if step < height:
+                own = list(own)  # all strips need them
+            for first in range(0, height, step):
+                strip = self._strip(band, iter(own), first, step)
+                yield min(row + first + step, rows.stop), strip
 
     def _band(
         self, image: np.ndarray, size: Size, rows: slice, cols: slice, tile: Size
-    ) -> Iterator[np.ndarray]:
-        """Output rows of the first row of tiles."""
-        low, high = (first_output(c, image.shape[1], size[1]) for c in (cols.start, cols.stop))
-        places = [
-            self._variants(image, size, rows, slice(col, cols.stop), tile)
-            for col in range(cols.start, cols.stop, tile[1])
-        ]
-        height = min(tile[0], rows.stop - rows.start)
-        step = _rows_at_once(tile[0], _row_pixels(image.shape, size, cols))
-        fields: Any = self._encoded(image, itertools.chain.from_iterable(places))
-        if step < height:
-            fields = list(fields)  # all strips need them
-        for first in range(0, height, step):
-            source = iter(fields)
-            outputs = places[0][0].rows.run(first, step).outputs
-            strip = np.empty((outputs.stop - outputs.start, high - low, 3), np.float32)
-            for variants in places:
-                wide = variants[0].cols.run(0, tile[1]).outputs
-                found = (tile.rendered(next(source), first, step) for tile in variants)
-                strip[:, wide.start - low : wide.stop - low] = functools.reduce(np.add, found)
-            if self._ensemble:
-                strip *= np.float32(1 / 8)
-            yield strip
+    ) -> list[list[Tile]]:
+        """The first row of tiles: for each place the ways in which it is looked at."""
+        heads = range(cols.start, cols.stop, tile[1])
+        return [self._variants(image, size, rows, slice(col, cols.stop), tile) for col in heads]
+
+    def _strip(
+        self, band: list[list[Tile]], fields: Iterator[Field], first: int, count: int
+    ) -> np.ndarray:
+        """Output rows of the cells first .. first + count of a row of tiles."""
+        rows = band[0][0].rows.run(first, count).outputs
+        cols = [variants[0].cols.run(0, variants[0].cols.count).outputs for variants in band]
+        low = cols[0].start
+        strip = np.empty((rows.stop - rows.start, cols[-1].stop - low, 3), np.float32)
+        for variants, wide in zip(band, cols, strict=True):
+            found = (tile.rendered(next(fields), first, count) for tile in variants)
+            strip[:, wide.start - low : wide.stop - low] = functools.reduce(np.add, found)
+        if self._ensemble:
+            strip *= np.float32(1 / 8)
+        return strip
 
     def _variants(
         self, image: np.ndarray, size: Size, rows: slice, cols: slice, tile: Size
@@ -303,16 +313,6 @@ def _check_colours(image: np.ndarray) -> None:
     check_picture(image)
     if image.shape[2] not in (1, 3):
         raise InputError(f"picture of {image.shape[2]} channels; expected 1 or 3")
-
-
-def _memory_told(strips: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Strips; where memory runs out between them, the error that means it."""
-    try:
-        yield from strips
-    except jax.errors.JaxRuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        raise MemoryError("no memory for a strip of the output") from error
 
 
 def _row_pixels(shape: Sequence[int], size: Size, cols: slice) -> int:

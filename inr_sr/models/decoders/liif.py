@@ -13,7 +13,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis, upright
+from inr_sr.coordinates import Axis, upright_footprint
 from inr_sr.devices import on_cpu
 from inr_sr.models.field import Take, framed
 
@@ -94,7 +94,7 @@ class LiifField:
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
         """See `field.Residual.grid`; in chunks of bounded memory."""
         batch, n_rows, n_cols = self.hidden.shape[0], len(rows), len(cols)
-        footprint = upright(jnp.stack([rows.step, cols.step]))[None, None]
+        footprint = upright_footprint(jnp.stack([rows.step, cols.step]))[None, None]
         total = n_rows * n_cols
         at_once = min(total, _queries_at_once())
 

@@ -7,7 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis
+from inr_sr.coordinates import Axis, aligned
 from inr_sr.errors import InputError
 from inr_sr.models.field import Take, framed
 
@@ -63,7 +63,7 @@ class PixelShuffleField:
         Raises:
           InputError: a scale other than the trained one.
         """
-        exact = rows.uniform and cols.uniform
+        exact = aligned(rows, cols)
         if not exact or (rows.slots, cols.slots) != (self.scale, self.scale):
             raise InputError(
                 f"this pixel-shuffle model enlarges by exactly {self.scale}, "

@@ -20,7 +20,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis, upright
+from inr_sr.coordinates import Axis, aligned, upright_footprint
 from inr_sr.models.field import Take, framed
 from inr_sr.models.fourier import HALF_AT_NYQUIST, annulus, attenuation, clamped, gain
 
@@ -36,7 +36,7 @@ class SpectralField:
       frequencies: [K, 2] in cycles per LR pixel, (row, col).
       kappa: scalar, strength of the cell's band limit.
       gains: [K, order] how each wave's gain depends on the footprint, `fourier.gain`.
-      smallest: smallest footprint the field was trained for, LR pixels.
+      smallest: side of the smallest output pixel the field was trained for, LR pixels.
     """
 
     cos: jax.Array
@@ -96,9 +96,9 @@ class SpectralField:
             + b_col[:, None, None] * (cols.step * j)[None, None, :]
         ).reshape(b_row.shape[0], -1)
         step = jnp.pad(step, ((0, 0), (0, -step.shape[1] % LANES)))
-        a = self._response(upright(jnp.stack([rows.step, cols.step])))[:, None]
+        a = self._response(upright_footprint(jnp.stack([rows.step, cols.step])))[:, None]
         even, odd = a * jnp.cos(step), a * jnp.sin(step)
-        if rows.uniform and cols.uniform:  # the slots are about the centre already
+        if aligned(rows, cols):  # the slots are about the centre already
             return (), ((), even, odd)
         return _turns(rows, b_row), (_turns(cols, b_col), even, odd)
 
@@ -111,7 +111,7 @@ class SpectralField:
         """
         row_turn, (col_turn, even, odd) = tables
         cos, sin = self.cos, self.sin
-        if not (rows.uniform and cols.uniform):
+        if not aligned(rows, cols):
             cos, sin = _turned(cos, sin, row_turn, col_turn)
         top, low = -(-rows.slots // 2), rows.slots // 2
 

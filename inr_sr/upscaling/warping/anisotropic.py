@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from inr_sr.coordinates import located
 from inr_sr.render import skip
 from inr_sr.resampling import cubic
 
@@ -187,6 +188,5 @@ def residual(
 
 def _moved(cell: jax.Array, delta: jax.Array, offset: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Cell and delta of positions that are moved."""
-    delta = delta + offset
-    whole = jnp.floor(delta + 0.5)
-    return cell + whole.astype(jnp.int32), delta - whole
+    moved, delta = located(delta + 0.5 + offset, xp=jnp)
+    return cell + moved, delta

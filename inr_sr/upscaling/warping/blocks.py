@@ -1,4 +1,4 @@
-"""Warped pictures, block by block of the output; alpha, depth, arrays in their many shapes.
+"""The colours of a warped picture, block by block of the output.
 
 Every LR cell is encoded once at most: output pixels are sorted by the tile that their cell lies in,
 block by block, tiles are then encoded one after the other, and each is asked by the blocks that it
@@ -10,24 +10,25 @@ grows with no more than the picture are held at a time.
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from PIL import Image
 
 from inr_sr import render
-from inr_sr.errors import InputError
-from inr_sr.imagefile import Picture, from_pil, to_pil
 from inr_sr.models.field import Field
-from inr_sr.render.anisotropic import RESIDUAL_REACH, Ellipses, blend, ellipses, probes, residual
-from inr_sr.render.homography import Homography, Places
 from inr_sr.request import Size
-from inr_sr.upscaling.enlarging import from_array, hidden_filled, to_array, to_channels
-from inr_sr.upscaling.pyramid import Pyramid, chunk
 from inr_sr.upscaling.tiles import Span, Tile
-from inr_sr.upscaling.values import quantise
+from inr_sr.upscaling.warping.anisotropic import (
+    RESIDUAL_REACH,
+    Ellipses,
+    blend,
+    ellipses,
+    probes,
+    residual,
+)
+from inr_sr.upscaling.warping.homography import Homography, Places
+from inr_sr.upscaling.warping.pyramid import Pyramid, chunk
 
 BLOCK = 64
 """Side of blocks of output pixels. Larger ones leave the processor's caches."""
@@ -50,62 +51,6 @@ class Part(NamedTuple):
     cols: slice
     mask: np.ndarray
     colours: np.ndarray
-
-
-Layer = Callable[[np.ndarray], Iterator[Part]]
-
-
-def warped(image: Any, out_size: Size, colours: Layer, alpha: Layer, fill: float) -> Any:
-    """A warped picture in the form in which it was given.
-
-    Args:
-      image: see `NetworkUpscaler.warp`.
-      out_size: (rows, cols).
-      colours, alpha: make the parts that lie in the picture from [h, w, c].
-      fill: colour of the others; their alpha is 0.
-    """
-    if isinstance(image, Image.Image):
-        return to_pil(_picture(from_pil(image), out_size, colours, alpha, fill))
-    array = np.asarray(image)
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise InputError(f"picture of shape {array.shape}; expected [h, w] or [h, w, c]")
-    if array.dtype in (np.uint8, np.uint16):
-        return to_array(_picture(from_array(array), out_size, colours, alpha, fill), array.ndim)
-    flat = array[:, :, None] if array.ndim == 2 else array
-    out = _assembled(flat, np.dtype(np.float32), out_size, colours, fill)
-    return out[:, :, 0] if array.ndim == 2 else out
-
-
-def _picture(picture: Picture, size: Size, colours: Layer, alpha: Layer, fill: float) -> Picture:
-    dtype = picture.pixels.dtype
-    pixels = _assembled(hidden_filled(picture), dtype, size, colours, fill)
-    if picture.alpha is None:
-        return replace(picture, pixels=pixels)
-    opacity = _assembled(picture.alpha[:, :, None], dtype, size, alpha, 0.0)
-    return replace(picture, pixels=pixels, alpha=opacity[:, :, 0])
-
-
-def _assembled(
-    image: np.ndarray, dtype: np.dtype, size: Size, layer: Layer, fill: float
-) -> np.ndarray:
-    """The parts of a layer on a ground of `fill`, [rows, cols, c]."""
-    channels = image.shape[2]
-    parts = layer(image)  # refuses what cannot be before memory is asked for
-    out = np.empty((*size, channels), dtype)
-    out[...] = _as(np.full((1, channels), fill, np.float32), dtype)
-    for part in parts:
-        values = to_channels(part.colours[None], channels)[0]
-        out[part.rows, part.cols][part.mask] = _as(values, dtype)
-    return out
-
-
-def _as(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values of [0, 1] in the type of a picture; may overwrite them."""
-    if np.issubdtype(dtype, np.floating):
-        return values
-    out = np.empty(values.shape, dtype)
-    quantise(values, out)
-    return out
 
 
 def by_interpolation(image: np.ndarray, homography: Homography, out_size: Size) -> Iterator[Part]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from inr_sr.coordinates import located
 from inr_sr.errors import InputError
 
 _TIE = 1e-9  # LR pixels; nearer to the border of two cells than this is on it, as on exact grids
@@ -97,7 +98,7 @@ class Homography:
             x = np.where(np.abs(x - border) < _TIE, border, x)
             inside = (w > 0) & np.all((x >= 0) & (x < self.size), axis=-1)
         x, w = x[inside], w[inside]
-        cell = np.floor(x)
+        cell, delta = located(x)
         # d(n / w) = (dn - (n / w) dw) / w
         moved = self.inverse[:2, :2] - x[:, :, None] * self.inverse[2, :2]
-        return inside, Places(cell.astype(np.int32), x - cell - 0.5, moved / w[:, None, None])
+        return inside, Places(cell, delta, moved / w[:, None, None])

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 
-from inr_sr.coordinates import mirrored
+from inr_sr.coordinates import located, mirrored
 from inr_sr.models.field import SKIP_REACH
-from inr_sr.render.anisotropic import Ellipses, Samples, blend, filtered, probes
-from inr_sr.render.homography import Places
 from inr_sr.upscaling.host_resampling import shrink_columns, shrink_rows
 from inr_sr.upscaling.values import as_float
+from inr_sr.upscaling.warping.anisotropic import Ellipses, Samples, blend, filtered, probes
+from inr_sr.upscaling.warping.homography import Places
 
 _ROWS_AT_ONCE = 256
 _SMALLEST_ATLAS = 2**12  # pixels; larger ones are 4, 16 .. times that, so that programs are few
@@ -41,7 +41,7 @@ class Pyramid:
         return self._levels[number]
 
     def colours(self, places: Places, shapes: Ellipses) -> np.ndarray:
-        """Filtered bicubic values, float32 [n, c], not clipped; see `render.anisotropic`."""
+        """Filtered bicubic values, float32 [n, c], not clipped; see `anisotropic`."""
         fine, weight = blend(np.minimum(shapes.level, self.top))
         out = self._sampled(places, shapes, fine)
         between = weight > 0
@@ -64,10 +64,9 @@ class Pyramid:
             steps[at] = shapes.axes[at] * (2.0**number * ratio)
             # Along both axes at once they reach less than 1.5 times as far, and one for rounding.
             reach = math.ceil(1.5 * probes(spread[at]).max() * np.abs(steps[at]).max()) + 1
-            x = position[at] * ratio
-            whole = np.floor(x).astype(int)
-            window, low = _around(image, whole, reach + SKIP_REACH)
-            cell[at], delta[at] = whole - low - SKIP_REACH, x - whole - 0.5
+            pixel, delta[at] = located(position[at] * ratio)
+            window, low = _around(image, pixel, reach + SKIP_REACH)
+            cell[at] = pixel - low - SKIP_REACH
             start[at], width[at] = done, window.shape[1]
             windows.append(window.reshape(-1, window.shape[2]))
             done += len(windows[-1])
