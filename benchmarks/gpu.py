@@ -20,15 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.measuring import command, markdown, medians, report, rounds
+from benchmarks.train_step import whole
 from inr_sr import models, render
 from inr_sr.configuration import default
 from inr_sr.coordinates import Axis, grid_axis
-from inr_sr.data.feed import ResidentFeed, sampling, training_source
-from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.models import Model
-from inr_sr.training import state as training_state
-from inr_sr.training.optimizer import make_optimizer
-from inr_sr.training.step import make_advance
 
 DTYPES = ("float32", "bfloat16")
 
@@ -142,19 +138,8 @@ def training(dtype: str, batch: int, layout: str, steps: int, count: int) -> dic
     config = default()
     config.data.patch, config.data.layout, config.train.batch_size = 48, layout, batch
     config.train.steps_per_dispatch = steps
-    model, params = network(dtype)
-    spec, mesh = sampling(config), make_mesh()
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
-    advance = make_advance(config, model, optimizer, spec, mesh)
-    data = ResidentFeed(training_source(config), spec, mesh).take(steps)
-    state = training_state.create(params, optimizer, seed=0)
-    state = place(jax.tree.map(np.asarray, state), replicated(mesh))
-
-    def work() -> Any:
-        nonlocal state
-        state, metrics = advance(state, data, steps)
-        return metrics
-
+    config.model.dtype = dtype
+    work = whole(config, models.build(config.model))
     seconds = medians(rounds({"step": work}, count))["step"] / steps
     patches = batch / seconds
     return {

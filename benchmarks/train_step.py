@@ -26,9 +26,11 @@ from inr_sr.data.feed import ResidentFeed, sampling, training_source
 from inr_sr.data.samples import Batch, make_batch
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.models import Model
+from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.training import losses
 from inr_sr.training import state as training_state
 from inr_sr.training.optimizer import make_optimizer
+from inr_sr.training.state import TrainState
 from inr_sr.training.step import make_advance
 
 ROUNDS = 5
@@ -42,94 +44,90 @@ def configuration() -> ConfigDict:
     return config
 
 
-class Bench:
-    """Steps ready to be timed."""
+def fresh_state(config: ConfigDict, model: Model) -> TrainState:
+    """The state at the beginning of a training, on all devices."""
+    optimizer = make_optimizer(config.optimizer, config.train.steps)
+    state = training_state.create(models.init(model, jax.random.key(0)), optimizer, seed=0)
+    placed: TrainState = place(jax.tree.map(np.asarray, state), replicated(make_mesh()))
+    return placed
 
-    def __init__(self) -> None:
-        self._config = configuration()
-        self._mesh = make_mesh()
-        self._spec = sampling(self._config)
-        source = training_source(self._config)
-        self._data = ResidentFeed(source, self._spec, self._mesh).take(1)
 
-    def model(self, decoder: Any) -> Model:
-        """EDSR-baseline and a decoder, by the name of a configuration's or as a module."""
-        config = self._config.model.copy_and_resolve_references()
-        config.decoder = decoder if isinstance(decoder, str) else "spectral"
-        built = models.build(config)
-        return built if isinstance(decoder, str) else Model(built.encoder, decoder)
+def whole(config: ConfigDict, model: Model) -> Callable[[], Any]:
+    """A dispatch of steps as training runs them, on the embedded pictures."""
+    spec, mesh, count = sampling(config), make_mesh(), config.train.steps_per_dispatch
+    optimizer = make_optimizer(config.optimizer, config.train.steps)
+    advance = make_advance(config, model, optimizer, spec, mesh)
+    data = ResidentFeed(training_source(config), spec, mesh).take(count)
+    state = fresh_state(config, model)
 
-    def step(self, decoder: Any) -> Callable[[], Any]:
-        """A whole training step."""
-        config, model = self._config, self.model(decoder)
-        optimizer = make_optimizer(config.optimizer, config.train.steps)
-        advance = make_advance(config, model, optimizer, self._spec, self._mesh)
-        state = self._state(model)
+    def work() -> Any:
+        nonlocal state
+        state, metrics = advance(state, data, count)
+        return metrics
 
-        def work() -> Any:
-            nonlocal state
-            state, metrics = advance(state, self._data, 1)
-            return metrics
+    return work
 
-        return work
 
-    def data(self) -> Callable[[], Batch]:
-        """A batch, from crops to samples."""
+def data(config: ConfigDict) -> Callable[[], Batch]:
+    """A batch, from crops to samples."""
+    spec = sampling(config)
+    pictures = ResidentFeed(training_source(config), spec, make_mesh()).take(1)
 
-        @jax.jit
-        def made(key: jax.Array, data: Any) -> Batch:
-            keys = jax.random.split(key, self._config.train.batch_size)
-            crops = jax.vmap(lambda k: data.draw(k[None]))(keys)
-            return make_batch(keys, crops, self._spec)
+    @jax.jit
+    def made(key: jax.Array, pictures: Any) -> Batch:
+        keys = jax.random.split(key, config.train.batch_size)
+        crops = jax.vmap(lambda k: pictures.draw(k[None]))(keys)
+        return make_batch(keys, crops, spec)
 
-        return lambda: made(jax.random.key(0), self._data)
+    return lambda: made(jax.random.key(0), pictures)
 
-    def part(self, decoder: Any) -> Callable[[], Any]:
-        """Gradients and update on a batch that is there."""
-        model, batch = self.model(decoder), self.data()()
-        optimizer = make_optimizer(self._config.optimizer, self._config.train.steps)
 
-        def loss(params: Any) -> jax.Array:
-            field: Any = model.apply({"params": params}, batch.lr)
-            footprint = upright_footprint(batch.size[:, None])
-            out = render.points(field, batch.cell, batch.delta, footprint)
-            return losses.mse(out, batch.target)
+def part(config: ConfigDict, model: Model) -> Callable[[], Any]:
+    """Gradients and update on a batch that is there."""
+    batch = data(config)()
+    optimizer = make_optimizer(config.optimizer, config.train.steps)
 
-        def step(state: Any) -> Any:
-            gradients = jax.grad(loss)(state.params)
-            with jax.numpy_dtype_promotion("standard"):
-                updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-            params = jax.tree.map(lambda p, u: p + u, state.params, updates)
-            return state.replace(params=params, opt_state=opt_state)
+    def loss(params: Any) -> jax.Array:
+        field: Any = model.apply({"params": params}, batch.lr)
+        footprint = upright_footprint(batch.size[:, None])
+        out = render.points(field, batch.cell, batch.delta, footprint)
+        return losses.mse(out, batch.target)
 
-        compiled, state = jax.jit(step, donate_argnums=0), self._state(model)
+    def step(state: Any) -> Any:
+        gradients = jax.grad(loss)(state.params)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = jax.tree.map(lambda p, u: p + u, state.params, updates)
+        return state.replace(params=params, opt_state=opt_state)
 
-        def work() -> Any:
-            nonlocal state
-            state = compiled(state)
-            return state.params
+    compiled, state = jax.jit(step, donate_argnums=0), fresh_state(config, model)
 
-        return work
+    def work() -> Any:
+        nonlocal state
+        state = compiled(state)
+        return state.params
 
-    def _state(self, model: Model) -> Any:
-        optimizer = make_optimizer(self._config.optimizer, self._config.train.steps)
-        state = training_state.create(models.init(model, jax.random.key(0)), optimizer, seed=0)
-        return place(jax.tree.map(np.asarray, state), replicated(self._mesh))
+    return work
 
 
 def measure() -> dict[str, Any]:
     """Seconds of whole steps and of parts."""
-    bench = Bench()
+    config = configuration()
+    spectral = models.build(config.model)
+    liif, published, none = (
+        Model(spectral.encoder, decoder)
+        for decoder in (LiifDecoder(256, 4), PublishedLiif(256, 4), Pass())
+    )
     works = {
-        "spectral": bench.step("spectral"),
-        "liif": bench.step("liif"),
-        "liif_published": bench.step(PublishedLiif(256, 4)),
-        "encoder": bench.part(Pass()),
-        "encoder and spectral decoder": bench.part("spectral"),
-        "data": bench.data(),
+        "spectral": whole(config, spectral),
+        "liif": whole(config, liif),
+        "liif_published": whole(config, published),
+        "encoder": part(config, none),
+        "encoder and spectral decoder": part(config, spectral),
+        "data": data(config),
     }
     median = medians(rounds(works, ROUNDS))
-    patches = configuration().train.batch_size
+    patches = config.train.batch_size
     return {
         "rounds": ROUNDS,
         "results": [

@@ -1,12 +1,15 @@
-"""The benchmark of rendering, on sizes of no interest: what it writes, and that methods agree."""
+"""The benchmarks, on sizes of no interest: what they write, and that methods agree."""
 
+import importlib
 import json
+import pkgutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import benchmarks
 from benchmarks import methods, render
 from benchmarks.decoders import PublishedLiif
 from inr_sr.coordinates import upright_footprint
@@ -53,6 +56,16 @@ def test_one_row_for_each_method_scale_and_k(result, tmp_path):
     assert "K = 4, x2: " in table
     render.plot(result, tmp_path / "plot.svg")
     assert (tmp_path / "plot.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "name", [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
+)
+def test_benchmarks_say_how_they_are_run(name):
+    """And what they use of the package is there."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    if hasattr(module, "measure"):
+        assert f"python -m benchmarks.{name} " in module.__doc__
 
 
 def test_methods_make_the_same_picture():
