@@ -159,6 +159,27 @@ def test_a_window_is_the_crop_of_the_whole(decoder):
         upscaler.window(image, (30, 132), slice(1, 5), slice(0, 5))
 
 
+def test_tiles_one_below_the_other_are_spread_over_devices(monkeypatch):
+    upscaler, devices, rendered = network(tile=8), [], []
+    encode_tile, render_strips = network_module.encode_tile, render.strips
+
+    def encoding(model, params, tile, halo):
+        devices.extend(tile.devices())
+        return encode_tile(model, params, tile, halo)
+
+    def rendering(*arguments):
+        rendered.append(len(devices))
+        return render_strips(*arguments)
+
+    monkeypatch.setattr(network_module, "encode_tile", encoding)
+    monkeypatch.setattr(render, "strips", rendering)
+    upscaler.upscale(picture(40, 8), scale=2)
+    count = min(5, jax.local_device_count())
+    assert len(devices) == 5
+    assert len(set(devices)) == count
+    assert rendered[0] == count  # all of them have work before one is waited for
+
+
 def test_bands_that_do_not_fit_are_made_in_strips(monkeypatch):
     """Large outputs: the fields of a row of tiles are kept, and their output made bit by bit."""
     image = picture(37, 45)

@@ -14,6 +14,7 @@ from inr_sr.coordinates import cells, mirrored
 from inr_sr.errors import InputError
 from inr_sr.resampling import cubic
 from inr_sr.upscaling import NetworkUpscaler
+from inr_sr.upscaling import network as network_module
 from inr_sr.upscaling.warping import Homography, blocks
 from inr_sr.upscaling.warping.anisotropic import ellipses
 from tests.networks import small_config
@@ -261,6 +262,24 @@ def test_blocks_and_tiles_do_not_show(monkeypatch):
     np.testing.assert_allclose(results[1], results[0], atol=1e-5)
 
 
+def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
+    image, upscaler = picture(60, 50), network(tile=64)
+    request = image, affine(2 * turn(20), (60, 50), (90, 80)), (90, 80)
+    expected = upscaler.warp(*request)
+    encode_tile, largest = network_module.encode_tile, [16]
+
+    def limited(model, params, tile, halo):
+        if max(tile.shape) > largest[0] + 2 * halo:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return encode_tile(model, params, tile, halo)
+
+    monkeypatch.setattr(network_module, "encode_tile", limited)
+    np.testing.assert_allclose(upscaler.warp(*request), expected, atol=1e-5)
+    largest[0] = 4
+    with pytest.raises(MemoryError, match="no memory for a tile of 8x8"):
+        upscaler.warp(*request)
+
+
 def test_there_and_back_gives_the_picture():
     with Image.open("inr_sr/pictures/test/chelsea.webp") as photo:
         image = np.asarray(photo.convert("RGB").crop((150, 60, 230, 130)))
@@ -290,6 +309,20 @@ def test_pictures_come_back_in_their_form():
     assert upscaler.warp(grey, matrix, (30, 40)).shape == (30, 40)
     identity = upscaler.warp(rgba, np.eye(3), (12, 14))
     np.testing.assert_array_equal(identity, upscaler.upscale(rgba, (12, 14)))
+
+
+def test_sixteen_bits_and_translucency_are_kept():
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(20_000, 40_000, (12, 14, 3), np.uint16)
+    alpha = np.linspace(1, 65_535, 12 * 14).reshape(12, 14, 1).astype(np.uint16)
+    upscaler, matrix, size = network(), affine(2 * turn(20), (12, 14), (30, 40)), (30, 40)
+    found = upscaler.warp(np.concatenate([rgb, alpha], axis=2), matrix, size, fill=1)
+    floating = upscaler.warp(rgb / 65_535, matrix, size, fill=1)
+    np.testing.assert_array_equal(found[:, :, :3], np.floor(65_535 * floating + np.float32(0.5)))
+    opacity = np.nan_to_num(interpolated(alpha / 65_535, matrix, size)[:, :, 0])
+    np.testing.assert_array_equal(found[:, :, 3], np.floor(65_535 * opacity + np.float32(0.5)))
+    assert found[:, :, :3].std() > 1000
+    assert len(np.unique(found[:, :, 3])) > 300
 
 
 @pytest.mark.parametrize(
