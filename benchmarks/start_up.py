@@ -80,7 +80,7 @@ def timed(arguments: Sequence[str], folder: Path, cache: str) -> dict[str, float
     whole = seconds("-c", _TIMED, str(path), *arguments, cache=cache)
     found = json.loads(path.read_text())
     imports = {name: value for name, value in found.items() if name.startswith("import")}
-    timers = {name: found.get(timer, 0.0) for name, timer in _TIMERS.items()}
+    timers = {name: found[timer] for name, timer in _TIMERS.items()}
     rest = found["main"] - sum(timers.values())
     parts = {**imports, **timers, "weights, waiting for the network, files": rest}
     return {**parts, "start and exit of Python": whole - found["main"] - sum(imports.values())}

@@ -2,8 +2,11 @@
 
 The unit of length is one LR pixel. Pixel i covers [i, i + 1) and its centre is i + 0.5;
 output pixel j of an axis with n_in LR and n_out output pixels has its centre at
-(j + 0.5) / s with s = n_out / n_in. All grids are computed in host integers, because floats
-put hundreds of pixels of a megapixel into the wrong cell at ties (x1.5, for one).
+(j + 0.5) / s with s = n_out / n_in. Its footprint is J J^T, J being how the LR position moves per
+output pixel: the eigenvalues are the squares of its least and largest extent in LR pixels.
+
+All grids are computed in host integers, because floats put hundreds of pixels of a megapixel into
+the wrong cell at ties (x1.5, for one).
 """
 
 import dataclasses
@@ -67,9 +70,6 @@ def located(position: Any, *, last: int | None = None, xp: Any = np) -> tuple[An
 
 def upright_footprint(size: jax.Array) -> jax.Array:
     """Footprint of output pixels whose sides lie along the axes.
-
-    The footprint of an output pixel is J J^T, J being how the LR position moves per output pixel:
-    its eigenvalues are the squares of the pixel's least and largest extent in LR pixels.
 
     Args:
       size: [..., 2] sides (row, col) in LR pixels.

@@ -34,8 +34,12 @@ _FUSED_TAPS = 16
 _PIL_BITS = 22
 
 
+CUBIC_REACH = 2
+"""How far the cubic kernel reaches, in input pixels where it is not stretched."""
+
+
 def cubic(x: Any, xp: Any = np) -> Any:
-    """Cubic convolution kernel with a = -0.5 (Keys, IEEE TASSP 29, 1981), zero from |x| = 2.
+    """Cubic convolution kernel with a = -0.5 (Keys, IEEE TASSP 29, 1981), zero from CUBIC_REACH on.
 
     Args:
       x: distances in pixels, an array of the module `xp` (numpy or jax.numpy).
@@ -67,7 +71,7 @@ class _Kernel(NamedTuple):
 
 
 _KERNELS = {
-    "bicubic": _Kernel(cubic, 4.0, True),
+    "bicubic": _Kernel(cubic, 2.0 * CUBIC_REACH, True),
     "lanczos": _Kernel(lanczos3, 6.0, True),
     "box": _Kernel(box, 1.0, True),
     "nearest": _Kernel(box, 1.0, False),

@@ -1,10 +1,15 @@
-"""Small models with every parameter random: fresh ones are bicubic and would hide mistakes."""
+"""Small models and fields of random numbers, and pictures for them.
+
+Fresh models are bicubic and would hide mistakes.
+"""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from inr_sr import models
 from inr_sr.configuration import default
+from inr_sr.models.decoders.spectral import SpectralField
 
 
 def small_config(decoder="spectral", **changes):
@@ -36,3 +41,22 @@ def random_model(decoder="spectral", seed=0, **changes):
 
 def random_picture(rows, cols, seed=0, batch=1):
     return jax.random.uniform(jax.random.key(seed), (batch, rows, cols, 3), jnp.float32)
+
+
+def picture(rows, cols, channels=3, seed=0):
+    """Mid grey with some noise, so that little of the output is clipped; NumPy, [h, w, c]."""
+    noise = np.random.default_rng(seed).random((rows, cols, channels), np.float32)
+    return np.float32(0.35) + np.float32(0.3) * noise
+
+
+def waves(seed, size, count=5, batch=1):
+    """A spectral field of random numbers."""
+    keys = jax.random.split(jax.random.key(seed), 4)
+    return SpectralField(
+        cos=jax.random.normal(keys[0], (batch, *size, 3, count)),
+        sin=jax.random.normal(keys[1], (batch, *size, 3, count)),
+        frequencies=2 * jax.random.normal(keys[2], (count, 2)),
+        kappa=jnp.float32(0.05),
+        gains=jax.random.normal(keys[3], (count, 3)),
+        smallest=0.25,
+    )

@@ -7,11 +7,10 @@ from numpy.polynomial.chebyshev import chebval
 from inr_sr import models, render
 from inr_sr.coordinates import cells, grid_axis, upright_footprint, window_axis
 from inr_sr.errors import InputError
-from inr_sr.models.decoders.spectral import SpectralField
 from inr_sr.models.field import SKIP_REACH, Field
 from inr_sr.render import in_strips
 from inr_sr.resampling import resize
-from tests.networks import random_model, random_picture, small_config
+from tests.networks import random_model, random_picture, small_config, waves
 
 # LR size, output size: integer, fractional, anisotropic, tall, one pixel, barely larger.
 GEOMETRIES = [
@@ -32,19 +31,6 @@ def field_of(decoder, size):
     return jax.jit(model.apply)({"params": params}, random_picture(*size))
 
 
-def waves(seed, size, count=5):
-    """A spectral field of random numbers."""
-    keys = jax.random.split(jax.random.key(seed), 4)
-    return SpectralField(
-        cos=jax.random.normal(keys[0], (1, *size, 3, count)),
-        sin=jax.random.normal(keys[1], (1, *size, 3, count)),
-        frequencies=2 * jax.random.normal(keys[2], (count, 2)),
-        kappa=jnp.float32(0.05),
-        gains=jax.random.normal(keys[3], (count, 3)),
-        smallest=0.25,
-    )
-
-
 def enlarged(n_in, n_out):
     """The bicubic enlargement of `field_of`'s picture."""
     return resize(random_picture(*n_in), n_out)
@@ -63,6 +49,13 @@ def queries(n_in, n_out):
     )
     footprint = upright_footprint(jnp.array([[[a / b for a, b in zip(n_in, n_out)]]], jnp.float32))
     return jnp.asarray(cell), jnp.asarray(delta, jnp.float32), footprint
+
+
+def at_once(monkeypatch, count):
+    """Strips of so many LR rows."""
+    monkeypatch.setattr(
+        in_strips, "_rows_at_once", lambda field, rows, cols: min(count, rows.count)
+    )
 
 
 def in_one(strips):
@@ -125,7 +118,7 @@ def test_a_batch_is_its_pictures(decoder, monkeypatch):
     model, params = random_model(decoder)
     encode = jax.jit(model.apply)
     batch = random_picture(7, 6, batch=3)
-    monkeypatch.setattr(in_strips, "STRIP_BYTES", 4000)
+    at_once(monkeypatch, 3)  # of 7: the last two overlap
     for n_out in ((21, 18), (24, 20)):
         rows, cols = axes((7, 6), n_out)
         together = encode({"params": params}, batch)
@@ -146,6 +139,23 @@ def test_axes_lie_in_the_field():
             list(render.strips(field, whole, axis))
 
 
+@pytest.mark.parametrize("n_out", [(210, 180), (217, 183)])
+def test_strips_take_what_they_may(n_out, monkeypatch):
+    batch, (rows, cols) = 2, axes((70, 60), n_out)
+    field = Field(None, waves(0, (70, 60), batch=batch))
+    lengths = {}
+    monkeypatch.setattr(in_strips, "ONE_STRIP", 1)
+    for size in (1, 2**17, 2**18, 2**24):
+        monkeypatch.setattr(in_strips, "STRIP_BYTES", size)
+        strips = list(render.strips(field, rows, cols))
+        lengths[size] = len(strips)
+        largest = max(strip.colours.nbytes for strip in strips)
+        assert largest <= size or {len(strips)} <= {1, 70}
+    assert lengths[1] == 70
+    assert 70 > lengths[2**17] > lengths[2**18] > 1
+    assert lengths[2**24] == 1
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_all_ways_to_render_are_the_formula(seed, monkeypatch):
     """Grid, strips and points at random scales from 1 to 40, against float64."""
@@ -161,10 +171,9 @@ def test_all_ways_to_render_are_the_formula(seed, monkeypatch):
     field, expected = Field(None, residual), formula(residual, n_in, n_out)
     close = {"atol": 1e-5 * np.abs(expected).max(), "rtol": 0}
     np.testing.assert_allclose(grid(field, *axes(n_in, n_out))[0], expected, **close)
-    for size in (1, 4000, 10**7)[: 1 + seed % 3]:
-        monkeypatch.setattr(in_strips, "STRIP_BYTES", size)
-        strips = render.strips(field, *axes(n_in, n_out))
-        np.testing.assert_allclose(in_one(strips)[0], expected, **close)
+    at_once(monkeypatch, (1, 3, 40)[seed // 3 % 3])
+    strips = render.strips(field, *axes(n_in, n_out))
+    np.testing.assert_allclose(in_one(strips)[0], expected, **close)
     found = points(field, *queries(n_in, n_out)).reshape(expected.shape)
     np.testing.assert_allclose(found, expected, **close)
 
@@ -178,7 +187,7 @@ def test_a_window_equals_the_crop(decoder, seed, monkeypatch):
     n_out = [int(n * scale) for n in n_in]
     field = field_of(decoder, n_in)
     whole = grid(field, *axes(n_in, n_out))
-    monkeypatch.setattr(in_strips, "STRIP_BYTES", 2000)
+    at_once(monkeypatch, 2)
     for _ in range(2):
         parts = [slice(*sorted(rng.choice(n + 1, 2, replace=False).tolist())) for n in n_out]
         window = [window_axis(a, b, part) for a, b, part in zip(n_in, n_out, parts)]

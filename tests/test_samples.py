@@ -10,7 +10,7 @@ from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, Sampling, make_batch
 from inr_sr.errors import InputError
 from inr_sr.resampling import cubic, resize
-from tests.test_streaming import OPTIONS, SIZES, located, take
+from tests.test_streaming import OPTIONS, SIZES, marked, take
 
 FIELDS = {
     "patch": 8,
@@ -171,7 +171,7 @@ def test_mistakes(change, message):
 
 
 def resident(sizes: list[tuple[int, int]] = SIZES, border: int = 2) -> ResidentSet:
-    return ResidentSet.from_pictures(located(*sizes), crop=16, border=border)
+    return ResidentSet.from_pictures(marked(*sizes), crop=16, border=border)
 
 
 def drawn(count: int, **options) -> np.ndarray:
@@ -200,7 +200,7 @@ def test_resident_crops_are_uniform_over_positions(border):
 
 
 def test_resident_borders_are_mirrored():
-    source = located(*SIZES)
+    source = marked(*SIZES)
     padded = [
         np.pad(source[i], ((20, 20), (20, 20), (0, 0)), "symmetric") for i in range(len(SIZES))
     ]

@@ -9,7 +9,7 @@ from inr_sr.data.streaming import stream_crops
 from inr_sr.errors import InputError
 
 
-def located(*sizes: tuple[int, int]) -> ArraySource:
+def marked(*sizes: tuple[int, int]) -> ArraySource:
     """Pictures whose pixels say where they are: (picture, row, column)."""
     pictures = []
     for number, (rows, cols) in enumerate(sizes):
@@ -23,7 +23,7 @@ OPTIONS = {"batch_size": 5, "crop": 16, "border": 2, "seed": 7}
 
 
 def take(count: int, **options) -> np.ndarray:
-    batches = stream_crops(located(*SIZES), **{**OPTIONS, **options})
+    batches = stream_crops(marked(*SIZES), **{**OPTIONS, **options})
     taken = np.stack(list(itertools.islice(batches, count)))
     batches.close()
     return taken
@@ -69,7 +69,7 @@ def test_every_crop_position_is_as_likely_as_any_other(border):
 
 def test_the_border_is_mirrored():
     crops = take(200).reshape(-1, 16, 16, 3)
-    source = located(*SIZES)
+    source = marked(*SIZES)
     padded = [
         np.pad(source[i], ((20, 20), (20, 20), (0, 0)), "symmetric") for i in range(len(SIZES))
     ]
@@ -86,7 +86,7 @@ def test_all_pictures_too_small():
     with pytest.raises(
         InputError, match=r"smaller than a crop of 12x12 pixels \(the largest is 11x40\)"
     ):
-        stream_crops(located((8, 60), (11, 40)), **OPTIONS)
+        stream_crops(marked((8, 60), (11, 40)), **OPTIONS)
 
 
 class Broken(ArraySource):
@@ -126,7 +126,7 @@ def test_the_cache_is_bounded():
 
 def test_closing_leaves_no_threads():
     before = set(threading.enumerate())
-    batches = stream_crops(located(*SIZES), **OPTIONS)
+    batches = stream_crops(marked(*SIZES), **OPTIONS)
     next(batches)
     started = set(threading.enumerate()) - before
     assert started

@@ -25,7 +25,7 @@ from inr_sr.upscaling import (
 from inr_sr.upscaling import network as network_module
 from inr_sr.upscaling.enlarging import hidden_filled
 from inr_sr.upscaling.tiles import BUCKETS, Span
-from tests.networks import random_model, small_config
+from tests.networks import picture, random_model, small_config
 
 CASES = [
     ("spectral", (33, 41), (89, 111)),  # fractional
@@ -38,12 +38,6 @@ CASES = [
     ("pixel_shuffle", (33, 18), (99, 54)),
     ("pixel_shuffle", (1, 2), (3, 6)),
 ]
-
-
-def picture(rows, cols, channels=3, seed=0):
-    # Mid grey with some noise, so that little of the output is clipped.
-    noise = np.random.default_rng(seed).random((rows, cols, channels), np.float32)
-    return np.float32(0.35) + np.float32(0.3) * noise
 
 
 def network(decoder="spectral", **options):

@@ -1,6 +1,7 @@
 """Warps: geometry, the network's field, filtering where the map minifies, whole pictures."""
 
 import functools
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +13,13 @@ import inr_sr
 from inr_sr import models, render
 from inr_sr.coordinates import cells, mirrored
 from inr_sr.errors import InputError
+from inr_sr.models.field import Field
 from inr_sr.resampling import cubic
 from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.upscaling import network as network_module
 from inr_sr.upscaling.warping import Homography, blocks
 from inr_sr.upscaling.warping.anisotropic import ellipses
-from tests.networks import small_config
-from tests.test_render import Field, waves
-from tests.test_upscaling import picture
+from tests.networks import picture, small_config, waves
 
 TILTED = np.array([[2.1, 0.4, -3], [-0.3, 1.7, 5], [0.004, -0.006, 1.1]])
 
@@ -245,6 +245,38 @@ def test_a_vanishing_picture_is_its_mean_and_needs_no_network(monkeypatch):
 # Whole pictures
 
 
+def test_thin_pictures_take_little_memory():
+    image = picture(1, 4096)
+    tracemalloc.start()
+    found = network().warp(image, np.diag([1, 1 / 512, 1]), (1, 8))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
+    means = image.reshape(8, 512, 3).mean(axis=1)
+    np.testing.assert_allclose(found[0, 2:-2], means[2:-2], atol=0.02)
+
+
+def test_sizes_of_blocks_and_tiles_compile_nothing():
+    """How many queries fall into each is new with every warp."""
+    upscaler, image = network(tile=16), picture(60, 50)
+    compiled = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        for degrees in (20, 23):
+            compiled.clear()
+            matrix = affine(turn(degrees) / 2, (60, 50), (200, 90))
+            matrix[0] *= 4
+            upscaler.warp(image, matrix, (200, 90))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(compiled) < 3
+
+
 def test_blocks_and_tiles_do_not_show(monkeypatch):
     """From fourfold to a tenth, the horizon included, and in any multiple of the matrix."""
     image = picture(70, 60)
@@ -332,6 +364,8 @@ def test_sixteen_bits_and_translucency_are_kept():
         ({"matrix": "abc"}, "no number"),
         ({"matrix": np.full((3, 3), np.nan)}, "not finite"),
         ({"matrix": np.diag([1, 0, 1])}, "cannot be inverted"),
+        ({"matrix": np.zeros((3, 3))}, "cannot be inverted"),
+        ({"matrix": np.diag([1e308, 1e308, 1e-308])}, "cannot be inverted"),
         ({"matrix": [[1, 2, 3], [2, 4, 6 + 1e-12], [0, 0, 1]]}, "cannot be inverted"),
         ({"out_size": (5, 0)}, "columns 0"),
         ({"out_size": (5.5, 3)}, "rows 5.5"),

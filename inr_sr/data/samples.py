@@ -13,9 +13,7 @@ import jax.numpy as jnp
 from inr_sr.coordinates import located
 from inr_sr.data.edges import most_edges
 from inr_sr.errors import InputError
-from inr_sr.resampling import resample
-
-CUBIC_REACH = 2  # half the support of the bicubic kernel, LR pixels
+from inr_sr.resampling import CUBIC_REACH, resample
 
 
 @flax.struct.dataclass

@@ -65,9 +65,10 @@ def _decode(file: BinaryIO, image: ImageFile.ImageFile) -> tuple[np.ndarray, np.
 
 
 def is_result(path: str | os.PathLike[str], size: tuple[int, int]) -> bool:
-    """Whether there is a picture of (rows, cols) that `write` made, down to the file's end."""
+    """Whether there is a picture of (rows, cols) with the end that `write` gives to its format."""
     try:
         with opened(path, None, sys.maxsize) as (file, image):
+            check_tiff(file, image)
             return image.size == size[::-1] and not is_torn(file, image)
     except InputError:
         return False

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 
 from inr_sr.coordinates import Axis
 from inr_sr.errors import InputError
+from inr_sr.resampling import CUBIC_REACH
 
-SKIP_REACH = 2  # LR pixels that the bicubic skip sees beyond a query's cell
+SKIP_REACH = CUBIC_REACH  # LR pixels that the bicubic skip sees beyond a query's cell
 
 # take(x, margin) cuts the cells of two axes of cells out of x [B, h + 2 margin, w + 2 margin, ...]
 Take = Callable[[jax.Array, int], jax.Array]

@@ -40,8 +40,8 @@ def strips(field: Field, rows: Axis, cols: Axis) -> Iterator[Strip]:
     """Colours on a grid from top to bottom, equal to `grid`; runs on the host.
 
     However large the output is, it holds no more beside the field than some 2 * ONE_STRIP *
-    STRIP_BYTES, or three times the output of one LR row where that is more, and a picture of the
-    field's height as wide as the output.
+    STRIP_BYTES (ACCELERATOR_STRIP_BYTES there), or three times the output of one LR row where that
+    is more, and pictures of the field's height as wide as the output.
 
     Args:
       field: over [B, h, w] LR pixels.
@@ -49,6 +49,9 @@ def strips(field: Field, rows: Axis, cols: Axis) -> Iterator[Strip]:
 
     Yields:
       The output in strips of whole LR rows.
+
+    Raises:
+      InputError: as `grid`, or a field that lies on several devices; at the first strip.
     """
     begun = ((outputs, render_strip(*arguments)) for outputs, arguments in calls(field, rows, cols))
     done = 0
@@ -95,7 +98,8 @@ def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[A
 
 def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
     """LR rows per strip, so that all strips are of one height."""
-    row_bytes = cols.count * rows.slots * cols.slots * 3 * 4
+    batch = next(x for x in jax.tree.leaves(field) if x.ndim > 3).shape[0]
+    row_bytes = batch * cols.count * rows.slots * cols.slots * 3 * 4
     if not aligned(rows, cols):
         row_bytes += sum(x.nbytes for x in jax.tree.leaves(field)) // rows.count
     limit = STRIP_BYTES if _device(field).platform == "cpu" else ACCELERATOR_STRIP_BYTES

@@ -23,6 +23,9 @@ def grid(field: Field, rows: Axis, cols: Axis) -> jax.Array:
 
     Returns:
       float32 [B, len(rows), len(cols), 3], not clipped.
+
+    Raises:
+      InputError: axes that do not lie in the field, or a scale that its decoder does not know.
     """
     field = field.cut(rows, cols, functools.partial(take, rows, cols))
     return rendered(field.residual, tables(field, rows, cols), rows, cols)

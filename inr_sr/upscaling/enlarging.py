@@ -1,4 +1,4 @@
-"""Whole pictures: alpha, depth, arrays in their many shapes."""
+"""Whole pictures: their depth, their alpha, the colours under it."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inr_sr.errors import InputError
 from inr_sr.imagefile import Picture
 from inr_sr.request import Size
 from inr_sr.upscaling.host_resampling import resampled
-from inr_sr.upscaling.values import quantise
+from inr_sr.upscaling.values import quantise, to_channels
 
 if TYPE_CHECKING:
     from inr_sr.upscaling.upscaler import StripUpscaler
@@ -106,11 +105,6 @@ def placed(strips: Iterator[np.ndarray]) -> Iterator[tuple[slice, np.ndarray]]:
         row += len(strip)
 
 
-def to_channels(strip: np.ndarray, count: int) -> np.ndarray:
-    """Grey pictures come out of a network in colour: their grey is the mean."""
-    return strip if strip.shape[2] == count else strip.mean(axis=2, keepdims=True)
-
-
 def hidden_filled(picture: Picture) -> np.ndarray:
     """Pixels with the colours under alpha 0 filled in from coarser and coarser averages."""
     if picture.alpha is None or picture.alpha.all() or not picture.alpha.any():
@@ -150,21 +144,3 @@ def _halved(x: np.ndarray) -> np.ndarray:
     x = np.pad(x, ((0, x.shape[0] % 2), (0, x.shape[1] % 2), (0, 0)), mode="edge")
     x = x[::2] + x[1::2]
     return (x[:, ::2] + x[:, 1::2]) * np.float32(0.25)
-
-
-def from_array(array: np.ndarray) -> Picture:
-    """uint8 or uint16 [h, w] or [h, w, c]; of 2 or 4 channels the last is alpha."""
-    array = array[:, :, None] if array.ndim == 2 else array
-    channels = array.shape[2]
-    if channels > 4:
-        raise InputError(f"picture of {channels} channels; expected 1 to 4")
-    if channels in (1, 3):
-        return Picture(array)
-    return Picture(array[:, :, :-1], alpha=array[:, :, -1])
-
-
-def to_array(picture: Picture, ndim: int) -> np.ndarray:
-    """Back to an array of so many axes."""
-    if picture.alpha is not None:
-        return np.concatenate([picture.pixels, picture.alpha[:, :, None]], axis=2)
-    return picture.pixels[:, :, 0] if ndim == 2 else picture.pixels

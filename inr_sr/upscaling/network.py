@@ -86,7 +86,10 @@ class NetworkUpscaler(StripUpscaler):
 
     @property
     def programs(self) -> int:
-        """Programs compiled so far in this process: grows with the first picture of a shape."""
+        """Programs compiled so far in this process, but for those of warps.
+
+        Grows with the first picture of a shape.
+        """
         return int(encode_tile._cache_size()) + render.programs()  # type: ignore[attr-defined]
 
     def strips(self, image: np.ndarray, out_size: Size) -> Iterator[np.ndarray]:
@@ -114,6 +117,7 @@ class NetworkUpscaler(StripUpscaler):
 
         Raises:
           InputError: a picture or size that is not allowed, or a window that is not within it.
+          MemoryError: not even the smallest tile fits.
         """
         size = self._checked(image, out_size)
         under_rows, cut_rows = cells_under(image.shape[0], size[0], rows)
@@ -177,7 +181,8 @@ class NetworkUpscaler(StripUpscaler):
         """Parts of the result, made again from the first one on where memory ran out."""
         encode = functools.partial(self._encoded, image)
         n = (image.shape[0], image.shape[1])
-        tile = self._choose_tile(n, n[1])
+        # One field is held at a time: as if a row of output were nothing.
+        tile = self._choose_tile(n, 0, margin=warping.RESIDUAL_REACH)
         while True:
             try:
                 yield from warping.by_network(image, map, size, tile, encode)
@@ -229,11 +234,14 @@ class NetworkUpscaler(StripUpscaler):
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Output rows from top to bottom, with each strip the cell that comes after it."""
         heads = range(rows.start, rows.stop, tile[0])
-        bands = [self._band(image, size, slice(row, rows.stop), cols, tile) for row in heads]
-        places = itertools.chain.from_iterable(bands)
-        fields = self._encoded(image, itertools.chain.from_iterable(places))
-        step = _rows_at_once(tile[0], _row_pixels(image.shape, size, cols))
-        for row, band in zip(heads, bands, strict=True):
+
+        def bands() -> Iterator[list[list[Tile]]]:
+            return (self._band(image, size, slice(row, rows.stop), cols, tile) for row in heads)
+
+        tiles = (tile for band in bands() for variants in band for tile in variants)
+        fields = self._encoded(image, tiles)
+        step = _strip_height(tile[0], _row_pixels(image.shape, size, cols))
+        for row, band in zip(heads, bands(), strict=True):
             height = min(tile[0], rows.stop - row)
             own: Iterable[Field] = itertools.islice(fields, sum(map(len, band)))
             if step < height:
@@ -278,7 +286,7 @@ class NetworkUpscaler(StripUpscaler):
         return [Tile(*pair) for pair in pairs]
 
     def _encoded(self, image: np.ndarray, tiles: Iterable[Tile]) -> Iterator[Field]:
-        """The fields of tiles; each device is given the next one before its last is waited for."""
+        """The fields of tiles; all devices have one to make before the first is waited for."""
         waiting: collections.deque[Field] = collections.deque()
         for tile, (device, params) in zip(tiles, itertools.cycle(self._replicas)):
             window = jax.device_put(tile.pixels(image, self._halo), device)
@@ -287,14 +295,18 @@ class NetworkUpscaler(StripUpscaler):
                 yield waiting.popleft()
         yield from waiting
 
-    def _choose_tile(self, cells: Size, row_pixels: int) -> Size:
-        """The tile for so many cells, an LR row of which makes `row_pixels` output pixels."""
+    def _choose_tile(self, cells: Size, row_pixels: int, margin: int = 0) -> Size:
+        """The tile for so many cells, an LR row of which makes `row_pixels` output pixels.
+
+        `margin` cells around a tile may be encoded with it.
+        """
         if self._tile == 0:
             return whole_tile(cells)
         limit = None if self._tile == "auto" else int(self._tile)
 
         def fits(tile: Size) -> bool:
-            return self._bytes(tile, cells[1], row_pixels) <= self._memory
+            height, width = (side + 2 * margin for side in tile)
+            return self._bytes((height, width), cells[1], row_pixels) <= self._memory
 
         return choose_tile(cells, self._halo, limit, fits)
 
@@ -303,7 +315,7 @@ class NetworkUpscaler(StripUpscaler):
         shuffled = max(1.0, ((self._model.fixed_scale or 1) / 2) ** 2)
         encoder = math.prod(side + 2 * self._halo for side in tile) * self._widest * 6 * shuffled
         fields = 0
-        if _rows_at_once(tile[0], row_pixels) < tile[0]:
+        if _strip_height(tile[0], row_pixels) < tile[0]:
             cells = tile[0] * -(-width // tile[1]) * tile[1] * (8 if self._ensemble else 1)
             fields = cells * self._widest * 2
         return 4.0 * (encoder + fields)
@@ -321,14 +333,14 @@ def _row_pixels(shape: Sequence[int], size: Size, cols: slice) -> int:
     return int(-(-size[0] // shape[0]) * (high - low))
 
 
-def _rows_at_once(height: int, row_pixels: int) -> int:
+def _strip_height(height: int, row_pixels: int) -> int:
     """LR rows of a strip, a divisor of the tile's height: strips are then all of one shape."""
-    most = max(1, HOST_STRIP_BYTES // (row_pixels * 3 * 4))
+    most = max(1, HOST_STRIP_BYTES // max(1, row_pixels * 3 * 4))
     return max(n for n in range(1, height + 1) if height % n == 0 and n <= most)
 
 
 def _device_memory(device: jax.Device) -> int:
-    """Bytes that a tile may take: a quarter of an accelerator; on a CPU, what leaves room."""
+    """Bytes that a tile may take: a quarter of an accelerator; on a CPU 512 MiB, which all have."""
     stats = None if device.platform == "cpu" else device.memory_stats()
     limit = (stats or {}).get("bytes_limit", 2**31)
     return max(limit // 4, 2**28)
@@ -340,10 +352,11 @@ def warp(
     out_size: Size,
     *,
     fill: float = 0.0,
+    max_pixels: int | None = MAX_OUTPUT_PIXELS,
     weights: str | os.PathLike[str] = DEFAULT,
 ) -> Any:
     """`NetworkUpscaler.warp` of the weights, which are loaded each time: see `load`."""
-    return load(weights).warp(image, matrix, out_size, fill=fill)
+    return load(weights).warp(image, matrix, out_size, fill=fill, max_pixels=max_pixels)
 
 
 def load(

@@ -5,14 +5,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image
 
 from inr_sr import resampling
 from inr_sr.errors import InputError
-from inr_sr.imagefile import from_pil, to_pil
+from inr_sr.imagefile import Picture
 from inr_sr.request import MAX_OUTPUT_PIXELS, Size, target_size
-from inr_sr.upscaling.enlarging import enlarge, from_array, placed, to_array, to_channels
+from inr_sr.upscaling.enlarging import enlarge, placed
+from inr_sr.upscaling.forms import in_its_form
 from inr_sr.upscaling.host_resampling import resampled
+from inr_sr.upscaling.values import to_channels
 
 
 class Upscaler(Protocol):
@@ -52,10 +53,11 @@ class StripUpscaler(ABC):
           out_size: (rows, cols).
 
         Yields:
-          float32 [some rows, cols, c or 3], clipped to [0, 1].
+          float32 [some rows, cols, c or 3], clipped to [0, 1]; the caller may overwrite it.
 
         Raises:
           InputError: a picture or size that is not allowed; at once, not at the first strip.
+          MemoryError: not even the smallest tile fits.
         """
 
     def upscale(
@@ -82,6 +84,7 @@ class StripUpscaler(ABC):
 
         Raises:
           InputError: a picture or request that is not allowed.
+          MemoryError: not even the smallest tile fits.
         """
         request: dict[str, Any] = {
             "size": out_size,
@@ -90,20 +93,18 @@ class StripUpscaler(ABC):
             "height": height,
             "max_pixels": max_pixels,
         }
-        if isinstance(image, Image.Image):
-            picture = from_pil(image)
-            return to_pil(enlarge(self, picture, target_size(picture.size, **request)))
-        array = np.asarray(image)
-        if array.ndim not in (2, 3) or 0 in array.shape:
-            raise InputError(f"picture of shape {array.shape}; expected [h, w] or [h, w, c]")
-        size = target_size(array.shape, **request)
-        if array.dtype in (np.uint8, np.uint16):
-            return to_array(enlarge(self, from_array(array), size), array.ndim)
-        flat = array[:, :, None] if array.ndim == 2 else array
-        out = np.empty((*size, flat.shape[2]), np.float32)
-        for rows, strip in placed(self.strips(flat, size)):
-            out[rows] = to_channels(strip, flat.shape[2])
-        return out[:, :, 0] if array.ndim == 2 else out
+
+        def of_picture(picture: Picture) -> Picture:
+            return enlarge(self, picture, target_size(picture.size, **request))
+
+        def of_floats(array: np.ndarray) -> np.ndarray:
+            size, channels = target_size(array.shape, **request), array.shape[2]
+            out = np.empty((*size, channels), np.float32)
+            for rows, strip in placed(self.strips(array, size)):
+                out[rows] = to_channels(strip, channels)
+            return out
+
+        return in_its_form(image, of_picture, of_floats)
 
 
 class ResampleUpscaler(StripUpscaler):

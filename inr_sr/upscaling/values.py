@@ -1,4 +1,4 @@
-"""Values of pixels: what is allowed, to float and back."""
+"""Values of pixels: what is allowed, to float and colour and back."""
 
 import math
 
@@ -30,8 +30,18 @@ def as_float(pixels: np.ndarray) -> np.ndarray:
     return out
 
 
+def in_colour(pixels: np.ndarray) -> np.ndarray:
+    """Grey [rows, cols, 1] as the three equal colours that networks take; colours as they are."""
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def to_channels(strip: np.ndarray, count: int) -> np.ndarray:
+    """Back from that: grey is the mean of the three, which a network may make unequal."""
+    return strip if strip.shape[2] == count else strip.mean(axis=2, keepdims=True)
+
+
 def quantise(strip: np.ndarray, out: np.ndarray) -> None:
-    """Writes values of [0, 1] to integers, rounded half up."""
+    """Writes values of [0, 1] to integers, rounded half up; `strip` is overwritten."""
     strip *= np.float32(np.iinfo(out.dtype).max)
     strip += np.float32(0.5)
     out[...] = strip  # truncates

@@ -4,8 +4,9 @@
 where they are larger than LR pixels, on the halvings of a `pyramid`.
 """
 
+from inr_sr.upscaling.warping.anisotropic import RESIDUAL_REACH
 from inr_sr.upscaling.warping.blocks import Part, by_interpolation, by_network
 from inr_sr.upscaling.warping.homography import Homography
 from inr_sr.upscaling.warping.pictures import warped
 
-__all__ = ["Homography", "Part", "by_interpolation", "by_network", "warped"]
+__all__ = ["RESIDUAL_REACH", "Homography", "Part", "by_interpolation", "by_network", "warped"]

@@ -24,7 +24,7 @@ import numpy as np
 
 from inr_sr.coordinates import located
 from inr_sr.render import skip
-from inr_sr.resampling import cubic
+from inr_sr.resampling import CUBIC_REACH, cubic
 
 LONGEST = 4.0
 """How many times its shorter axis, or a pixel if that is more, an ellipse may be long."""
@@ -56,8 +56,8 @@ class Ellipses(NamedTuple):
         return self.extent[:, 0] > 1
 
     @property
-    def footprint(self) -> np.ndarray:
-        """float32 [n, 2, 2] J J^T of pixels no longer than an LR pixel: those of probes."""
+    def probe_footprint(self) -> np.ndarray:
+        """float32 [n, 2, 2] the footprints, cut to an LR pixel's extent, which probes have."""
         squared = np.square(np.minimum(self.extent, 1))
         return np.einsum("na,nai,naj->nij", squared, self.axes, self.axes).astype(np.float32)
 
@@ -91,7 +91,7 @@ def blend(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def probes(spread: np.ndarray) -> np.ndarray:
     """How many probes on each side of the middle the kernels of these spreads need: int32."""
     most = spread.max(axis=0, initial=1)
-    return np.where(most > 1, np.ceil(2 * most) - 1, 0).astype(np.int32)
+    return np.where(most > 1, np.ceil(CUBIC_REACH * most) - 1, 0).astype(np.int32)
 
 
 class Samples(NamedTuple):

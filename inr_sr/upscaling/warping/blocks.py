@@ -1,9 +1,9 @@
 """The colours of a warped picture, block by block of the output.
 
-Every LR cell is encoded once at most: output pixels are sorted by the tile that their cell lies in,
-block by block, tiles are then encoded one after the other, and each is asked by the blocks that it
-had. Tiles that no pixel needs, because none sees them or the map minifies them beyond what the
-network adds to, are not encoded at all. One tile for each device, one block and a pyramid that
+Every tile of LR cells is encoded once at most: output pixels are sorted by the tile that their cell
+lies in, block by block, tiles are then encoded one after the other, and each is asked by the blocks
+that it had. Tiles that no pixel needs, because none sees them or the map minifies them beyond what
+the network adds to, are not encoded at all. One tile for each device, one block and a pyramid that
 grows with no more than the picture are held at a time.
 """
 
@@ -126,7 +126,7 @@ def _colours(
     n = len(shapes.level)
     cell = chunk(places.cell - np.array(origin, np.int32))
     delta = chunk(places.delta.astype(np.float32))
-    footprint = chunk(shapes.footprint)
+    footprint = chunk(shapes.probe_footprint)
     if not shapes.minified.any():
         return np.asarray(_points(field, cell[None], delta[None], footprint[None]))[0, :n]
     spread = shapes.spread(0).astype(np.float32)[:, 0]

@@ -70,14 +70,16 @@ class Homography:
             raise InputError(f"matrix of shape {h.shape}; expected (3, 3), or (2, 3) if affine")
         if not np.isfinite(h).all():
             raise InputError(f"matrix {h.tolist()} holds numbers that are not finite")
+        given = h.tolist()
         if len(h) == 2:
             h = np.vstack([h, [0, 0, 1]])
+        h = np.ldexp(h, -np.frexp(np.abs(h).max())[1])  # the same map, far from overflow
         # In units of the pictures, so that the condition does not depend on their resolution.
         units, out_units = np.array([*size, 1.0]), np.array([*out_size, 1.0])
-        condition = np.linalg.cond(h * units / out_units[:, None])
+        condition = np.linalg.cond(h * units / out_units[:, None]) if h.any() else np.inf
         if not condition < _WORST_CONDITION:
             raise InputError(
-                f"matrix {h.tolist()} cannot be inverted: its condition is {condition:.3g}, "
+                f"matrix {given} cannot be inverted: its condition is {condition:.3g}, "
                 f"less than {_WORST_CONDITION:g} is allowed"
             )
         front = h[2] @ (size[0] / 2, size[1] / 2, 1)

@@ -1,17 +1,16 @@
-"""Warped pictures: alpha, depth, arrays in their many shapes."""
+"""Whole warped pictures, alpha and depth."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from inr_sr.errors import InputError
-from inr_sr.imagefile import Picture, from_pil, to_pil
+from inr_sr.imagefile import Picture
 from inr_sr.request import Size
-from inr_sr.upscaling.enlarging import from_array, hidden_filled, to_array, to_channels
-from inr_sr.upscaling.values import quantise
+from inr_sr.upscaling.enlarging import hidden_filled
+from inr_sr.upscaling.forms import in_its_form
+from inr_sr.upscaling.values import quantise, to_channels
 from inr_sr.upscaling.warping.blocks import Part
 
 Layer = Callable[[np.ndarray], Iterator[Part]]
@@ -26,25 +25,18 @@ def warped(image: Any, out_size: Size, colours: Layer, alpha: Layer, fill: float
       colours, alpha: make the parts that lie in the picture from [h, w, c].
       fill: colour of the others; their alpha is 0.
     """
-    if isinstance(image, Image.Image):
-        return to_pil(_picture(from_pil(image), out_size, colours, alpha, fill))
-    array = np.asarray(image)
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise InputError(f"picture of shape {array.shape}; expected [h, w] or [h, w, c]")
-    if array.dtype in (np.uint8, np.uint16):
-        return to_array(_picture(from_array(array), out_size, colours, alpha, fill), array.ndim)
-    flat = array[:, :, None] if array.ndim == 2 else array
-    out = _assembled(flat, np.dtype(np.float32), out_size, colours, fill)
-    return out[:, :, 0] if array.ndim == 2 else out
 
+    def of_picture(picture: Picture) -> Picture:
+        pixels = _assembled(hidden_filled(picture), picture.pixels.dtype, out_size, colours, fill)
+        if picture.alpha is None:
+            return replace(picture, pixels=pixels)
+        opacity = _assembled(picture.alpha[:, :, None], pixels.dtype, out_size, alpha, 0.0)
+        return replace(picture, pixels=pixels, alpha=opacity[:, :, 0])
 
-def _picture(picture: Picture, size: Size, colours: Layer, alpha: Layer, fill: float) -> Picture:
-    dtype = picture.pixels.dtype
-    pixels = _assembled(hidden_filled(picture), dtype, size, colours, fill)
-    if picture.alpha is None:
-        return replace(picture, pixels=pixels)
-    opacity = _assembled(picture.alpha[:, :, None], dtype, size, alpha, 0.0)
-    return replace(picture, pixels=pixels, alpha=opacity[:, :, 0])
+    def of_floats(array: np.ndarray) -> np.ndarray:
+        return _assembled(array, np.dtype(np.float32), out_size, colours, fill)
+
+    return in_its_form(image, of_picture, of_floats)
 
 
 def _assembled(

@@ -1,7 +1,5 @@
 """Halvings of a picture, to be sampled where a map minifies."""
 
-import math
-
 import numpy as np
 
 from inr_sr.coordinates import located, mirrored
@@ -62,8 +60,8 @@ class Pyramid:
             image, at = self.level(number), level == number
             ratio = np.divide(image.shape[:2], self._levels[0].shape[:2])
             steps[at] = shapes.axes[at] * (2.0**number * ratio)
-            # Along both axes at once they reach less than 1.5 times as far, and one for rounding.
-            reach = math.ceil(1.5 * probes(spread[at]).max() * np.abs(steps[at]).max()) + 1
+            farthest = np.einsum("a,nai->ni", probes(spread[at]), np.abs(steps[at])).max(axis=0)
+            reach = np.ceil(farthest).astype(np.int32) + 1  # one for rounding
             pixel, delta[at] = located(position[at] * ratio)
             window, low = _around(image, pixel, reach + SKIP_REACH)
             cell[at] = pixel - low - SKIP_REACH
@@ -72,7 +70,7 @@ class Pyramid:
             done += len(windows[-1])
         samples = Samples(*map(chunk, (start, width, cell, delta, steps, spread)))
         atlas = _padded(np.concatenate(windows), _SMALLEST_ATLAS, 4)
-        return np.array(filtered(atlas, samples, probes(spread))[:n])
+        return np.array(filtered(atlas, samples, probes(spread)))[:n]  # cut by NumPy: n varies
 
 
 def chunk(queries: np.ndarray) -> np.ndarray:
@@ -87,8 +85,10 @@ def _padded(x: np.ndarray, count: int, factor: int) -> np.ndarray:
     return np.pad(x, ((0, count - len(x)), *((0, 0),) * (x.ndim - 1)), mode="edge")
 
 
-def _around(image: np.ndarray, cell: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels around some cells [n, 2], float32 [rows, cols, c], and where they begin."""
+def _around(
+    image: np.ndarray, cell: np.ndarray, reach: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels as far as `reach` [2] around cells [n, 2], [rows, cols, c]; where they begin."""
     low, high = cell.min(axis=0) - reach, cell.max(axis=0) + reach + 1
     lines = (mirrored(np.arange(*ends), n) for *ends, n in zip(low, high, image.shape))
     return as_float(image[np.ix_(*lines)]), low
