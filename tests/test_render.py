@@ -129,6 +129,7 @@ def test_a_batch_is_its_pictures(decoder, monkeypatch):
         np.testing.assert_allclose(strips, expected, atol=2e-5)
 
 
+@pytest.mark.devices
 def test_axes_lie_in_the_field():
     field = Field(None, waves(0, (8, 8)))
     whole = grid_axis(8, 16)
@@ -156,6 +157,7 @@ def test_strips_take_what_they_may(n_out, monkeypatch):
     assert lengths[2**24] == 1
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("seed", range(12))
 def test_all_ways_to_render_are_the_formula(seed, monkeypatch):
     """Grid, strips and points at random scales from 1 to 40, against float64."""

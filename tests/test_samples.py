@@ -144,6 +144,7 @@ def test_a_window_is_a_square_of_neighbours():
     assert (pixels.max(axis=1) == extent - 1).any()
 
 
+@pytest.mark.devices
 def test_samples_do_not_depend_on_their_batch():
     crops, order = noise(), np.random.default_rng(1).permutation(200)
     batch = samples(crops)
@@ -213,6 +214,7 @@ def test_resident_borders_are_mirrored():
     assert beyond > 0
 
 
+@pytest.mark.devices
 def test_streaming_and_resident_give_the_same_distribution():
     streamed = take(400).reshape(-1, 16, 16, 3).astype(float)
     kept = drawn(2000).astype(float)

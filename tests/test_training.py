@@ -84,6 +84,7 @@ def assert_same_steps(result: tuple, expected: tuple) -> None:
     )
 
 
+@pytest.mark.devices
 def test_steps_give_the_stored_numbers(plain):
     golden = json.loads(GOLDEN.read_text())
     assert plain[2] == pytest.approx(golden, rel=1e-4)
@@ -106,16 +107,19 @@ def test_the_average_is_short_at_first():
     assert decay == pytest.approx([0.1, 0.5, 0.99])
 
 
+@pytest.mark.devices
 def test_slices_give_the_same_step(folder, plain):
     assert_same_steps(steps(folder, one_device(), train__accumulate=2), plain)
 
 
+@pytest.mark.devices
 def test_loops_in_the_program_give_the_same_steps(folder, plain, plain_crops, monkeypatch):
     monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
     assert_same_steps(steps(folder, one_device(), train__accumulate=2), plain)
     assert_same_steps(steps(folder, one_device(), crops=True), plain_crops)
 
 
+@pytest.mark.devices
 def test_dense_patches_give_the_steps_of_points(folder, monkeypatch):
     window = {"data__layout": "window", "data__queries": 36}
     gathered = steps(folder, one_device(), **window)
@@ -128,6 +132,7 @@ def test_dense_patches_give_the_steps_of_points(folder, monkeypatch):
     assert calls
 
 
+@pytest.mark.devices
 @pytest.mark.skipif(jax.device_count() == 1, reason="one device; INR_SR_TEST_DEVICES=8 makes 8")
 def test_all_devices_give_the_step_of_one(folder, plain, plain_crops):
     assert_same_steps(steps(folder, make_mesh()), plain)
@@ -309,6 +314,7 @@ def test_mistakes_leave_nothing_behind(tmp_path, folder, change, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("mode", ["resident", "streaming"])
 def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, folder, finished, mode):
     changes = {"data__mode": mode, "train__checkpoint_every": 3}

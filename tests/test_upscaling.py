@@ -60,6 +60,7 @@ def close(a, b):
     np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("decoder", "shape", "size"), CASES)
 def test_tiles_padding_and_buckets_do_not_show(decoder, shape, size):
     image = picture(*shape)
@@ -153,6 +154,7 @@ def test_a_window_is_the_crop_of_the_whole(decoder):
         upscaler.window(image, (30, 132), slice(1, 5), slice(0, 5))
 
 
+@pytest.mark.devices
 def test_tiles_one_below_the_other_are_spread_over_devices(monkeypatch):
     upscaler, devices, rendered = network(tile=8), [], []
     encode_tile, render_strips = network_module.encode_tile, render.strips
@@ -174,6 +176,7 @@ def test_tiles_one_below_the_other_are_spread_over_devices(monkeypatch):
     assert rendered[0] == count  # all of them have work before one is waited for
 
 
+@pytest.mark.devices
 def test_bands_that_do_not_fit_are_made_in_strips(monkeypatch):
     """Large outputs: the fields of a row of tiles are kept, and their output made bit by bit."""
     image = picture(37, 45)
@@ -187,6 +190,7 @@ def test_bands_that_do_not_fit_are_made_in_strips(monkeypatch):
         monkeypatch.undo()
 
 
+@pytest.mark.devices
 def test_new_picture_sizes_do_not_mean_new_compiles():
     upscaler = network(tile=16)
     for scale in (2.5, 3, 3.7):
@@ -224,6 +228,7 @@ def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
         upscaler.upscale(image, (90, 100))
 
 
+@pytest.mark.devices
 def test_tiles_are_halved_when_memory_runs_out_between_strips(monkeypatch):
     """What is delivered stays, and the rest follows from where it ended."""
     image, upscaler = picture(40, 20), network(tile=32)
@@ -268,6 +273,7 @@ def test_automatic_tiles_take_the_memory_that_is_estimated(ensemble, monkeypatch
                 wide = -(-1500 // tile[1]) * (8 if ensemble else 1)
                 taken += account.output_size_in_bytes * wide
             assert taken <= 1.1 * memory or tile == (min(BUCKETS),) * 2
+            assert taken > memory / 50
 
 
 @pytest.mark.parametrize("method", resampling.METHODS)

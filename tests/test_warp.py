@@ -256,6 +256,7 @@ def test_thin_pictures_take_little_memory():
     np.testing.assert_allclose(found[0, 2:-2], means[2:-2], atol=0.02)
 
 
+@pytest.mark.devices
 def test_sizes_of_blocks_and_tiles_compile_nothing():
     """How many queries fall into each is new with every warp."""
     upscaler, image = network(tile=16), picture(60, 50)
@@ -277,6 +278,7 @@ def test_sizes_of_blocks_and_tiles_compile_nothing():
     assert len(compiled) < 3
 
 
+@pytest.mark.devices
 def test_blocks_and_tiles_do_not_show(monkeypatch):
     """From fourfold to a tenth, the horizon included, and in any multiple of the matrix."""
     image = picture(70, 60)
