@@ -2,89 +2,192 @@
 
     python -m benchmarks.end_to_end [--json FILE]
 
-A random LR picture of 256 x 256 to x2, x3.7, x4 and x8, with the shipped weights (`compact`) and
-with EDSR-baseline as encoder (random weights), in float32: picture in, picture out, tiles and halos
-included. `encoder` runs the encoders alone on the same tiles. Medians of rounds that take turns.
+A random LR picture of 256 x 256, enlarged in float32 by the shipped weights (`compact`) and by
+EDSR-baseline (random weights) with the spectral decoder: picture in, picture out, tiles and halos
+included. `encoder` runs the encoders alone on the same tiles. For comparison the same encoder with
+the spectral decoder asked at one query after the other, and with this project's LIIF decoder, at
+scales at which that takes seconds. Medians of rounds that take turns. Multiply-adds are counted by
+formula, without halos; XLA's count is of encoder and head, halos included; the peak is by how much
+resident memory grows in a run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
-from benchmarks.measuring import command, markdown, medians, report, rounds
+from benchmarks.counting import lattice_macs, liif_macs, operations, peaks, waves_macs
+from benchmarks.measuring import command, markdown, mebibytes, medians, report, rounds
+from benchmarks.methods import axes, per_query, strip_macs
 from inr_sr import models
 from inr_sr.configuration import default
 from inr_sr.models import Model
+from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.scales import output_size
 from inr_sr.upscaling import NetworkUpscaler
+from inr_sr.upscaling.network import encode_tile
 from inr_sr.upscaling.tiles import choose_tile
 from inr_sr.weights import load_weights
 
 ROUNDS = 5
 LR = 256
-SCALES = (2.0, 3.7, 4.0, 8.0)
+SCALES = ("2", "3.7", "4", "8")
+QUERY_SCALES = ("2", "4")
+LIIF_SCALES = ("2",)
 
 
-def networks() -> dict[str, tuple[Model, Any]]:
-    """The shipped weights, and EDSR-baseline, whose last layer is not zero here."""
+@dataclass(frozen=True)
+class Case:
+    """Something timed.
+
+    Attributes:
+      method, scale: their names; what follows a comma in a method is its decoder.
+      work: does it.
+      counts: multiply-adds and XLA's operations per output pixel, as JSON names them.
+    """
+
+    method: str
+    scale: str
+    work: Callable[[], Any]
+    counts: Mapping[str, float]
+
+
+def cases() -> list[Case]:
+    """All lines of the table."""
     shipped = load_weights("compact")
-    baseline = models.build(default().model)
-    params = jax.tree.map(lambda p: p + 1e-3, models.init(baseline, jax.random.key(0)))
-    return {
-        "compact": (models.build(shipped.config), shipped.params),
-        "EDSR-baseline": (baseline, params),
-    }
+    compact = models.build(shipped.config), shipped.params
+    baseline = with_parameters(models.build(default().model))
+    liif = with_parameters(Model(baseline[0].encoder, LiifDecoder(256, 4)))
+    return [
+        *network_cases("compact", *compact),
+        *network_cases("EDSR-baseline", *baseline),
+        *(query_case("EDSR-baseline, per query", *baseline, scale) for scale in QUERY_SCALES),
+        *(liif_case("EDSR-baseline, LIIF", *liif, scale) for scale in LIIF_SCALES),
+    ]
 
 
-def whole(model: Model, params: Any, image: np.ndarray, scale: float) -> Callable[[], int]:
+def with_parameters(model: Model) -> tuple[Model, Any]:
+    """The model and parameters none of which are zero."""
+    return model, jax.tree.map(lambda p: p + 1e-3, models.init(model, jax.random.key(0)))
+
+
+def windows(model: Model) -> list[np.ndarray]:
+    """Pictures [1, side, side, 3], as many and as large as the tiles are, their halos included."""
+    side, _ = choose_tile((LR, LR), model.receptive_field, None, lambda tile: True)
+    window = picture(side + 2 * model.receptive_field)
+    return [window[None]] * (-(-LR // side)) ** 2
+
+
+def picture(side: int) -> np.ndarray:
+    """Random colours."""
+    return np.random.default_rng(0).random((side, side, 3), np.float32)
+
+
+def network_cases(name: str, model: Model, params: Any) -> list[Case]:
+    """The encoder alone, and whole pictures with the spectral decoder."""
+    encode, variables = jax.jit(model.encoder.apply), {"params": params["encoder"]}
+    tiles = windows(model)
+
+    def encoder() -> list[jax.Array]:
+        return [encode(variables, tile) for tile in tiles]
+
+    waves = sum(model.decoder.frequencies)
+    return [
+        Case(name, "encoder", encoder, {}),
+        *(
+            Case(
+                name,
+                scale,
+                enlarged(model, params, scale),
+                counts(model, params, scale, strip_macs(*axes(LR, scale), waves)),
+            )
+            for scale in SCALES
+        ),
+    ]
+
+
+def query_case(name: str, model: Model, params: Any, scale: str) -> Case:
+    """Tiles encoded, and the spectral decoder's formula at every output pixel."""
+    halo, grid = model.receptive_field, axes(LR, scale)
+    (window,) = windows(model)
+
+    def work() -> jax.Array:
+        return per_query(encode_tile(model, params, window[0], halo).residual, *grid)
+
+    waves = sum(model.decoder.frequencies)
+    return Case(name, scale, work, counts(model, params, scale, waves_macs(waves)))
+
+
+def liif_case(name: str, model: Model, params: Any, scale: str) -> Case:
+    """A whole picture with this project's LIIF decoder."""
+    work = enlarged(model, params, scale)
+    return Case(name, scale, work, counts(model, params, scale, liif_macs()))
+
+
+def enlarged(model: Model, params: Any, scale: str) -> Callable[[], int]:
     """The picture enlarged, strip by strip."""
-    upscaler, size = NetworkUpscaler(model, params, "network"), (output_size(LR, scale),) * 2
+    upscaler, size = NetworkUpscaler(model, params, "network"), (output_size(LR, float(scale)),) * 2
+    image = picture(LR)
     return lambda: sum(len(strip) for strip in upscaler.strips(image, size))
 
 
-def encoder(model: Model, params: Any, image: np.ndarray) -> Callable[[], Any]:
-    """The encoder on as many windows, and as large ones, as the picture's tiles are."""
-    halo = model.receptive_field
-    side, _ = choose_tile((LR, LR), halo, None, lambda tile: True)
-    window = np.pad(image, ((0, side), (0, side), (0, 0)), mode="wrap")
-    window = np.pad(window[:side, :side], ((halo, halo), (halo, halo), (0, 0)), mode="symmetric")
-    features = jax.jit(model.encoder.apply)
-    variables = {"params": params["encoder"]}
-    return lambda: [features(variables, window[None]) for _ in range((-(-LR // side)) ** 2)]
+def counts(model: Model, params: Any, scale: str, pixel_macs: float) -> dict[str, float]:
+    """Per output pixel, of which the decoder takes `pixel_macs`."""
+    pixels, tiles = output_size(LR, float(scale)) ** 2, windows(model)
+    lowered = encode_tile.lower(model, params, tiles[0][0], model.receptive_field)
+    return {
+        "macs_per_pixel": pixel_macs + lattice_macs(params) * LR**2 / pixels,
+        "xla_flops_per_pixel": operations(lowered) * len(tiles) / pixels,
+    }
 
 
 def measure() -> dict[str, Any]:
     """Seconds of everything."""
-    image = np.random.default_rng(0).random((LR, LR, 3), np.float32)
-    works: dict[Any, Callable[[], Any]] = {}
-    for name, network in networks().items():
-        works[name, "encoder"] = encoder(*network, image)
-        works |= {(name, scale): whole(*network, image, scale) for scale in SCALES}
-    median = medians(rounds(works, ROUNDS))
-    return {
-        "rounds": ROUNDS,
-        "results": [
-            {
-                "method": name,
-                "scale": f"{part:g}" if isinstance(part, float) else part,
-                "lr": LR,
-                "median_s": seconds,
-                "of_encoder": seconds / median[name, "encoder"],
-            }
-            for (name, part), seconds in median.items()
-        ],
-    }
+    lines = cases()
+    works = {(case.method, case.scale): case.work for case in lines}
+    median, peak = medians(rounds(works, ROUNDS)), peaks(works)
+    results = []
+    for case in lines:
+        key = case.method, case.scale
+        encoder, _, _ = case.method.partition(",")
+        row: dict[str, Any] = {"method": case.method, "scale": case.scale, "lr": LR}
+        if case.counts:
+            row["output_pixels"] = output_size(LR, float(case.scale)) ** 2
+        row |= {"median_s": median[key], "of_encoder": median[key] / median[encoder, "encoder"]}
+        row |= {"peak_bytes": peak[key], **case.counts}
+        for other in ("LIIF", "per query"):
+            slow = median.get((f"EDSR-baseline, {other}", case.scale))
+            if case.method == "EDSR-baseline" and slow is not None:
+                row[f"faster_than_{other}"] = slow / median[key]
+        results.append(row)
+    return {"rounds": ROUNDS, "results": results}
 
 
 def table(result: dict[str, Any]) -> str:
     """The measurement in Markdown."""
+    head = ["network", "scale", "s", "of its encoder", "MAC/pixel", "XLA flop/pixel", "peak MiB"]
+    head += ["x LIIF", "x per query"]
+
+    def number(row: dict[str, Any], name: str, form: str) -> str:
+        return format(row[name], form) if name in row else ""
+
     rows = [
-        [row["method"], row["scale"], f"{row['median_s']:.3f}", f"{row['of_encoder']:.2f}"]
+        [
+            row["method"],
+            row["scale"],
+            f"{row['median_s']:.3f}",
+            f"{row['of_encoder']:.2f}",
+            number(row, "macs_per_pixel", ".0f"),
+            number(row, "xla_flops_per_pixel", ".0f"),
+            mebibytes(row["peak_bytes"]),
+            number(row, "faster_than_LIIF", ".2f"),
+            number(row, "faster_than_per query", ".2f"),
+        ]
         for row in result["results"]
     ]
-    return markdown(["network", "scale", "s", "of its encoder"], rows)
+    return markdown(head, rows)
 
 
 if __name__ == "__main__":

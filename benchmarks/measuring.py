@@ -55,6 +55,11 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def mebibytes(count: int | None) -> str:
+    """A number of bytes as tables show it."""
+    return "" if count is None else f"{count / 2**20:.0f}"
+
+
 def command(doc: str | None) -> argparse.ArgumentParser:
     """The command line that all benchmarks have."""
     parser = argparse.ArgumentParser(

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from benchmarks.counting import liif_macs, waves_macs
 from inr_sr import render
 from inr_sr.coordinates import Axis, aligned, grid_axis, upright_footprint
 from inr_sr.models.decoders.liif import LiifDecoder
@@ -188,7 +189,7 @@ def per_query_case(scale: str, lr: int, k: int) -> Case:
         "spectral_per_query", scale, lr, k,
         work=lambda: program(found, *grid),
         input_bytes=size(found),
-        macs=(2 * 3 + 2 + 2) * k,
+        macs=waves_macs(k),
         program=program,
     )  # fmt: skip
 
@@ -205,7 +206,7 @@ def liif_case(scale: str, lr: int) -> Case:
         "liif", scale, lr, None,
         work=lambda: program(found, *grid, ((), ())),
         input_bytes=size(found),
-        macs=4 * (4 * 256 + 3 * 256**2 + 3 * 256),
+        macs=liif_macs(),
         program=program,
     )  # fmt: skip
 
@@ -262,7 +263,7 @@ def head_cases(scale: str, lr: int, k: int, width: int) -> list[Case]:
             "head_per_output", scale, lr, k,
             work=lambda: slow(features, kernel, like, *grid),
             input_bytes=size(features),
-            macs=width * 6 * k + 10 * k,
+            macs=width * 6 * k + waves_macs(k),
             program=slow,
         ),
     ]  # fmt: skip

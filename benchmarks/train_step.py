@@ -7,7 +7,8 @@ pictures resident. Whole steps as training runs them (crops drawn, patches sampl
 update) with the spectral decoder, with this project's LIIF decoder, and with LIIF as published
 (every query gathers 3 x 3 features for each of 4 corners). Parts by leaving others out: `encoder`
 is a step on a batch that is there already, with a decoder that passes three features on; `data`
-makes a batch. Medians of rounds that take turns.
+makes a batch. Medians of rounds that take turns. Beside them multiply-adds of the forward pass by
+formula, what XLA counts for the gradient, and by how much resident memory grows in a run.
 """
 
 from collections.abc import Callable
@@ -17,8 +18,16 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from benchmarks.counting import (
+    PUBLISHED_LIIF_INPUTS,
+    lattice_macs,
+    liif_macs,
+    operations,
+    peaks,
+    waves_macs,
+)
 from benchmarks.decoders import Pass, PublishedLiif
-from benchmarks.measuring import command, markdown, medians, report, rounds
+from benchmarks.measuring import command, markdown, mebibytes, medians, report, rounds
 from inr_sr import models, render
 from inr_sr.configuration import default
 from inr_sr.coordinates import upright_footprint
@@ -82,16 +91,22 @@ def data(config: ConfigDict) -> Callable[[], Batch]:
     return lambda: made(jax.random.key(0), pictures)
 
 
-def part(config: ConfigDict, model: Model) -> Callable[[], Any]:
-    """Gradients and update on a batch that is there."""
-    batch = data(config)()
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
+def loss_on(model: Model, batch: Batch) -> Callable[[Any], jax.Array]:
+    """The loss of parameters on a batch that is there."""
 
     def loss(params: Any) -> jax.Array:
         field: Any = model.apply({"params": params}, batch.lr)
         footprint = upright_footprint(batch.size[:, None])
         out = render.points(field, batch.cell, batch.delta, footprint)
         return losses.mse(out, batch.target)
+
+    return loss
+
+
+def part(config: ConfigDict, model: Model) -> Callable[[], Any]:
+    """Gradients and update on a batch that is there."""
+    loss = loss_on(model, data(config)())
+    optimizer = make_optimizer(config.optimizer, config.train.steps)
 
     def step(state: Any) -> Any:
         gradients = jax.grad(loss)(state.params)
@@ -110,6 +125,15 @@ def part(config: ConfigDict, model: Model) -> Callable[[], Any]:
     return work
 
 
+def counted(config: ConfigDict, model: Model, query_macs: int, batch: Batch) -> dict[str, float]:
+    """Per LR patch: multiply-adds of the forward pass, and what XLA counts for the gradient."""
+    params = models.init(model, jax.random.key(0))
+    macs = lattice_macs(params) * config.data.patch**2 + query_macs * config.data.queries
+    gradient = jax.jit(jax.grad(loss_on(model, batch))).lower(params)
+    flops = operations(gradient) / config.train.batch_size
+    return {"macs_per_patch": macs, "xla_flops_per_patch": flops}
+
+
 def measure() -> dict[str, Any]:
     """Seconds of whole steps and of parts."""
     config = configuration()
@@ -126,8 +150,16 @@ def measure() -> dict[str, Any]:
         "encoder and spectral decoder": part(config, spectral),
         "data": data(config),
     }
-    median = medians(rounds(works, ROUNDS))
-    patches = config.train.batch_size
+    median, peak = medians(rounds(works, ROUNDS)), peaks(works)
+    patches, batch = config.train.batch_size, works["data"]()
+    waves = waves_macs(sum(config.model.spectral.frequencies))
+    counts = {
+        "spectral": counted(config, spectral, waves, batch),
+        "liif": counted(config, liif, liif_macs(), batch),
+        "liif_published": counted(config, published, liif_macs(PUBLISHED_LIIF_INPUTS), batch),
+        "encoder": counted(config, none, 0, batch),
+    }
+    counts["encoder and spectral decoder"] = counts["spectral"]
     return {
         "rounds": ROUNDS,
         "results": [
@@ -136,6 +168,8 @@ def measure() -> dict[str, Any]:
                 "median_s": seconds,
                 "patches_per_s": patches / seconds,
                 "spectral_share": median["spectral"] / seconds,
+                "peak_bytes": peak[name],
+                **counts.get(name, {}),
             }
             for name, seconds in median.items()
         ],
@@ -151,11 +185,17 @@ def table(result: dict[str, Any]) -> str:
             f"{row['median_s']:.3f}",
             f"{row['patches_per_s']:.1f}",
             f"{row['spectral_share']:.2f}",
+            *(
+                f"{row[name] / 1e9:.2f}" if name in row else ""
+                for name in ("macs_per_patch", "xla_flops_per_patch")
+            ),
+            mebibytes(row["peak_bytes"]),
         ]
         for row in result["results"]
     ]
     share = 100 * result["decoder_and_data_share"]
     head = ["step", "s", "patches/s", "spectral takes, of it"]
+    head += ["forward GMAC/patch", "gradient, XLA Gflop/patch", "peak MiB"]
     return f"{markdown(head, rows)}\n\nDecoder and data: {share:.1f} % of the spectral step."
 
 

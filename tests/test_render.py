@@ -140,6 +140,13 @@ def test_axes_lie_in_the_field():
             list(render.strips(field, whole, axis))
 
 
+def test_tables_that_take_too_much_are_refused():
+    field, large = Field(None, waves(0, (1, 1), count=600)), grid_axis(1, 1000)
+    for render_all in (render.grid, lambda *a: list(render.strips(*a))):
+        with pytest.raises(InputError, match=r"1000x1000 .* 600 waves, need .* 1200000000 bytes"):
+            render_all(field, large, large)
+
+
 @pytest.mark.parametrize("n_out", [(210, 180), (217, 183)])
 def test_strips_take_what_they_may(n_out, monkeypatch):
     batch, (rows, cols) = 2, axes((70, 60), n_out)

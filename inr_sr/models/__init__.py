@@ -15,6 +15,7 @@ from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.encoders.edsr import EDSR
 from inr_sr.models.field import SKIP_REACH, Field, framed
 
+MAX_WAVES = 2**14  # some 400 kB per LR pixel
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -68,6 +69,11 @@ def _check_numbers(config: ConfigDict) -> None:
     counts, bands = tuple(config.spectral.frequencies), tuple(config.spectral.bands)
     whole = all(isinstance(n, int) and n >= 1 for n in counts)
     positive = all(isinstance(b, (int, float)) and b > 0 for b in bands)
+    if whole and sum(counts) > MAX_WAVES:
+        raise InputError(
+            f"model.spectral.frequencies {counts} are {sum(counts)} waves, whose coefficients take "
+            f"{24 * sum(counts)} bytes per LR pixel; at most {MAX_WAVES} are allowed"
+        )
     if not (counts and whole and positive):
         raise InputError(
             f"model.spectral.frequencies {counts} must be whole numbers of at least 1, and "

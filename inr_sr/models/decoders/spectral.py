@@ -21,10 +21,13 @@ import jax
 import jax.numpy as jnp
 
 from inr_sr.coordinates import Axis, aligned, upright_footprint
+from inr_sr.errors import InputError
 from inr_sr.models.field import Take, framed
 from inr_sr.models.fourier import HALF_AT_NYQUIST, annulus, attenuation, clamped, gain
 
 LANES = 8  # matrix products are fastest when they make a multiple of so many columns
+MAX_TABLE_BYTES = 2**30
+"""Largest table of steps: for 536 waves at x1000 in both directions, for more at lower scales."""
 
 
 @flax.struct.dataclass
@@ -86,9 +89,18 @@ class SpectralField:
         Returns:
           (cos, sin) [count, K] of the phase from a cell's centre to the middle of its slots, for
           rows; and for columns, with the even and the odd table [K, slots of the upper half].
+
+        Raises:
+          InputError: a table would take more than MAX_TABLE_BYTES.
         """
+        top, count = -(-rows.slots // 2), self.frequencies.shape[0]
+        if 4 * count * top * cols.slots > MAX_TABLE_BYTES:
+            raise InputError(
+                f"{rows.slots}x{cols.slots} output pixels in an LR pixel, of {count} waves, need "
+                f"a table of {4 * count * top * cols.slots} bytes; at most {MAX_TABLE_BYTES} are "
+                "allowed"
+            )
         b_row, b_col = 2 * jnp.pi * self.frequencies[:, 0], 2 * jnp.pi * self.frequencies[:, 1]
-        top = -(-rows.slots // 2)
         i = jnp.arange(top, dtype=jnp.float32) - (rows.slots - 1) / 2
         j = jnp.arange(cols.slots, dtype=jnp.float32) - (cols.slots - 1) / 2
         step = (

@@ -1,0 +1,46 @@
+"""Work and memory, counted: multiply-adds by formula, operations by XLA, resident memory."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from flax.traverse_util import flatten_dict
+
+from inr_sr.evaluation.machine import peak_memory, reset_peak_memory
+
+
+def lattice_macs(params: Any) -> int:
+    """Multiply-adds per LR pixel of layers that run once there: the sizes of their kernels."""
+    leaves = flatten_dict(params).items()
+    return sum(int(leaf.size) for path, leaf in leaves if path[-1] == "kernel")
+
+
+def waves_macs(count: int) -> int:
+    """Per query of the spectral field: phases, response, and three colours of two sums."""
+    return (2 + 2 + 2 * 3) * count
+
+
+def liif_macs(first: int = 4) -> int:
+    """Per query of an MLP of 4 x 256 at four corners; its first layer is asked `first` inputs."""
+    return 4 * (first * 256 + 3 * 256**2 + 256 * 3)
+
+
+PUBLISHED_LIIF_INPUTS = 9 * 64 + 4
+"""Inputs of its first layer as published: 3 x 3 features, offset, size."""
+
+
+def operations(lowered: Any) -> float:
+    """What XLA counts in a lowered program, additions and multiplications each."""
+    return float(lowered.cost_analysis()["flops"])
+
+
+def peaks(works: Mapping[Any, Callable[[], Any]]) -> dict[Any, int | None]:
+    """Bytes by which memory grows in a run of each; None where the system does not tell."""
+    grown: dict[Any, int | None] = {}
+    for key, work in works.items():
+        reset_peak_memory()
+        before = peak_memory()
+        jax.block_until_ready(work())
+        after = peak_memory()
+        grown[key] = None if before is None or after is None else int((after - before) * 2**20)
+    return grown
