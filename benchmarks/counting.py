@@ -34,13 +34,16 @@ def operations(lowered: Any) -> float:
     return float(lowered.cost_analysis()["flops"])
 
 
-def peaks(works: Mapping[Any, Callable[[], Any]]) -> dict[Any, int | None]:
-    """Bytes by which memory grows in a run of each; None where the system does not tell."""
+def growth(works: Mapping[Any, Callable[[], Any]]) -> dict[Any, int | None]:
+    """Bytes by which resident memory grows in a run of each; None where Linux does not tell.
+
+    What earlier work left with the allocator may serve a run, too: runs take this much or more.
+    """
     grown: dict[Any, int | None] = {}
     for key, work in works.items():
-        reset_peak_memory()
+        told = reset_peak_memory()
         before = peak_memory()
         jax.block_until_ready(work())
         after = peak_memory()
-        grown[key] = None if before is None or after is None else int((after - before) * 2**20)
+        grown[key] = int((after - before) * 2**20) if told and before and after else None
     return grown

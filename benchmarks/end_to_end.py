@@ -7,8 +7,8 @@ EDSR-baseline (random weights) with the spectral decoder: picture in, picture ou
 included. `encoder` runs the encoders alone on the same tiles. For comparison the same encoder with
 the spectral decoder asked at one query after the other, and with this project's LIIF decoder, at
 scales at which that takes seconds. Medians of rounds that take turns. Multiply-adds are counted by
-formula, without halos; XLA's count is of encoder and head, halos included; the peak is by how much
-resident memory grows in a run.
+formula, without halos; XLA's count is of encoder and head, halos included; memory is that by which
+the process grows in a run.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.counting import lattice_macs, liif_macs, operations, peaks, waves_macs
+from benchmarks.counting import growth, lattice_macs, liif_macs, operations, waves_macs
 from benchmarks.measuring import command, markdown, mebibytes, medians, report, rounds
 from benchmarks.methods import axes, per_query, strip_macs
 from inr_sr import models
@@ -28,7 +28,6 @@ from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.scales import output_size
 from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.upscaling.network import encode_tile
-from inr_sr.upscaling.tiles import choose_tile
 from inr_sr.weights import load_weights
 
 ROUNDS = 5
@@ -39,13 +38,13 @@ LIIF_SCALES = ("2",)
 
 
 @dataclass(frozen=True)
-class Case:
-    """Something timed.
+class Entry:
+    """A line of the table.
 
     Attributes:
       method, scale: their names; what follows a comma in a method is its decoder.
       work: does it.
-      counts: multiply-adds and XLA's operations per output pixel, as JSON names them.
+      counts: output pixels, and for each multiply-adds and XLA's operations, as JSON names them.
     """
 
     method: str
@@ -54,17 +53,17 @@ class Case:
     counts: Mapping[str, float]
 
 
-def cases() -> list[Case]:
+def entries() -> list[Entry]:
     """All lines of the table."""
     shipped = load_weights("compact")
     compact = models.build(shipped.config), shipped.params
     baseline = with_parameters(models.build(default().model))
     liif = with_parameters(Model(baseline[0].encoder, LiifDecoder(256, 4)))
     return [
-        *network_cases("compact", *compact),
-        *network_cases("EDSR-baseline", *baseline),
-        *(query_case("EDSR-baseline, per query", *baseline, scale) for scale in QUERY_SCALES),
-        *(liif_case("EDSR-baseline, LIIF", *liif, scale) for scale in LIIF_SCALES),
+        *network_entries("compact", *compact),
+        *network_entries("EDSR-baseline", *baseline),
+        *(query_entry("EDSR-baseline, per query", *baseline, scale) for scale in QUERY_SCALES),
+        *(liif_entry("EDSR-baseline, LIIF", *liif, scale) for scale in LIIF_SCALES),
     ]
 
 
@@ -73,9 +72,9 @@ def with_parameters(model: Model) -> tuple[Model, Any]:
     return model, jax.tree.map(lambda p: p + 1e-3, models.init(model, jax.random.key(0)))
 
 
-def windows(model: Model) -> list[np.ndarray]:
+def windows(model: Model, params: Any) -> list[np.ndarray]:
     """Pictures [1, side, side, 3], as many and as large as the tiles are, their halos included."""
-    side, _ = choose_tile((LR, LR), model.receptive_field, None, lambda tile: True)
+    side, _ = NetworkUpscaler(model, params, "network").tile_for((LR, LR), row_pixels=LR)
     window = picture(side + 2 * model.receptive_field)
     return [window[None]] * (-(-LR // side)) ** 2
 
@@ -85,19 +84,19 @@ def picture(side: int) -> np.ndarray:
     return np.random.default_rng(0).random((side, side, 3), np.float32)
 
 
-def network_cases(name: str, model: Model, params: Any) -> list[Case]:
+def network_entries(name: str, model: Model, params: Any) -> list[Entry]:
     """The encoder alone, and whole pictures with the spectral decoder."""
     encode, variables = jax.jit(model.encoder.apply), {"params": params["encoder"]}
-    tiles = windows(model)
+    tiles = windows(model, params)
 
     def encoder() -> list[jax.Array]:
         return [encode(variables, tile) for tile in tiles]
 
     waves = sum(model.decoder.frequencies)
     return [
-        Case(name, "encoder", encoder, {}),
+        Entry(name, "encoder", encoder, {}),
         *(
-            Case(
+            Entry(
                 name,
                 scale,
                 enlarged(model, params, scale),
@@ -108,22 +107,22 @@ def network_cases(name: str, model: Model, params: Any) -> list[Case]:
     ]
 
 
-def query_case(name: str, model: Model, params: Any, scale: str) -> Case:
+def query_entry(name: str, model: Model, params: Any, scale: str) -> Entry:
     """Tiles encoded, and the spectral decoder's formula at every output pixel."""
     halo, grid = model.receptive_field, axes(LR, scale)
-    (window,) = windows(model)
+    (window,) = windows(model, params)
 
     def work() -> jax.Array:
         return per_query(encode_tile(model, params, window[0], halo).residual, *grid)
 
     waves = sum(model.decoder.frequencies)
-    return Case(name, scale, work, counts(model, params, scale, waves_macs(waves)))
+    return Entry(name, scale, work, counts(model, params, scale, waves_macs(waves)))
 
 
-def liif_case(name: str, model: Model, params: Any, scale: str) -> Case:
+def liif_entry(name: str, model: Model, params: Any, scale: str) -> Entry:
     """A whole picture with this project's LIIF decoder."""
     work = enlarged(model, params, scale)
-    return Case(name, scale, work, counts(model, params, scale, liif_macs()))
+    return Entry(name, scale, work, counts(model, params, scale, liif_macs()))
 
 
 def enlarged(model: Model, params: Any, scale: str) -> Callable[[], int]:
@@ -135,9 +134,10 @@ def enlarged(model: Model, params: Any, scale: str) -> Callable[[], int]:
 
 def counts(model: Model, params: Any, scale: str, pixel_macs: float) -> dict[str, float]:
     """Per output pixel, of which the decoder takes `pixel_macs`."""
-    pixels, tiles = output_size(LR, float(scale)) ** 2, windows(model)
+    pixels, tiles = output_size(LR, float(scale)) ** 2, windows(model, params)
     lowered = encode_tile.lower(model, params, tiles[0][0], model.receptive_field)
     return {
+        "output_pixels": pixels,
         "macs_per_pixel": pixel_macs + lattice_macs(params) * LR**2 / pixels,
         "xla_flops_per_pixel": operations(lowered) * len(tiles) / pixels,
     }
@@ -145,30 +145,27 @@ def counts(model: Model, params: Any, scale: str, pixel_macs: float) -> dict[str
 
 def measure() -> dict[str, Any]:
     """Seconds of everything."""
-    lines = cases()
-    works = {(case.method, case.scale): case.work for case in lines}
-    median, peak = medians(rounds(works, ROUNDS)), peaks(works)
+    lines = entries()
+    works = {(entry.method, entry.scale): entry.work for entry in lines}
+    median, grown = medians(rounds(works, ROUNDS)), growth(works)
     results = []
-    for case in lines:
-        key = case.method, case.scale
-        encoder, _, _ = case.method.partition(",")
-        row: dict[str, Any] = {"method": case.method, "scale": case.scale, "lr": LR}
-        if case.counts:
-            row["output_pixels"] = output_size(LR, float(case.scale)) ** 2
-        row |= {"median_s": median[key], "of_encoder": median[key] / median[encoder, "encoder"]}
-        row |= {"peak_bytes": peak[key], **case.counts}
-        for other in ("LIIF", "per query"):
-            slow = median.get((f"EDSR-baseline, {other}", case.scale))
-            if case.method == "EDSR-baseline" and slow is not None:
-                row[f"faster_than_{other}"] = slow / median[key]
+    for (method, scale), entry in zip(works, lines, strict=True):
+        seconds, (encoder, _, _) = median[method, scale], method.partition(",")
+        row: dict[str, Any] = {"method": method, "scale": scale, "lr": LR}
+        row |= {"median_s": seconds, "of_encoder": seconds / median[encoder, "encoder"]}
+        row |= {"growth_bytes": grown[method, scale], **entry.counts}
+        for name, other in (("liif", "LIIF"), ("per_query", "per query")):
+            slow = median.get((f"{method}, {other}", scale))
+            if slow is not None:
+                row[f"faster_than_{name}"] = slow / seconds
         results.append(row)
     return {"rounds": ROUNDS, "results": results}
 
 
 def table(result: dict[str, Any]) -> str:
     """The measurement in Markdown."""
-    head = ["network", "scale", "s", "of its encoder", "MAC/pixel", "XLA flop/pixel", "peak MiB"]
-    head += ["x LIIF", "x per query"]
+    head = ["network", "scale", "s", "of its encoder", "MAC/pixel", "XLA flop/pixel"]
+    head += ["memory grows by, MiB", "x LIIF", "x per query"]
 
     def number(row: dict[str, Any], name: str, form: str) -> str:
         return format(row[name], form) if name in row else ""
@@ -181,9 +178,9 @@ def table(result: dict[str, Any]) -> str:
             f"{row['of_encoder']:.2f}",
             number(row, "macs_per_pixel", ".0f"),
             number(row, "xla_flops_per_pixel", ".0f"),
-            mebibytes(row["peak_bytes"]),
-            number(row, "faster_than_LIIF", ".2f"),
-            number(row, "faster_than_per query", ".2f"),
+            mebibytes(row["growth_bytes"]),
+            number(row, "faster_than_liif", ".2f"),
+            number(row, "faster_than_per_query", ".2f"),
         ]
         for row in result["results"]
     ]

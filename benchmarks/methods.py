@@ -119,6 +119,7 @@ def spectral_case(scale: str, lr: int = 256, k: int = 32, skip: bool = False) ->
     if not skip:
         found = Field(None, found.residual)
     program, runs = strip_program(found, rows, cols)
+    before = int(program.memory_analysis().output_size_in_bytes) if runs > 1 else 0
     taps = 3 * 4 * (1 + rows.count / len(rows)) if skip else 0
     return Case(
         "spectral_skip" if skip else "spectral", scale, lr, k,
@@ -127,6 +128,7 @@ def spectral_case(scale: str, lr: int = 256, k: int = 32, skip: bool = False) ->
         macs=strip_macs(rows, cols, k) + taps,
         program=program,
         runs=runs,
+        held_bytes=before,  # the strip above
     )  # fmt: skip
 
 
@@ -195,7 +197,7 @@ def per_query_case(scale: str, lr: int, k: int) -> Case:
 
 
 def liif_case(scale: str, lr: int) -> Case:
-    """LIIF as published, 64 features into 4 layers of 256, unfolded once per LR pixel."""
+    """LIIF's decoder as this project has it: 64 features into 4 layers of 256."""
     decoder = LiifDecoder(256, 4)
     features = jax.random.normal(jax.random.key(0), (1, lr, lr, 64))
     params = jax.jit(decoder.init, static_argnums=2)(jax.random.key(1), features, 0)

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 import benchmarks
-from benchmarks import methods, render
+from benchmarks import counting, end_to_end, methods, render
 from benchmarks.decoders import PublishedLiif
 from inr_sr.coordinates import upright_footprint
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.models.field import Field
 from inr_sr.render import strips
+from tests.networks import random_model
 
 SCALES = ("2", "2.5x3.1")
+COUNTS = ("median_s", "macs_per_pixel", "xla_flops_per_pixel")
 
 
 def small_cases():
@@ -66,6 +68,40 @@ def test_benchmarks_say_how_they_are_run(name):
     module = importlib.import_module(f"benchmarks.{name}")
     if hasattr(module, "measure"):
         assert f"python -m benchmarks.{name} " in module.__doc__
+
+
+def test_work_is_counted_as_by_hand():
+    model, params = random_model()
+    cells, image = 40 * 30, jnp.zeros((1, 40, 30, 3))
+    encode = jax.jit(model.encoder.apply).lower({"params": params["encoder"]}, image)
+    expected = 2 * counting.lattice_macs(params["encoder"]) * cells
+    assert 0.9 * expected < counting.operations(encode) < 1.3 * expected
+    assert counting.liif_macs(counting.PUBLISHED_LIIF_INPUTS) == 1_383_424
+    grown = counting.growth({"large": lambda: np.ones(2**23), "none": lambda: 0})
+    if None not in grown.values():
+        assert grown["large"] > 2**25 > grown["none"]
+
+
+def test_whole_pictures_are_compared(monkeypatch):
+    monkeypatch.setattr(end_to_end, "ROUNDS", 1)
+    monkeypatch.setattr(end_to_end, "LR", 8)
+    monkeypatch.setattr(end_to_end, "SCALES", ("2",))
+    spectral, liif = random_model(), random_model("liif")
+    monkeypatch.setattr(
+        end_to_end,
+        "entries",
+        lambda: [
+            *end_to_end.network_entries("small", *spectral),
+            end_to_end.query_entry("small, per query", *spectral, "2"),
+            end_to_end.liif_entry("small, LIIF", *liif, "2"),
+        ],
+    )
+    encoder, whole, query, liif = end_to_end.measure()["results"]
+    assert encoder["of_encoder"] == 1
+    assert {"faster_than_liif", "faster_than_per_query"} < set(whole)
+    assert whole["output_pixels"] == 256
+    assert min(row[name] for row in (whole, query, liif) for name in COUNTS) > 0
+    assert end_to_end.table({"results": [encoder, whole, query, liif]}).count("\n") == 5
 
 
 def test_methods_make_the_same_picture():

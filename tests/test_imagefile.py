@@ -8,7 +8,7 @@ from PIL import Image
 
 from inr_sr import imagefile
 from inr_sr.errors import InputError
-from inr_sr.imagefile import Picture, png
+from inr_sr.imagefile import Picture, png, tiff
 from tests.pictures import (
     DEPTHS,
     assert_same,
@@ -75,6 +75,18 @@ def test_a_result_has_its_size_and_its_end(tmp_path, name):
             assert not imagefile.is_result(path, (70, 53))
     path.unlink()
     assert not imagefile.is_result(path, (70, 53))
+
+
+def test_a_tiff_that_was_stopped_is_torn(tmp_path):
+    picture = noise(np.uint8, 3, False, (300, 53))
+
+    def stopped():
+        yield picture.pixels[:200]
+        raise KeyboardInterrupt
+
+    with open(tmp_path / "a.tif", "wb") as file, pytest.raises(KeyboardInterrupt):
+        tiff.write_tiff(file, picture, picture.size, stopped())
+    assert not imagefile.is_result(tmp_path / "a.tif", picture.size)
 
 
 def test_every_filter_of_png_is_chosen_and_undone(tmp_path):

@@ -137,7 +137,7 @@ def test_bfloat16_computes_near_float32(decoder):
         ({"spectral": {"bands": (1.0, 2.0)}}, "must rise and be as many as"),
         ({"spectral": {"bands": (1.0, 0.5, 2.0)}}, "must rise and be as many as"),
         ({"spectral": {"frequencies": (4.5, 8, 20)}}, "must be whole numbers"),
-        ({"spectral": {"frequencies": (8, 8, 20_000)}}, "20016 waves.* at most 16384"),
+        ({"spectral": {"frequencies": (8, 8, 20_000)}}, "20016 waves.* at most 4096"),
         ({"spectral": {"max_scale": 0.5}}, "max_scale 0.5 must be finite and at least 1"),
     ],
 )

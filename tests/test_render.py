@@ -162,6 +162,9 @@ def test_strips_take_what_they_may(n_out, monkeypatch):
     assert lengths[1] == 70
     assert 70 > lengths[2**17] > lengths[2**18] > 1
     assert lengths[2**24] == 1
+    monkeypatch.setattr(in_strips, "ONE_STRIP", 40)  # what may stay in one
+    monkeypatch.setattr(in_strips, "STRIP_BYTES", 2**17)
+    assert len(list(render.strips(field, rows, cols))) == 1
 
 
 @pytest.mark.devices

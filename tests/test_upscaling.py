@@ -71,6 +71,7 @@ def test_tiles_padding_and_buckets_do_not_show(decoder, shape, size):
         close(network(decoder, tile=tile).upscale(image, size), np.clip(expected, 0, 1))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("decoder", "shape", "size"), [CASES[0], CASES[1], CASES[5], CASES[7]])
 def test_ensemble_is_the_mean_over_flips_and_rotations_of_the_whole(decoder, shape, size):
     image, plain = picture(*shape), network(decoder)
@@ -132,6 +133,7 @@ def test_strips_are_rows_of_tiles_in_order():
     np.testing.assert_array_equal(np.concatenate(strips), upscaler.upscale(image, (100, 60)))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
 def test_a_window_is_the_crop_of_the_whole(decoder):
     image, rng = picture(40, 33), np.random.default_rng(0)
@@ -264,7 +266,7 @@ def test_automatic_tiles_take_the_memory_that_is_estimated(ensemble, monkeypatch
         monkeypatch.setattr(network_module, "_device_memory", lambda _, found=memory: found)
         upscaler = NetworkUpscaler(model, params, "n", ensemble=ensemble)
         for row_pixels in (10**4, 10**7):
-            tile = upscaler._choose_tile((2000, 1500), row_pixels)
+            tile = upscaler.tile_for((2000, 1500), row_pixels)
             window = jnp.zeros([n + 2 * upscaler._halo for n in tile] + [3])
             run = network_module.encode_tile.lower(model, params, window, upscaler._halo)
             account = run.compile().memory_analysis()
@@ -441,6 +443,13 @@ def test_requests_that_are_refused(request_, message):
 def test_pictures_that_are_refused(image, message):
     with pytest.raises(InputError, match=message):
         network().upscale(image, scale=2)
+
+
+def test_tables_that_take_too_much_are_refused_at_once():
+    model = models.build(small_config(spectral={"frequencies": (100, 100, 100)}))
+    upscaler = NetworkUpscaler(model, {"kernel": np.eye(2)}, "many waves")
+    with pytest.raises(InputError, match=r"1000x1000 .* 300 waves, need .* 600000000 bytes"):
+        upscaler.strips(picture(1, 1), (1000, 1000))
 
 
 def test_scales_that_a_network_does_not_know_are_refused():

@@ -33,14 +33,20 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def reset_peak_memory() -> None:
-    """Lowers the high-water mark of resident memory to what is resident now, where it can be."""
-    if sys.platform == "linux":
-        try:
-            with open("/proc/self/clear_refs", "w") as file:
-                file.write("5")
-        except OSError:
-            return  # a sandbox without it: the mark then covers the process so far
+def reset_peak_memory() -> bool:
+    """Lowers the high-water mark of resident memory to what is resident now.
+
+    Returns:
+      Whether that can be done here; else the mark covers the process so far.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:  # a sandbox without it
+        return False
+    return True
 
 
 def peak_memory() -> float | None:

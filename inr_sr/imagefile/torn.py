@@ -1,15 +1,15 @@
 """Whether a picture file that `writing` made has lost its end, told without decoding it."""
 
 import os
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from PIL import ImageFile
+from PIL import ExifTags
 
 _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 _JPEG_END = b"\xff\xd9"
 
 
-def is_torn(file: BinaryIO, image: ImageFile.ImageFile) -> bool:
+def is_torn(file: BinaryIO, image: Any) -> bool:
     """Whether a file, of which `image` is the header, does not end as one of its format does."""
     size = file.seek(0, os.SEEK_END)
 
@@ -30,5 +30,7 @@ def is_torn(file: BinaryIO, image: ImageFile.ImageFile) -> bool:
             return size < number(4) + 8
         case "BMP":
             return size < number(2)
-        case _:  # TIFF has no end; what it should hold is looked at by `check_tiff`
-            return False
+        case "TIFF":  # without an end: `check_tiff` looks at what it holds, lengths come last
+            return 0 in image.tag_v2.get(ExifTags.Base.StripByteCounts, (0,))
+        case _:
+            return True

@@ -15,7 +15,7 @@ from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.encoders.edsr import EDSR
 from inr_sr.models.field import SKIP_REACH, Field, framed
 
-MAX_WAVES = 2**14  # some 400 kB per LR pixel
+MAX_WAVES = 2**12  # some 100 kB per LR pixel
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -44,6 +44,11 @@ class Model(nn.Module):
     def fixed_scale(self) -> int | None:
         """The only scale the model knows, or None when it answers at any."""
         return getattr(self.decoder, "scale", None)
+
+    def check_slots(self, rows: int, cols: int) -> None:
+        """Raises InputError where so many output pixels in an LR pixel are too many."""
+        if hasattr(self.decoder, "check_slots"):
+            self.decoder.check_slots(rows, cols)
 
 
 def _choose(kind: str, name: str, builders: dict[str, Any]) -> Any:
@@ -89,8 +94,8 @@ def build(config: ConfigDict, *, remat: bool = False) -> Model:
       remat: whether gradients compute the encoder's blocks anew instead of keeping their insides.
 
     Raises:
-      InputError: an unknown encoder, decoder or dtype, a size below its least, or bands that do
-        not fit together.
+      InputError: an unknown encoder, decoder or dtype, a size below its least, bands that do not
+        fit together, or more than MAX_WAVES of them.
     """
     _check_numbers(config)
     dtype = _choose("dtype", config.dtype, {k: lambda v=v: v for k, v in DTYPES.items()})

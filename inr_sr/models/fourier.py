@@ -93,7 +93,7 @@ def gain(
     """1 + sum_{n >= 1} g_kn T_n(u_k): what the heat kernel leaves to be learned about scales.
 
     Two things are not heat kernels: how cameras and bicubic blur, and how much of a wave can be
-    told from an LR picture of a given scale. u_k is the logarithm of the footprint along the wave,
+    told from an LR picture of a given scale. u_k is the logarithm of the extent along the wave,
     |J^T b_k| / |b_k| (the mean over directions for b_k = 0), from -1 at `smallest` to 1 at an
     LR pixel, and held there beyond. It is one number per wave, so that axes of unequal scales are
     answered by what equal ones taught. T_0 is left out: the wave's coefficients hold it.
@@ -102,7 +102,8 @@ def gain(
       frequencies: [K, 2] in cycles per LR pixel.
       coefficients: g, [K, order].
       footprint: [..., 2, 2] J J^T of an output pixel.
-      smallest: smallest trained footprint, in (0, 1]; at 1 there is one scale only, and no gain.
+      smallest: side of the smallest trained output pixel, LR pixels, in (0, 1]; at 1
+        there is one scale only, and no gain.
 
     Returns:
       [..., K], unbounded: training may strengthen a wave, or turn it round.

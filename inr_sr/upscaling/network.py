@@ -29,7 +29,6 @@ from inr_sr.weights import DEFAULT, check_params, load_weights
 MAX_SCALE = 1000
 """Largest scale of an axis that networks render: an LR row's output is held at once."""
 
-
 HOST_STRIP_BYTES = 2**24
 """About how much a strip of output rows may take on the host; an LR row's at least."""
 
@@ -182,7 +181,7 @@ class NetworkUpscaler(StripUpscaler):
         encode = functools.partial(self._encoded, image)
         n = (image.shape[0], image.shape[1])
         # One field is held at a time: as if a row of output were nothing.
-        tile = self._choose_tile(n, 0, margin=warping.RESIDUAL_REACH)
+        tile = self.tile_for(n, 0, margin=warping.RESIDUAL_REACH)
         while True:
             try:
                 yield from warping.by_network(image, map, size, tile, encode)
@@ -212,13 +211,14 @@ class NetworkUpscaler(StripUpscaler):
                 f"{shape[1]}x{shape[0]} to {size[1]}x{size[0]} is not allowed: "
                 f"networks enlarge an axis by at most {MAX_SCALE}"
             )
+        self._model.check_slots(-(-size[0] // shape[0]), -(-size[1] // shape[1]))
 
     def _enlarged(
         self, image: np.ndarray, size: Size, rows: slice, cols: slice
     ) -> Iterator[np.ndarray]:
         """Output rows of the cells `rows` by `cols`; `size` is that of the whole picture."""
         cells = (rows.stop - rows.start, cols.stop - cols.start)
-        tile = self._choose_tile(cells, _row_pixels(image.shape, size, cols))
+        tile = self.tile_for(cells, _row_pixels(image.shape, size, cols))
         row = rows.start
         while row < rows.stop:
             strips = self._tiled(image, size, slice(row, rows.stop), cols, tile)
@@ -238,7 +238,7 @@ class NetworkUpscaler(StripUpscaler):
         def bands() -> Iterator[list[list[Tile]]]:
             return (self._band(image, size, slice(row, rows.stop), cols, tile) for row in heads)
 
-        tiles = (tile for band in bands() for variants in band for tile in variants)
+        tiles = (each for band in bands() for variants in band for each in variants)
         fields = self._encoded(image, tiles)
         step = _strip_height(tile[0], _row_pixels(image.shape, size, cols))
         for row, band in zip(heads, bands(), strict=True):
@@ -295,7 +295,7 @@ class NetworkUpscaler(StripUpscaler):
                 yield waiting.popleft()
         yield from waiting
 
-    def _choose_tile(self, cells: Size, row_pixels: int, margin: int = 0) -> Size:
+    def tile_for(self, cells: Size, row_pixels: int, margin: int = 0) -> Size:
         """The tile for so many cells, an LR row of which makes `row_pixels` output pixels.
 
         `margin` cells around a tile may be encoded with it.
@@ -308,7 +308,7 @@ class NetworkUpscaler(StripUpscaler):
             height, width = (side + 2 * margin for side in tile)
             return self._bytes((height, width), cells[1], row_pixels) <= self._memory
 
-        return choose_tile(cells, self._halo, limit, fits)
+        return choose_tile(cells, self._halo + margin, limit, fits)
 
     def _bytes(self, tile: Size, width: int, row_pixels: int) -> float:
         """About how much a tile takes while it is encoded, and the fields that wait for others."""

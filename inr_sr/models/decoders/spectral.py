@@ -26,8 +26,8 @@ from inr_sr.models.field import Take, framed
 from inr_sr.models.fourier import HALF_AT_NYQUIST, annulus, attenuation, clamped, gain
 
 LANES = 8  # matrix products are fastest when they make a multiple of so many columns
-MAX_TABLE_BYTES = 2**30
-"""Largest table of steps: for 536 waves at x1000 in both directions, for more at lower scales."""
+MAX_TABLE_BYTES = 2**28
+"""Largest table of steps: for 134 waves at x1000 in both directions, for more at lower scales."""
 
 
 @flax.struct.dataclass
@@ -93,13 +93,8 @@ class SpectralField:
         Raises:
           InputError: a table would take more than MAX_TABLE_BYTES.
         """
-        top, count = -(-rows.slots // 2), self.frequencies.shape[0]
-        if 4 * count * top * cols.slots > MAX_TABLE_BYTES:
-            raise InputError(
-                f"{rows.slots}x{cols.slots} output pixels in an LR pixel, of {count} waves, need "
-                f"a table of {4 * count * top * cols.slots} bytes; at most {MAX_TABLE_BYTES} are "
-                "allowed"
-            )
+        _check_table(self.frequencies.shape[0], rows.slots, cols.slots)
+        top = -(-rows.slots // 2)
         b_row, b_col = 2 * jnp.pi * self.frequencies[:, 0], 2 * jnp.pi * self.frequencies[:, 1]
         i = jnp.arange(top, dtype=jnp.float32) - (rows.slots - 1) / 2
         j = jnp.arange(cols.slots, dtype=jnp.float32) - (cols.slots - 1) / 2
@@ -144,6 +139,16 @@ class SpectralField:
         batch, h, _, w, _, channels = slots.shape
         out = slots.reshape(batch, h * rows.slots, w * cols.slots, channels)
         return _selected(out, rows, cols)
+
+
+def _check_table(waves: int, rows: int, cols: int) -> None:
+    """Raises InputError where so many slots in an LR pixel make too large a table."""
+    size = 4 * waves * -(-rows // 2) * cols
+    if size > MAX_TABLE_BYTES:
+        raise InputError(
+            f"{rows}x{cols} output pixels in an LR pixel, of {waves} waves, need a table of {size} "
+            f"bytes; at most {MAX_TABLE_BYTES} are allowed"
+        )
 
 
 def _turns(axis: Axis, b: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -194,6 +199,10 @@ class SpectralDecoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     receptive_field = 0
+
+    def check_slots(self, rows: int, cols: int) -> None:
+        """Raises InputError where so many output pixels in an LR pixel are too many."""
+        _check_table(sum(self.frequencies), rows, cols)
 
     @nn.compact
     def __call__(self, features: jax.Array, halo: int) -> SpectralField:
