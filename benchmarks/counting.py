@@ -45,5 +45,5 @@ def growth(works: Mapping[Any, Callable[[], Any]]) -> dict[Any, int | None]:
         before = peak_memory()
         jax.block_until_ready(work())
         after = peak_memory()
-        grown[key] = int((after - before) * 2**20) if told and before and after else None
+        grown[key] = int(max(0, after - before) * 2**20) if told and before and after else None
     return grown
