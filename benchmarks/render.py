@@ -158,6 +158,7 @@ def table(result: dict[str, Any]) -> str:
 def plot(result: dict[str, Any], path: Path) -> None:
     """Four panels: what the time grows with."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(9, 6), layout="constrained")
     panels = figure.subplots(2, 2).flat
@@ -166,6 +167,8 @@ def plot(result: dict[str, Any], path: Path) -> None:
         axes.loglog(x, y, "o-")
         axes.set_xticks(x, [str(n) for n in x], minor=False)
         axes.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.set(xlabel=name, ylabel="ms")
         axes.grid(alpha=0.3)
     figure.suptitle("Rendering: x4, LR 128 x 128, K = 32, but for what is varied")
