@@ -71,7 +71,6 @@ def test_tiles_padding_and_buckets_do_not_show(decoder, shape, size):
         close(network(decoder, tile=tile).upscale(image, size), np.clip(expected, 0, 1))
 
 
-@pytest.mark.devices
 @pytest.mark.parametrize(("decoder", "shape", "size"), [CASES[0], CASES[1], CASES[5], CASES[7]])
 def test_ensemble_is_the_mean_over_flips_and_rotations_of_the_whole(decoder, shape, size):
     image, plain = picture(*shape), network(decoder)
@@ -133,8 +132,7 @@ def test_strips_are_rows_of_tiles_in_order():
     np.testing.assert_array_equal(np.concatenate(strips), upscaler.upscale(image, (100, 60)))
 
 
-@pytest.mark.devices
-@pytest.mark.parametrize("decoder", ["spectral", "liif"])
+@pytest.mark.parametrize("decoder", [pytest.param("spectral", marks=pytest.mark.devices), "liif"])
 def test_a_window_is_the_crop_of_the_whole(decoder):
     image, rng = picture(40, 33), np.random.default_rng(0)
     for tile, ensemble in ((16, False), ("auto", False), (16, True)):
