@@ -92,19 +92,12 @@ def network_entries(name: str, model: Model, params: Any) -> list[Entry]:
     def encoder() -> list[jax.Array]:
         return [encode(variables, tile) for tile in tiles]
 
-    waves = sum(model.decoder.frequencies)
-    return [
-        Entry(name, "encoder", encoder, {}),
-        *(
-            Entry(
-                name,
-                scale,
-                enlarged(model, params, scale),
-                counts(model, params, scale, strip_macs(*axes(LR, scale), waves)),
-            )
-            for scale in SCALES
-        ),
-    ]
+    waves, once = sum(model.decoder.frequencies), per_picture(model, params)
+    entries = [Entry(name, "encoder", encoder, {})]
+    for scale in SCALES:
+        found = counts(once, scale, strip_macs(*axes(LR, scale), waves))
+        entries.append(Entry(name, scale, enlarged(model, params, scale), found))
+    return entries
 
 
 def query_entry(name: str, model: Model, params: Any, scale: str) -> Entry:
@@ -115,14 +108,14 @@ def query_entry(name: str, model: Model, params: Any, scale: str) -> Entry:
     def work() -> jax.Array:
         return per_query(encode_tile(model, params, window[0], halo).residual, *grid)
 
-    waves = sum(model.decoder.frequencies)
-    return Entry(name, scale, work, counts(model, params, scale, waves_macs(waves)))
+    macs = waves_macs(sum(model.decoder.frequencies))
+    return Entry(name, scale, work, counts(per_picture(model, params), scale, macs))
 
 
 def liif_entry(name: str, model: Model, params: Any, scale: str) -> Entry:
     """A whole picture with this project's LIIF decoder."""
     work = enlarged(model, params, scale)
-    return Entry(name, scale, work, counts(model, params, scale, liif_macs()))
+    return Entry(name, scale, work, counts(per_picture(model, params), scale, liif_macs()))
 
 
 def enlarged(model: Model, params: Any, scale: str) -> Callable[[], int]:
@@ -132,14 +125,20 @@ def enlarged(model: Model, params: Any, scale: str) -> Callable[[], int]:
     return lambda: sum(len(strip) for strip in upscaler.strips(image, size))
 
 
-def counts(model: Model, params: Any, scale: str, pixel_macs: float) -> dict[str, float]:
-    """Per output pixel, of which the decoder takes `pixel_macs`."""
-    pixels, tiles = output_size(LR, float(scale)) ** 2, windows(model, params)
+def per_picture(model: Model, params: Any) -> tuple[float, float]:
+    """Multiply-adds of what runs once per LR pixel, and XLA's operations."""
+    tiles = windows(model, params)
     lowered = encode_tile.lower(model, params, tiles[0][0], model.receptive_field)
+    return lattice_macs(params) * LR**2, operations(lowered) * len(tiles)
+
+
+def counts(once: tuple[float, float], scale: str, pixel_macs: float) -> dict[str, float]:
+    """Of `per_picture` and a decoder that takes `pixel_macs`, per output pixel."""
+    pixels = output_size(LR, float(scale)) ** 2
     return {
         "output_pixels": pixels,
-        "macs_per_pixel": pixel_macs + lattice_macs(params) * LR**2 / pixels,
-        "xla_flops_per_pixel": operations(lowered) * len(tiles) / pixels,
+        "macs_per_pixel": pixel_macs + once[0] / pixels,
+        "xla_flops_per_pixel": once[1] / pixels,
     }
 
 

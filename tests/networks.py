@@ -1,4 +1,4 @@
-"""Small models and fields of random numbers, and pictures for them.
+"""Small models and fields of random numbers, pictures for them, and memory that is short.
 
 Fresh models are bicubic and would hide mistakes.
 """
@@ -10,6 +10,7 @@ import numpy as np
 from inr_sr import models
 from inr_sr.configuration import default
 from inr_sr.models.decoders.spectral import SpectralField
+from inr_sr.upscaling import network
 
 
 def small_config(decoder="spectral", **changes):
@@ -60,3 +61,15 @@ def waves(seed, size, count=5, batch=1):
         gains=jax.random.normal(keys[3], (count, 3)),
         smallest=0.25,
     )
+
+
+def no_memory_beyond(monkeypatch, side):
+    """Encoding a tile that is longer, its halo not counted, runs out of memory."""
+    encode_tile = network.encode_tile
+
+    def limited(model, params, tile, halo):
+        if max(tile.shape) > side + 2 * halo:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return encode_tile(model, params, tile, halo)
+
+    monkeypatch.setattr(network, "encode_tile", limited)

@@ -129,7 +129,6 @@ def test_a_batch_is_its_pictures(decoder, monkeypatch):
         np.testing.assert_allclose(strips, expected, atol=2e-5)
 
 
-@pytest.mark.devices
 def test_axes_lie_in_the_field():
     field = Field(None, waves(0, (8, 8)))
     whole = grid_axis(8, 16)

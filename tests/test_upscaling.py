@@ -20,12 +20,11 @@ from inr_sr.upscaling import (
     enlarge,
     enlarged_blocks,
     host_resampling,
-    target_size,
 )
 from inr_sr.upscaling import network as network_module
 from inr_sr.upscaling.enlarging import hidden_filled
 from inr_sr.upscaling.tiles import BUCKETS, Span
-from tests.networks import picture, random_model, small_config
+from tests.networks import no_memory_beyond, picture, random_model, small_config
 
 CASES = [
     ("spectral", (33, 41), (89, 111)),  # fractional
@@ -112,14 +111,16 @@ def test_spans_cover_every_output_pixel_once_in_both_directions():
             for cell in range(0, n_in, count):
                 span = Span(n_in, n_out, n_in, cell, count, 1, flip)
                 first = int(rng.integers(0, count))  # a tile in two runs
-                for run in (span.run(0, first), span.run(first, count - first)):
+                for cells in ((0, first), (first, count - first)):
+                    run, outputs = span.run(*cells), span.outputs(*cells)
                     kept = np.arange(len(run.axis))[run.cut]
                     assert kept.size == run.cut.stop - run.cut.start  # none cut off
-                    assert run.outputs.start == made
-                    made = run.outputs.stop
+                    assert outputs.start == made
+                    assert kept.size == outputs.stop - made
+                    made = outputs.stop
                     # The cell's own line of the picture lies under it.
                     lines = span.lines(0)[run.axis.first + run.axis.cell[kept]]
-                    centres = (np.arange(run.outputs.start, made) + 0.5) * n_in / n_out
+                    centres = (np.arange(outputs.start, made) + 0.5) * n_in / n_out
                     centres = centres[::-1] if flip else centres
                     assert np.abs(centres - lines - 0.5).max(initial=0) < 0.5 + 1e-5
             assert made == n_out
@@ -214,16 +215,9 @@ def test_automatic_tiles_compile_one_program_per_bucket():
 def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
     image, upscaler = picture(60, 50), network(tile=64)
     expected = upscaler.upscale(image, (90, 100))
-    encode_tile, largest = network_module.encode_tile, [20]
-
-    def limited(model, params, tile, halo):
-        if max(tile.shape) > largest[0] + 2 * halo:
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-        return encode_tile(model, params, tile, halo)
-
-    monkeypatch.setattr(network_module, "encode_tile", limited)
+    no_memory_beyond(monkeypatch, 20)
     close(upscaler.upscale(image, (90, 100)), expected)
-    largest[0] = 4
+    no_memory_beyond(monkeypatch, 4)
     with pytest.raises(MemoryError, match="no memory for a tile of 8x8"):
         upscaler.upscale(image, (90, 100))
 
@@ -380,49 +374,6 @@ def test_blocks_are_the_whole_picture_cut_in_rows(monkeypatch, channels, alpha):
         np.testing.assert_array_equal(whole[:, :, -1], bicubic)
     with pytest.raises(InputError, match="at most 1000"):
         enlarged_blocks(upscaler, image, (100, 24_001))  # before a block is asked for
-
-
-@pytest.mark.parametrize(
-    ("request_", "expected"),
-    [
-        ({"scale": 3.7}, (37, 19)),  # 18.5 is rounded up
-        ({"scale": (2, 0.5)}, (20, 3)),
-        ({"scale": 0.01}, (1, 1)),
-        ({"size": (7, 9)}, (7, 9)),
-        ({"width": 8}, (16, 8)),
-        ({"height": 5}, (5, 3)),
-        ({"width": 8, "height": 5}, (5, 8)),
-        ({"width": 20_000}, (40_000, 20_000)),
-        ({"scale": 5_000, "max_pixels": None}, (50_000, 25_000)),
-    ],
-)
-def test_target_sizes(request_, expected):
-    assert target_size((10, 5), **request_) == expected
-
-
-@pytest.mark.parametrize(
-    ("request_", "message"),
-    [
-        ({}, "exactly one"),
-        ({"scale": 2, "width": 3}, "exactly one"),
-        ({"scale": 0}, "scale 0"),
-        ({"scale": -1}, "scale -1"),
-        ({"scale": float("nan")}, "scale nan"),
-        ({"scale": float("inf")}, "scale inf"),
-        ({"scale": 1e300}, "absurdly"),
-        ({"scale": "two"}, "no number|expected"),
-        ({"scale": (1, 2, 3)}, "expected one number or two"),
-        ({"width": 0}, "width 0"),
-        ({"height": 2.5}, "height 2.5"),
-        ({"size": (0, 3)}, "rows 0"),
-        ({"size": (3,)}, "output size"),
-        ({"scale": 5_000}, "1.25 gigapixels"),
-    ],
-)
-def test_requests_that_are_refused(request_, message):
-    with pytest.raises(InputError, match=message) as caught:
-        target_size((10, 5), **request_)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,9 @@ from inr_sr.errors import InputError
 from inr_sr.models.field import Field
 from inr_sr.resampling import cubic
 from inr_sr.upscaling import NetworkUpscaler
-from inr_sr.upscaling import network as network_module
 from inr_sr.upscaling.warping import Homography, blocks
 from inr_sr.upscaling.warping.anisotropic import ellipses
-from tests.networks import picture, small_config, waves
+from tests.networks import no_memory_beyond, picture, small_config, waves
 
 TILTED = np.array([[2.1, 0.4, -3], [-0.3, 1.7, 5], [0.004, -0.006, 1.1]])
 
@@ -302,16 +301,9 @@ def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
     image, upscaler = picture(60, 50), network(tile=64)
     request = image, affine(2 * turn(20), (60, 50), (90, 80)), (90, 80)
     expected = upscaler.warp(*request)
-    encode_tile, largest = network_module.encode_tile, [16]
-
-    def limited(model, params, tile, halo):
-        if max(tile.shape) > largest[0] + 2 * halo:
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-        return encode_tile(model, params, tile, halo)
-
-    monkeypatch.setattr(network_module, "encode_tile", limited)
+    no_memory_beyond(monkeypatch, 16)
     np.testing.assert_allclose(upscaler.warp(*request), expected, atol=1e-5)
-    largest[0] = 4
+    no_memory_beyond(monkeypatch, 4)
     with pytest.raises(MemoryError, match="no memory for a tile of 8x8"):
         upscaler.warp(*request)
 

@@ -261,8 +261,8 @@ class NetworkUpscaler(StripUpscaler):
         self, band: list[list[Tile]], fields: Iterator[Field], first: int, count: int
     ) -> np.ndarray:
         """Output rows of the cells first .. first + count of a row of tiles."""
-        rows = band[0][0].rows.run(first, count).outputs
-        cols = [variants[0].cols.run(0, variants[0].cols.count).outputs for variants in band]
+        rows = band[0][0].rows.outputs(first, count)
+        cols = [variants[0].cols.outputs(0, variants[0].cols.count) for variants in band]
         low = cols[0].start
         strip = np.empty((rows.stop - rows.start, cols[-1].stop - low, 3), np.float32)
         for variants, wide in zip(band, cols, strict=True):

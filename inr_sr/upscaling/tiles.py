@@ -58,13 +58,11 @@ class Run:
 
     Attributes:
       axis: the output pixels, for renderers; a flipped run holds up to a cell more.
-      cut: those that are the run's.
-      outputs: which of the picture's output pixels they are.
+      cut: those that are the run's, `Span.outputs` of the picture.
     """
 
     axis: Axis
     cut: slice
-    outputs: slice
 
 
 @dataclass(frozen=True)
@@ -95,18 +93,20 @@ class Span:
         lines = mirrored(lines, self.n_in)
         return self.n_in - 1 - lines if self.flip else lines
 
+    def outputs(self, first: int, count: int) -> slice:
+        """The picture's output pixels that the cells first .. first + count of the tile make."""
+        ends = (min(self.cell + c, self.end) for c in (first, first + count))
+        return slice(*(first_output(end, self.n_in, self.n_out) for end in ends))
+
     def run(self, first: int, count: int) -> Run:
         """The cells first .. first + count of the tile."""
-        cell = self.cell + first
-        begin, end = (
-            first_output(min(c, self.end), self.n_in, self.n_out) for c in (cell, cell + count)
-        )
-        start = self._along(cell, count)
+        outputs = self.outputs(first, count)
+        start = self._along(self.cell + first, count)
         origin = self._along(self.cell, self.count)
         axis = grid_axis(self.n_in, self.n_out, cell=start, count=count + self.spare, origin=origin)
-        offset = self.n_out - end if self.flip else begin
+        offset = self.n_out - outputs.stop if self.flip else outputs.start
         offset -= first_output(start, self.n_in, self.n_out)
-        return Run(axis, slice(offset, offset + end - begin), slice(begin, end))
+        return Run(axis, slice(offset, offset + outputs.stop - outputs.start))
 
     def _along(self, cell: int, count: int) -> int:
         """The first of some cells, counted in the direction of the tile."""
