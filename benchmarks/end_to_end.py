@@ -75,7 +75,7 @@ def with_parameters(model: Model) -> tuple[Model, Any]:
 def windows(model: Model, params: Any) -> list[np.ndarray]:
     """Pictures [1, side, side, 3], as many and as large as the tiles are, their halos included."""
     side, _ = NetworkUpscaler(model, params, "network").tile_for((LR, LR), row_pixels=LR)
-    window = picture(side + 2 * model.receptive_field)
+    window = picture(side + 2 * (model.receptive_field or 0))
     return [window[None]] * (-(-LR // side)) ** 2
 
 

@@ -12,9 +12,20 @@ def default() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.dtype = "float32"  # of computation: float32 | bfloat16; parameters are float32
-    config.model.encoder = "edsr"  # the only one so far
+    config.model.skip = True  # whether the network adds to the bicubic enlargement
+    config.model.encoder = "edsr"  # edsr | lp_tokens
     config.model.edsr = ConfigDict({"features": 64, "blocks": 16})  # EDSR-baseline
-    config.model.decoder = "spectral"  # spectral | liif | pixel_shuffle
+    config.model.lp_tokens = ConfigDict()
+    config.model.lp_tokens.width = 128  # of the tokens
+    config.model.lp_tokens.patch = 4  # side of a patch, LR pixels: 2 | 4 | 8 | 16
+    config.model.lp_tokens.spacing = 4  # LR pixels between the tokens that leave: 2 | 4 | 8 | 16
+    config.model.lp_tokens.learned = 8  # side of the square of learned vectors, which repeats
+    config.model.lp_tokens.blocks = 4  # of the transformer
+    config.model.lp_tokens.heads = 4
+    config.model.lp_tokens.layout = "interleaved"  # interleaved | cross
+    config.model.lp_tokens.mixer = "attention"  # attention | state_space
+    config.model.lp_tokens.states = 8  # per channel of the state space
+    config.model.decoder = "spectral"  # spectral | modulated | liif | pixel_shuffle
     config.model.spectral = ConfigDict()
     config.model.spectral.bands = (0.5, 1.0, 2.0)  # highest frequency, cycles per LR pixel
     config.model.spectral.frequencies = (4, 8, 20)  # waves per band
@@ -23,6 +34,23 @@ def default() -> ConfigDict:
     config.model.spectral.gain_order = 4  # of the polynomials by which waves answer to the scale
     # Cells are never taken smaller than 1 / max_scale; it must be data.max_scale.
     config.model.spectral.max_scale = 4.0
+    config.model.modulated = ConfigDict()
+    # annulus | gaussian | geometric | power | inverse_sigma: what the frequencies start from.
+    config.model.modulated.initialisation = "annulus"
+    # Per band, coarse to fine, cycles per LR pixel: the highest frequency; of gaussian the standard
+    # deviation; of inverse_sigma its sigma, which falls.
+    config.model.modulated.bands = (0.5, 1.0, 2.0)
+    config.model.modulated.alpha = 1.0  # of power: density |b|^-alpha; 1 is geometric
+    config.model.modulated.lr_size = 32  # of inverse_sigma: LR pixels of a picture's side
+    config.model.modulated.features = 128  # Fourier features per band, half as many waves
+    config.model.modulated.hidden = 256  # width of its layers
+    config.model.modulated.layers = 1  # residual layers per band
+    config.model.modulated.heads = 4
+    config.model.modulated.nearest = 9  # tokens attended to: 1, 5, 9, 13, 21, 25 ...; 0: all
+    config.model.modulated.frame = "cell"  # cell | picture: where positions of waves count from
+    config.model.modulated.fades = True  # whether waves fade where output pixels are large
+    config.model.modulated.max_scale = 4.0  # as of spectral
+    config.model.modulated.control = ""  # "" | end_points | raster_distance: wrong, to compare with
     config.model.liif = ConfigDict({"width": 256, "layers": 4})  # of the MLP
     config.model.pixel_shuffle = ConfigDict({"scale": 4})  # it enlarges by no other
 

@@ -10,10 +10,13 @@ from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
 from inr_sr.models.decoders.liif import LiifDecoder
+from inr_sr.models.decoders.modulated_mlp import CONTROLS, FRAMES, ModulatedDecoder
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.encoders.edsr import EDSR
+from inr_sr.models.encoders.lp_tokens import LAYOUTS, MIXERS, PATCHES, LpTokens
 from inr_sr.models.field import SKIP_REACH, Field, framed
+from inr_sr.models.fourier import INITIALISATIONS
 
 MAX_WAVES = 2**12  # some 100 kB per LR pixel
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -24,6 +27,7 @@ class Model(nn.Module):
 
     encoder: nn.Module
     decoder: nn.Module
+    skip: bool = True
 
     def __call__(self, image: jax.Array, halo: int = 0) -> Field:
         """The Field of LR pictures.
@@ -33,17 +37,26 @@ class Model(nn.Module):
           halo: LR pixels around the [h, w] that the field covers; 0: pictures end at their borders.
         """
         residual = self.decoder(self.encoder(image), halo)
-        return Field(framed(image, halo, SKIP_REACH), residual)
+        return Field(framed(image, halo, SKIP_REACH) if self.skip else None, residual)
 
     @property
-    def receptive_field(self) -> int:
-        """LR pixels beyond its own that any output pixel depends on."""
-        return max(self.encoder.receptive_field + self.decoder.receptive_field, SKIP_REACH)
+    def receptive_field(self) -> int | None:
+        """LR pixels beyond its own that any output pixel depends on; None: the whole picture.
+
+        A model of whole pictures is called with halo 0, and cannot be tiled.
+        """
+        parts = self.encoder.receptive_field, self.decoder.receptive_field
+        return None if None in parts else max(sum(parts), SKIP_REACH)
 
     @property
     def fixed_scale(self) -> int | None:
         """The only scale the model knows, or None when it answers at any."""
         return getattr(self.decoder, "scale", None)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raises InputError where an LR picture is too large to be encoded at once."""
+        if hasattr(self.encoder, "check_size"):
+            self.encoder.check_size(height, width)
 
     def check_slots(self, rows: int, cols: int) -> None:
         """Raises InputError where so many output pixels in an LR pixel are too many."""
@@ -52,38 +65,120 @@ class Model(nn.Module):
 
 
 def _choose(kind: str, name: str, builders: dict[str, Any]) -> Any:
-    if name not in builders:
-        raise InputError(f"unknown {kind} {name!r}; there are: {', '.join(sorted(builders))}")
+    _check_name(kind, name, tuple(sorted(builders)))
     return builders[name]()
 
 
+def _check_name(kind: str, name: Any, allowed: tuple[Any, ...]) -> None:
+    if name not in allowed:
+        raise InputError(f"unknown {kind} {name!r}; there are: {', '.join(map(str, allowed))}")
+
+
+LEAST = {
+    "edsr.features": 1, "edsr.blocks": 0,
+    "lp_tokens.width": 1, "lp_tokens.blocks": 0, "lp_tokens.heads": 1, "lp_tokens.learned": 1,
+    "lp_tokens.states": 1,
+    "spectral.width": 1, "spectral.depth": 0, "spectral.gain_order": 0,
+    "modulated.features": 2, "modulated.hidden": 1, "modulated.layers": 0, "modulated.heads": 1,
+    "modulated.nearest": 0, "modulated.lr_size": 1,
+    "liif.width": 1, "liif.layers": 1, "pixel_shuffle.scale": 1,
+}  # fmt: skip
+
+
 def _check_numbers(config: ConfigDict) -> None:
-    least = {
-        "edsr.features": 1, "edsr.blocks": 0,
-        "spectral.width": 1, "spectral.depth": 0, "spectral.gain_order": 0,
-        "liif.width": 1, "liif.layers": 1, "pixel_shuffle.scale": 1,
-    }  # fmt: skip
-    for name, minimum in least.items():
+    for name, minimum in LEAST.items():
         section, field = name.split(".")
         if config[section][field] < minimum:
             raise InputError(f"model.{name} {config[section][field]} must be at least {minimum}")
-    if not 1 <= config.spectral.max_scale < math.inf:
-        raise InputError(
-            f"model.spectral.max_scale {config.spectral.max_scale} must be finite and at least 1"
-        )
-    counts, bands = tuple(config.spectral.frequencies), tuple(config.spectral.bands)
+    for section in ("spectral", "modulated"):
+        scale = config[section].max_scale
+        if not 1 <= scale < math.inf:
+            raise InputError(f"model.{section}.max_scale {scale} must be finite and at least 1")
+
+
+def _spectral(config: ConfigDict, dtype: Any) -> SpectralDecoder:
+    c = config.spectral
+    counts, bands = tuple(c.frequencies), tuple(c.bands)
     whole = all(isinstance(n, int) and n >= 1 for n in counts)
-    positive = all(isinstance(b, (int, float)) and b > 0 for b in bands)
     if whole and sum(counts) > MAX_WAVES:
         raise InputError(
             f"model.spectral.frequencies {counts} are {sum(counts)} waves, whose coefficients take "
             f"{24 * sum(counts)} bytes per LR pixel; at most {MAX_WAVES} are allowed"
         )
-    if not (counts and whole and positive):
+    if not (counts and whole and _positive(bands)):
         raise InputError(
             f"model.spectral.frequencies {counts} must be whole numbers of at least 1, and "
             f"model.spectral.bands {bands} numbers above 0"
         )
+    if len(bands) != len(counts) or list(bands) != sorted(set(bands)):
+        raise InputError(
+            f"model.spectral.bands {bands} must rise and be as many as "
+            f"model.spectral.frequencies {counts}"
+        )
+    return SpectralDecoder(
+        bands=bands,
+        frequencies=counts,
+        width=c.width,
+        depth=c.depth,
+        gain_order=c.gain_order,
+        max_scale=c.max_scale,
+        dtype=dtype,
+    )
+
+
+def _positive(numbers: tuple[Any, ...]) -> bool:
+    return all(isinstance(b, (int, float)) and 0 < b < math.inf for b in numbers)
+
+
+def _modulated(config: ConfigDict, dtype: Any, spacing: int) -> ModulatedDecoder:
+    c = config.modulated
+    bands = tuple(c.bands)
+    _check_name("model.modulated.initialisation", c.initialisation, INITIALISATIONS)
+    _check_name("model.modulated.frame", c.frame, FRAMES)
+    _check_name("model.modulated.control", c.control, CONTROLS)
+    falls = c.initialisation == "inverse_sigma"
+    if not bands or not _positive(bands) or list(bands) != sorted(set(bands), reverse=falls):
+        raise InputError(
+            f"model.modulated.bands {bands} must be numbers above 0 that "
+            f"{'fall: of inverse_sigma they are sigmas' if falls else 'rise'}"
+        )
+    if c.features % 2 or c.hidden % c.heads:
+        raise InputError(
+            f"model.modulated.features {c.features} must be even, and heads {c.heads} divide "
+            f"hidden {c.hidden}"
+        )
+    if c.control and (c.frame, c.nearest) != ("picture", 0):
+        raise InputError(
+            f"model.modulated.control {c.control!r} needs frame 'picture' and nearest 0, not "
+            f"{c.frame!r} and {c.nearest}"
+        )
+    decoder = ModulatedDecoder(
+        **{name: c[name] for name in c if name != "bands"},
+        bands=bands,
+        spacing=spacing,
+        skip=config.skip,
+        dtype=dtype,
+    )
+    decoder.receptive_field  # noqa: B018  refuses what `nearest` cannot be
+    return decoder
+
+
+def _lp_tokens(config: ConfigDict, dtype: Any, remat: bool) -> LpTokens:
+    c = config.lp_tokens
+    _check_name("model.lp_tokens.patch", c.patch, PATCHES)
+    _check_name("model.lp_tokens.spacing", c.spacing, PATCHES)
+    _check_name("model.lp_tokens.layout", c.layout, LAYOUTS)
+    _check_name("model.lp_tokens.mixer", c.mixer, MIXERS)
+    if c.width % c.heads:
+        raise InputError(
+            f"model.lp_tokens.heads {c.heads} must divide model.lp_tokens.width {c.width}"
+        )
+    if config.decoder != "modulated":
+        raise InputError(
+            f"the decoder {config.decoder!r} needs features of every LR pixel, which the encoder "
+            "'lp_tokens' does not make; the decoder of tokens is 'modulated'"
+        )
+    return LpTokens(**c.to_dict(), dtype=dtype, remat=remat)
 
 
 def build(config: ConfigDict, *, remat: bool = False) -> Model:
@@ -95,43 +190,30 @@ def build(config: ConfigDict, *, remat: bool = False) -> Model:
 
     Raises:
       InputError: an unknown encoder, decoder or dtype, a size below its least, bands that do not
-        fit together, or more than MAX_WAVES of them.
+        fit together, or parts that do not.
     """
     _check_numbers(config)
     dtype = _choose("dtype", config.dtype, {k: lambda v=v: v for k, v in DTYPES.items()})
-
-    def spectral() -> SpectralDecoder:
-        c = config.spectral
-        if len(c.bands) != len(c.frequencies) or list(c.bands) != sorted(set(c.bands)):
-            raise InputError(
-                f"model.spectral.bands {tuple(c.bands)} must rise and be as many as "
-                f"model.spectral.frequencies {tuple(c.frequencies)}"
-            )
-        return SpectralDecoder(
-            bands=tuple(c.bands),
-            frequencies=tuple(c.frequencies),
-            width=c.width,
-            depth=c.depth,
-            gain_order=c.gain_order,
-            max_scale=c.max_scale,
-            dtype=dtype,
-        )
-
+    edsr = config.edsr
     encoder = _choose(
         "encoder",
         config.encoder,
-        {"edsr": lambda: EDSR(config.edsr.features, config.edsr.blocks, dtype, remat)},
+        {
+            "edsr": lambda: EDSR(edsr.features, edsr.blocks, dtype, remat),
+            "lp_tokens": lambda: _lp_tokens(config, dtype, remat),
+        },
     )
     decoder = _choose(
         "decoder",
         config.decoder,
         {
-            "spectral": spectral,
+            "spectral": lambda: _spectral(config, dtype),
+            "modulated": lambda: _modulated(config, dtype, encoder.spacing),
             "liif": lambda: LiifDecoder(config.liif.width, config.liif.layers, dtype),
             "pixel_shuffle": lambda: PixelShuffleDecoder(config.pixel_shuffle.scale, dtype),
         },
     )
-    return Model(encoder=encoder, decoder=decoder)
+    return Model(encoder=encoder, decoder=decoder, skip=config.skip)
 
 
 def init(model: Model, key: jax.Array) -> Any:

@@ -10,23 +10,92 @@ import jax.numpy as jnp
 HALF_AT_NYQUIST = math.log(2) / math.pi**2
 
 
-def annulus(inner: float, outer: float) -> Callable[..., jax.Array]:
-    """Initialiser of a [K, 2] frequency matrix, uniform in inner <= |b| < outer.
+# init(key, (K, 2), dtype) -> frequency matrix in cycles per LR pixel, (row, col)
+Initialiser = Callable[..., jax.Array]
 
-    Units: cycles per LR pixel, (row, col). b and -b span the same functions, so angles cover a
-    half turn, stratified so that no direction is left out.
+
+def annulus(inner: float, outer: float) -> Initialiser:
+    """Frequencies uniform in the plane between inner <= |b| < outer."""
+    return power(inner, outer, -1.0)
+
+
+def power(inner: float, outer: float, alpha: float) -> Initialiser:
+    """Frequencies of density |b|^-alpha in inner <= |b| < outer; inner is above 0 for alpha >= 1.
+
+    At alpha = 1 their logarithms are uniform: the geometric choice. b and -b span the same
+    functions, so angles cover a half turn, stratified so that no direction is left out.
     """
 
     def init(key: jax.Array, shape: tuple[int, int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
         k_radius, k_angle, k_shift = jax.random.split(key, 3)
         count = shape[0]
         u = jax.random.uniform(k_radius, (count,), dtype)
-        radius = jnp.sqrt(inner**2 + u * (outer**2 - inner**2))
+        # The inverse of the distribution, which is a power or, between them, a logarithm.
+        rise = 1 - alpha
+        if rise == 0:
+            radius = inner * (outer / inner) ** u
+        else:
+            radius = (inner**rise + u * (outer**rise - inner**rise)) ** (1 / rise)
         strata = jnp.arange(count, dtype=dtype) + jax.random.uniform(k_shift, (count,), dtype)
         angle = jnp.pi / count * jax.random.permutation(k_angle, strata)
         return jnp.stack([radius * jnp.sin(angle), radius * jnp.cos(angle)], axis=-1)
 
     return init
+
+
+def gaussian(sigma: float) -> Initialiser:
+    """Normal frequencies of standard deviation sigma per axis (arXiv 2006.10739)."""
+    return jax.nn.initializers.normal(sigma)
+
+
+def inverse_sigma(sigma: float, lr_size: int) -> Initialiser:
+    """Normal frequencies of 1 / sigma cycles per *picture* of lr_size pixels a side.
+
+    A large sigma makes them vanish: what others call sigma is the inverse of this one. It is here
+    to reproduce what follows from that.
+    """
+    return gaussian(1 / (sigma * lr_size))
+
+
+INITIALISATIONS = ("annulus", "gaussian", "geometric", "inverse_sigma", "power")
+LOWEST = 1 / 8  # where the lowest band begins, of its highest frequency, if not at 0
+
+
+def band_initialisers(
+    name: str, bands: tuple[float, ...], *, alpha: float, lr_size: int
+) -> list[Initialiser]:
+    """An initialiser for each band, coarse to fine.
+
+    Args:
+      name: one of INITIALISATIONS.
+      bands: highest frequency of each band, rising; of "gaussian" their standard deviations,
+        rising; of "inverse_sigma" its sigmas, falling.
+      alpha: exponent of "power".
+      lr_size: LR pixels of a picture's side, for "inverse_sigma".
+    """
+    if name == "gaussian":
+        return [gaussian(sigma) for sigma in bands]
+    if name == "inverse_sigma":
+        return [inverse_sigma(sigma, lr_size) for sigma in bands]
+    exponent = {"annulus": -1.0, "geometric": 1.0, "power": alpha}[name]
+    lowest = 0.0 if name == "annulus" else LOWEST * bands[0]
+    return [power(lo, hi, exponent) for lo, hi in zip((lowest, *bands[:-1]), bands, strict=True)]
+
+
+def position_features(position: jax.Array, octaves: int = 7) -> jax.Array:
+    """Cosines and sines of positions, at 1/2, 1/4, 1/8 ... cycles per LR pixel along each axis.
+
+    Args:
+      position: [..., 2] in LR pixels.
+      octaves: how many frequencies; 7 tell positions apart in a picture of 128 LR pixels.
+
+    Returns:
+      [..., 4 * octaves].
+    """
+    frequency = 0.5 ** jnp.arange(1, octaves + 1, dtype=position.dtype)
+    phase = 2 * jnp.pi * position[..., None] * frequency.reshape((1,) * position.ndim + (-1,))
+    waves = jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=-1)
+    return waves.reshape(*position.shape[:-1], -1)
 
 
 def clamped(footprint: jax.Array, smallest: float) -> jax.Array:

@@ -12,8 +12,8 @@ from inr_sr.errors import InputError
 
 # First match wins; a parameter that matches none is an error, so that none changes sides unseen.
 RULES = (
-    ("frequencies", r"frequencies_\d+$"),
-    ("undecayed", r"(bias|bias_\d+|log_kappa|gains)$"),
+    ("frequencies", r"frequencies_(\d+|query)$"),
+    ("undecayed", r"(bias|bias_\d+|scale|gains|tokens|log_\w+|through_\w+)$"),
     ("kernels", r"(kernel|kernel_\d+|coordinate)$"),
 )
 

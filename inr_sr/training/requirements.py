@@ -26,10 +26,12 @@ def check(config: ConfigDict) -> None:
             f"train.log_every {train.log_every} must be at most 10: scripts rely on it"
         )
     trained = config.data.max_scale
-    if config.model.decoder == "spectral" and config.model.spectral.max_scale != trained:
+    decoder = config.model.decoder
+    known = config.model[decoder].get("max_scale", trained) if decoder in config.model else trained
+    if known != trained:
         raise InputError(
-            f"model.spectral.max_scale {config.model.spectral.max_scale} must be the largest "
-            f"trained scale, data.max_scale {trained}"
+            f"model.{decoder}.max_scale {known} must be the largest trained scale, data.max_scale "
+            f"{trained}"
         )
     if not 0 <= train.ema < 1:
         raise InputError(f"train.ema {train.ema} must be at least 0 and below 1")

@@ -78,9 +78,11 @@ class NetworkUpscaler(StripUpscaler):
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(host))
         self._model = model
         self._replicas = [(device, jax.device_put(host, device)) for device in devices]
-        self._tile, self._ensemble = tile, ensemble
+        # A model that looks at whole pictures would make another picture of each tile.
+        self._tile = 0 if model.receptive_field is None else tile
+        self._ensemble = ensemble
         self._memory = _device_memory(devices[0])
-        self._halo = model.receptive_field
+        self._halo = model.receptive_field or 0
         self._widest = max(leaf.shape[-1] for leaf in jax.tree.leaves(host) if leaf.ndim > 1)
 
     @property
@@ -211,6 +213,8 @@ class NetworkUpscaler(StripUpscaler):
                 f"{shape[1]}x{shape[0]} to {size[1]}x{size[0]} is not allowed: "
                 f"networks enlarge an axis by at most {MAX_SCALE}"
             )
+        if self._model.receptive_field is None:
+            self._model.check_size(*shape)
         self._model.check_slots(-(-size[0] // shape[0]), -(-size[1] // shape[1]))
 
     def _enlarged(

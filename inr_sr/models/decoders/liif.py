@@ -13,8 +13,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis, upright_footprint
-from inr_sr.devices import on_cpu
+from inr_sr.coordinates import Axis
+from inr_sr.models.decoders.query_chunks import grid_of_points
 from inr_sr.models.field import Take, framed
 
 
@@ -93,30 +93,7 @@ class LiifField:
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
         """See `field.Residual.grid`; in chunks of bounded memory."""
-        batch, n_rows, n_cols = self.hidden.shape[0], len(rows), len(cols)
-        footprint = upright_footprint(jnp.stack([rows.step, cols.step]))[None, None]
-        total = n_rows * n_cols
-        at_once = min(total, _queries_at_once())
-
-        def pairs(r: Any, c: Any) -> jax.Array:
-            both = jnp.stack([jnp.asarray(r), jnp.asarray(c)], axis=-1)[None]
-            return jnp.broadcast_to(both, (batch, at_once, 2))
-
-        def chunk(first: jax.Array) -> jax.Array:
-            query = jnp.minimum(first + jnp.arange(at_once, dtype=jnp.int32), total - 1)
-            row, col = query // n_cols, query % n_cols
-            cell = pairs(jnp.asarray(rows.cell)[row], jnp.asarray(cols.cell)[col])
-            delta = pairs(jnp.asarray(rows.delta)[row], jnp.asarray(cols.delta)[col])
-            return self.points(cell, delta, footprint)
-
-        out = jax.lax.map(chunk, jnp.arange(0, total, at_once, dtype=jnp.int32))
-        out = jnp.moveaxis(out, 0, 1).reshape(batch, -1, 3)
-        return out[:, :total].reshape(batch, n_rows, n_cols, 3)
-
-
-def _queries_at_once() -> int:
-    """Queries per chunk of a grid: what stays in a processor's caches, or fills an accelerator."""
-    return 2**10 if on_cpu() else 2**17
+        return grid_of_points(self.points, self.hidden.shape[0], rows, cols)
 
 
 class LiifDecoder(nn.Module):

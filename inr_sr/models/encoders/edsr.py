@@ -31,6 +31,8 @@ class EDSR(nn.Module):
     dtype: jnp.dtype = jnp.float32
     remat: bool = False
 
+    spacing = 1  # LR pixels between features
+
     @property
     def receptive_field(self) -> int:
         """LR pixels that a feature sees on each side of its own."""

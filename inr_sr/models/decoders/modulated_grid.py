@@ -1,0 +1,169 @@
+"""The modulated decoder on a grid: what cells of tokens share is done once for each of them."""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inr_sr.coordinates import Axis, upright_footprint
+from inr_sr.devices import on_cpu
+
+if TYPE_CHECKING:
+    from inr_sr.models.decoders.modulated_mlp import Band, ModulatedField, Waves
+
+
+class _Run:
+    """The token cells under an axis of LR cells, and where in each of them the slots lie.
+
+    Slots are those of the LR cells, one after the other; a run that begins or ends within a token
+    cell has slots in it that are no output pixels.
+
+    Attributes:
+      first: int32, the first token cell.
+      count: how many there are, or one too many.
+      slots: of a token cell.
+      offsets: [count, slots] from the cells' centres, LR pixels; [1, slots] if all are alike.
+      select: int32 [n], the slot of each output pixel.
+    """
+
+    def __init__(self, axis: Axis, origin: jax.Array, spacing: int):
+        self.first = origin // spacing
+        self.count = (axis.count + 2 * spacing - 2) // spacing
+        self.slots = spacing * axis.slots
+        lead = origin - self.first * spacing  # LR cells before the run in its first token cell
+        self.select = jnp.asarray(axis.select) + lead * axis.slots
+        within = np.arange(spacing, dtype=np.float32) + np.float32(0.5 - spacing / 2)
+        cell = jnp.arange(1 if axis.uniform else self.count, dtype=jnp.int32)[:, None] * spacing
+        cell = cell + jnp.arange(spacing, dtype=jnp.int32)[None] - lead
+        start = jnp.asarray(axis.start)[jnp.clip(cell, 0, axis.count - 1)]
+        step = jnp.arange(axis.slots, dtype=jnp.float32) * axis.step
+        offsets = jnp.asarray(within)[None, :, None] + start[..., None] + step[None, None]
+        self.offsets = offsets.reshape(len(offsets), -1)
+
+    def positions(self, frame: str, spacing: int) -> jax.Array:
+        """[count or 1, slots] where waves are asked."""
+        if frame == "cell":
+            return self.offsets
+        cell = (self.first + jnp.arange(self.count, dtype=jnp.int32)).astype(jnp.float32)
+        return (cell[:, None] + 0.5) * spacing + self.offsets
+
+
+class ModulatedGrid:
+    """A grid of a field that attends to the nearest tokens, by blocks of a row of token cells.
+
+    All slots of a cell see the same tokens: what multiplies these is done once per cell, P V
+    included, and waves once for all cells where all have the same slots.
+    """
+
+    def __init__(self, field: "ModulatedField", rows: Axis, cols: Axis):
+        self.field = field
+        self.rows, self.cols = (
+            _Run(axis, field.origin[i], field.spacing) for i, axis in enumerate((rows, cols))
+        )
+        slots = self.rows.slots * self.cols.slots
+        self.width = max(1, min(_queries_at_once() // slots, self.cols.count))
+        footprint = upright_footprint(jnp.stack([rows.step, cols.step]))
+        self.fades = [field.fade(w, footprint) for w in self._waves]
+
+    @property
+    def _waves(self) -> "list[Waves]":
+        return [self.field.query, *(band.waves for band in self.field.bands)]
+
+    def rendered(self) -> jax.Array:
+        """[B, rows, cols, 3]."""
+        field, blocks = self.field, -(-self.cols.count // self.width)
+        shared = self._hidden(0, 0) if self._alike else None
+        keys, values = (self._padded(x, blocks) for x in (field.keys, field.values))
+
+        def block(number: jax.Array) -> jax.Array:
+            row, col = number // blocks, number % blocks * self.width
+            hidden = shared or self._hidden(row, col)
+            near = [self._taken(x, row, col) for x in (keys, values)]
+            return self._block(hidden, near[0], near[1], row, col)
+
+        out = jax.lax.map(block, jnp.arange(self.rows.count * blocks, dtype=jnp.int32))
+        # [rows * blocks, B, width, row slots, col slots, 3]
+        batch, r, c = field.keys.shape[0], self.rows.slots, self.cols.slots
+        out = out.reshape(self.rows.count, blocks, batch, self.width, r, c, 3)
+        out = out.transpose(2, 0, 4, 1, 3, 5, 6)
+        out = out.reshape(batch, self.rows.count * r, blocks * self.width * c, 3)
+        return out[:, self.rows.select[:, None], self.cols.select[None, :]]
+
+    @property
+    def _alike(self) -> bool:
+        whole = len(self.rows.offsets) == len(self.cols.offsets) == 1
+        return whole and self.field.frame == "cell"
+
+    def _padded(self, tokens: jax.Array, blocks: int) -> jax.Array:
+        """The tokens under the run and `margin` around, repeated at the end to whole blocks."""
+        margin = 2 * self.field.margin
+        size = (self.rows.count + margin, blocks * self.width + margin)
+        pad = [(0, size[0]), (0, size[1])]  # enough for any first cell: a slice may not be moved
+        tokens = jnp.pad(tokens, ((0, 0), *pad, (0, 0), (0, 0)), mode="edge")
+        start = (0, self.rows.first, self.cols.first, 0, 0)
+        return jax.lax.dynamic_slice(tokens, start, (len(tokens), *size, *tokens.shape[3:]))
+
+    def _taken(self, tokens: jax.Array, row: Any, col: Any) -> jax.Array:
+        margin = 2 * self.field.margin
+        size = (len(tokens), 1 + margin, self.width + margin, *tokens.shape[3:])
+        return jax.lax.dynamic_slice(tokens, (0, row, col, 0, 0), size)
+
+    def _around(self, tokens: jax.Array) -> jax.Array:
+        """[B, width, k, ...] the tokens around each cell of a block."""
+        m = self.field.margin
+        moves = self.field.nearest
+        near = [tokens[:, m + r, m + c : m + c + self.width] for r, c in moves]
+        return jnp.stack(near, axis=2)
+
+    def _along(self, x: jax.Array, first: Any, count: int) -> jax.Array:
+        """Entries of [count or 1, slots] from `first` on."""
+        if len(x) == 1:
+            return x
+        at = jnp.minimum(first + jnp.arange(count, dtype=jnp.int32), len(x) - 1)
+        return x[at]
+
+    def _hidden(self, row: Any, col: Any) -> list[jax.Array]:
+        """[width or 1, row slots, col slots, d] of the query's layer and of each band's."""
+        spacing, frame = self.field.spacing, self.field.frame
+        rows = self._along(self.rows.positions(frame, spacing), row, 1)
+        cols = self._along(self.cols.positions(frame, spacing), col, self.width)
+        rows = jnp.broadcast_to(rows, (len(cols), rows.shape[1]))
+        return [
+            w.on_grid(rows, cols, fade) for w, fade in zip(self._waves, self.fades, strict=True)
+        ]
+
+    def _block(
+        self, hidden: list[jax.Array], keys: jax.Array, values: jax.Array, row: Any, col: Any
+    ) -> jax.Array:
+        """[B, width, row slots, col slots, 3]."""
+        field = self.field
+        rows, cols = (
+            self._along(self.rows.offsets, row, 1),
+            self._along(self.cols.offsets, col, self.width),
+        )
+        pairs = (max(len(rows), len(cols)), self.rows.slots, self.cols.slots)
+        offset = jnp.stack(
+            [jnp.broadcast_to(rows[:, :, None], pairs), jnp.broadcast_to(cols[:, None], pairs)], -1
+        )
+        q = field.queries(hidden[0])
+        near = self._around(keys)
+        logits = jnp.einsum(
+            "gijhe,bgkhe->bgijkh", jnp.broadcast_to(q, (self.width, *q.shape[1:])), near
+        )
+        weights = field.softmax(logits, field.squared(offset)[None])
+        batch, width, i, j, k, heads = weights.shape
+        weights = weights.reshape(batch, width, i * j, k * heads)
+
+        def modulated(band: "Band") -> jax.Array:
+            pv = self._around(jnp.einsum("brche,hed->brchd", values, band.modulation))
+            out = jnp.matmul(weights, pv.reshape(batch, width, k * heads, -1))
+            return out.reshape(batch, width, i, j, -1)
+
+        waves = [x[None] for x in hidden[1:]]
+        return field.drawn(waves, [modulated(band) for band in field.bands])
+
+
+def _queries_at_once() -> int:
+    """Queries of a block, whose hidden layers stay in a processor's caches, or fill a GPU."""
+    return 2**11 if on_cpu() else 2**17

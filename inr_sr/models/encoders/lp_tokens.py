@@ -1,0 +1,196 @@
+"""Learnable-position tokens: a picture in a lattice of tokens that have gathered what is near.
+
+The picture is cut into patches, each a token. Among them are put tokens that begin as learned
+vectors, whose places form a regular lattice of its own spacing. Blocks of a transformer mix all
+of them, and only the latter leave.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inr_sr.errors import InputError
+from inr_sr.models.attention import Attention
+from inr_sr.models.fourier import position_features
+from inr_sr.models.state_space import SelectiveScan
+
+PATCHES = (2, 4, 8, 16)
+LAYOUTS = ("cross", "interleaved")
+MIXERS = ("attention", "state_space")
+EXPANSION = 2  # of the MLPs between their layers
+MAX_LOGITS = 2**28
+"""Most attention logits of a picture, all heads together: 1 GiB of them."""
+
+
+class _Lattice(NamedTuple):
+    """Places of tokens: rows x cols of them, `spacing` LR pixels apart."""
+
+    rows: int
+    cols: int
+    spacing: int
+
+    @classmethod
+    def over(cls, size: tuple[int, int], spacing: int) -> "_Lattice":
+        return cls(size[0] // spacing, size[1] // spacing, spacing)
+
+    @property
+    def centres(self) -> np.ndarray:
+        """float32 [rows * cols, 2] in LR pixels, row by row."""
+        row, col = np.mgrid[: self.rows, : self.cols].reshape(2, -1)
+        return ((np.stack([row, col], axis=-1) + 0.5) * self.spacing).astype(np.float32)
+
+
+def padded_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """The sides of a picture, made multiples of `side`."""
+    return -(-height // side) * side, -(-width // side) * side
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block: tokens [B, T, width] to the same; see `LpTokens`.
+
+    Attributes:
+      cross: whether the tokens look at others before they are mixed.
+    """
+
+    heads: int
+    spacing: float
+    mixer: str
+    states: int
+    cross: bool
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array, at: Any, others: Any, others_at: Any) -> jax.Array:
+        def norm(tokens: jax.Array, name: str) -> jax.Array:
+            return nn.LayerNorm(dtype=self.dtype, name=f"norm_{name}")(tokens)
+
+        def attend(name: str) -> Attention:
+            return Attention(self.heads, self.spacing, self.dtype, name=name)
+
+        if self.cross:
+            x = x + attend("look")(norm(x, "look"), norm(others, "others"), at, others_at)
+        y = norm(x, "mixer")
+        if self.mixer == "state_space":
+            x = x + SelectiveScan(self.states, self.dtype, name="scan")(y)
+        else:
+            x = x + attend("attention")(y, y, at, at)
+        width = x.shape[-1]
+        y = nn.Dense(EXPANSION * width, dtype=self.dtype, name="widen")(norm(x, "mlp"))
+        return x + nn.Dense(width, dtype=self.dtype, name="narrow")(nn.gelu(y))
+
+
+class LpTokens(nn.Module):
+    """LR pictures [B, h, w, 3] in [0, 1] to tokens [B, ceil(h / s) , ceil(w / s), width].
+
+    Where the longer of patch and spacing s does not divide a side, the picture is mirrored at its
+    far ends until it does.
+
+    Attributes:
+      width: of the tokens.
+      patch: side of a patch, LR pixels.
+      spacing: LR pixels between the tokens that leave.
+      learned: side of the square of learned vectors; over more tokens it repeats.
+      blocks, heads: of the transformer; heads divide the width.
+      layout: "interleaved": patches and tokens are one sequence; "cross": the tokens look at the
+        patches, which stay as they are.
+      mixer: "attention", at a cost that is quadratic in the tokens, or "state_space", linear; that
+        one reads them row by row, each token after the patches of its cell.
+      states: per channel of the state space.
+      remat: whether gradients compute what is inside blocks anew instead of keeping it.
+    """
+
+    width: int
+    patch: int
+    spacing: int
+    learned: int
+    blocks: int
+    heads: int
+    layout: str
+    mixer: str
+    states: int
+    dtype: jnp.dtype = jnp.float32
+    remat: bool = False
+
+    receptive_field = None  # any token may look at the whole picture
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raises InputError where a picture makes too many tokens to attend to each other."""
+        size = padded_size(height, width, max(self.patch, self.spacing))
+        patches, tokens = (size[0] * size[1] // side**2 for side in (self.patch, self.spacing))
+        pairs = 0 if self.layout == "interleaved" else tokens * patches
+        if self.mixer == "attention":
+            pairs += (tokens + (patches if self.layout == "interleaved" else 0)) ** 2
+        if self.heads * pairs > MAX_LOGITS:
+            raise InputError(
+                f"a picture of {width}x{height} makes {patches + tokens} tokens that attend to "
+                f"each other {self.heads * pairs} times; at most {MAX_LOGITS} are allowed. Enlarge "
+                "parts of it, or train with larger patches or the mixer state_space"
+            )
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        self.check_size(*image.shape[1:3])
+        image = _mirrored(2 * image - 1, max(self.patch, self.spacing))
+        size = (image.shape[1], image.shape[2])
+        seen, own = (_Lattice.over(size, side) for side in (self.patch, self.spacing))
+        patches = self._patches(image) + self._placed(seen, "patch_position")
+        tokens = self._learned(own)[None] + self._placed(own, "position")
+        tokens = jnp.broadcast_to(tokens, (len(image), *tokens.shape[1:]))
+        if self.layout == "interleaved":
+            order = _reading_order(seen, own)
+            at = np.concatenate([seen.centres, own.centres])[order]
+            x = self._mixed(jnp.concatenate([patches, tokens], axis=1)[:, order], at, None, at)
+            tokens = x[:, np.flatnonzero(order >= len(seen.centres))]
+        else:
+            tokens = self._mixed(tokens, own.centres, patches, seen.centres)
+        tokens = nn.LayerNorm(dtype=self.dtype, name="norm")(tokens)
+        return tokens.reshape(len(image), own.rows, own.cols, self.width)
+
+    def _patches(self, image: jax.Array) -> jax.Array:
+        side = (self.patch, self.patch)
+        x = nn.Conv(self.width, side, side, "VALID", dtype=self.dtype, name="embedding")(image)
+        return x.reshape(len(image), -1, self.width)
+
+    def _placed(self, lattice: _Lattice, name: str) -> jax.Array:
+        features = position_features(jnp.asarray(lattice.centres))
+        return nn.Dense(self.width, use_bias=False, dtype=self.dtype, name=name)(features)[None]
+
+    def _learned(self, lattice: _Lattice) -> jax.Array:
+        shape = (self.learned, self.learned, self.width)
+        tokens = self.param("tokens", nn.initializers.normal(1.0), shape).astype(self.dtype)
+        row, col = np.divmod(np.arange(lattice.rows * lattice.cols), lattice.cols)
+        return tokens[row % self.learned, col % self.learned]
+
+    def _mixed(self, x: Any, at: np.ndarray, others: Any, others_at: np.ndarray) -> jax.Array:
+        block = nn.remat(Block) if self.remat else Block
+        for i in range(self.blocks):
+            x = block(
+                self.heads,
+                self.spacing,
+                self.mixer,
+                self.states,
+                others is not None,
+                self.dtype,
+                name=f"block_{i}",
+            )(x, at, others, others_at)
+        return x
+
+
+def _mirrored(image: jax.Array, side: int) -> jax.Array:
+    """The picture [B, h, w, C], mirrored at its far ends to multiples of `side`."""
+    size = padded_size(image.shape[1], image.shape[2], side)
+    pad = ((0, 0), (0, size[0] - image.shape[1]), (0, size[1] - image.shape[2]), (0, 0))
+    return jnp.pad(image, pad, mode="symmetric")
+
+
+def _reading_order(patches: _Lattice, tokens: _Lattice) -> np.ndarray:
+    """How a sequence of patches and tokens is put in order: by cells, patches before tokens."""
+    cell = max(patches.spacing, tokens.spacing)
+    keys = []
+    for kind, lattice in enumerate((patches, tokens)):
+        row, col = (lattice.centres // cell).astype(int).T
+        keys.append(np.stack([np.full_like(row, kind), col, row]))
+    return np.lexsort(np.concatenate(keys, axis=1))
