@@ -1,6 +1,7 @@
 """The configuration: every field there is, its default, and what it means."""
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 
 def default() -> ConfigDict:
@@ -62,11 +63,18 @@ def default() -> ConfigDict:
     config.data.threads = 0  # streaming: threads that decode; 0 is one for each core
     config.data.cache_mib = 1024  # streaming: decoded pictures kept in memory
     config.data.patch = 32  # side of an LR patch, pixels
+    config.data.other_patches = ()  # smaller sides; each step draws one of all
     config.data.candidates = 1  # crops drawn for each patch; the one with most edges is used
     config.data.min_scale = 1.0  # scales are drawn uniformly from min_scale .. max_scale
     config.data.max_scale = 4.0
     config.data.queries = 2304  # HR pixels asked per patch
     config.data.layout = "points"  # points: anywhere in the patch | window: a square of pixels
+    # hr: the HR pixels | lr: the LR picture itself | pseudo_hr: the LR picture enlarged by bicubic,
+    # from which nothing but bicubic can be learned: for comparison.
+    config.data.targets = "hr"
+    config.data.jitter = 0.0  # how far queries lie off pixel centres, output pixels
+    config.data.jitter_shape = "uniform"  # uniform: over that width | normal: of that deviation
+    config.data.raw_targets = False  # jittered queries keep the pixel's colour: for comparison
 
     config.loss = ConfigDict()  # weight of each term; 0 leaves it out
     config.loss.l1 = 1.0
@@ -84,6 +92,7 @@ def default() -> ConfigDict:
     config.optimizer.clip = 1.0  # global gradient norm
     config.optimizer.frequency_multiplier = 1.0  # frequencies' rate, times learning_rate
     config.optimizer.frequency_schedule = "cosine"  # cosine | constant (after the warm-up)
+    config.optimizer.frequency_warmup = placeholder(int)  # steps; None: as warmup
 
     config.train = ConfigDict()
     config.train.steps = 1000

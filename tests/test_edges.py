@@ -1,10 +1,13 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from inr_sr.data.edges import WINDOW, edge_windows, most_edges
-from inr_sr.data.samples import Sampling, make_batch
+from inr_sr.data.samples import make_batch
+from tests.test_samples import SPEC
 
 SIDE = 4 * WINDOW
 ROW, COL = np.mgrid[:SIDE, :SIDE] - SIDE / 2 + 5.5
@@ -52,11 +55,11 @@ def test_the_crop_with_most_edges_is_chosen():
 
 
 def test_samples_are_made_of_the_chosen_crop():
-    spec = Sampling(patch=8, min_scale=4, max_scale=4, queries=9, layout="points", candidates=3)
+    spec = dataclasses.replace(SPEC, min_scale=4, max_scale=4, queries=9, candidates=3)
     assert spec.crop == 48
     crops = np.stack([x[8:56, 8:56] for x in (noise(0.01), edge(0.3), noise(0.2))])
     keys = jax.random.split(jax.random.key(0), 20)
     several = make_batch(keys, jnp.asarray(np.repeat(crops[None], 20, axis=0)), spec)
-    single = Sampling(patch=8, min_scale=4, max_scale=4, queries=9, layout="points", candidates=1)
+    single = dataclasses.replace(spec, candidates=1)
     one = make_batch(keys, jnp.asarray(np.repeat(crops[None, 1:2], 20, axis=0)), single)
     jax.tree.map(np.testing.assert_array_equal, several, one)

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import itertools
 
@@ -19,6 +20,10 @@ FIELDS = {
     "queries": 64,
     "layout": "points",
     "candidates": 1,
+    "targets": "hr",
+    "jitter": 0.0,
+    "jitter_shape": "uniform",
+    "raw_targets": False,
 }
 SPEC = Sampling(**FIELDS)
 
@@ -129,8 +134,8 @@ def test_the_geometry_of_a_ramp_is_right():
 
 
 def test_a_window_is_a_square_of_neighbours():
-    spec = Sampling(
-        patch=8, min_scale=1.0, max_scale=4.0, queries=25, layout="window", candidates=1
+    spec = dataclasses.replace(
+        SPEC, patch=8, min_scale=1.0, max_scale=4.0, queries=25, layout="window"
     )
     batch = samples(noise(spec), spec)
     pixels = hr_pixels(batch, spec) - spec.border
@@ -142,6 +147,68 @@ def test_a_window_is_a_square_of_neighbours():
     assert (pixels.max(axis=1) < extent).all()
     assert (corner == 0).any()
     assert (pixels.max(axis=1) == extent - 1).any()
+
+
+def ramps(spec: Sampling) -> np.ndarray:
+    """Crops that rise evenly: cubics follow them exactly, however they are turned."""
+    row, col = np.mgrid[: spec.crop, : spec.crop]
+    grey = (3 * row + 2 * col)[None, ..., None]
+    return np.broadcast_to(grey, (200, spec.crop, spec.crop, 3)).astype(np.uint8)
+
+
+def unevenness(batch: Batch) -> float:
+    """How far targets lie off a plane over their queries, root mean square."""
+    x = batch.cell + 0.5 + batch.delta
+    planes = np.concatenate([x, np.ones_like(x[..., :1])], axis=-1).astype(np.float64)
+    fits = [np.linalg.lstsq(p, t, rcond=None)[0] for p, t in zip(planes, batch.target)]
+    return float(np.sqrt(np.mean((planes @ np.stack(fits) - batch.target) ** 2)))
+
+
+def offsets(batch: Batch) -> np.ndarray:
+    """How far queries lie off the centre of the output pixel they are in, output pixels."""
+    pixel = (batch.cell + 0.5 + batch.delta) / batch.size[:, None] - 0.5
+    return pixel - np.round(pixel)
+
+
+@pytest.mark.parametrize(("shape", "deviation"), [("uniform", 0.8 / 12**0.5), ("normal", 0.1)])
+def test_jitter_moves_queries_by_its_width(shape, deviation):
+    jitter = 0.8 if shape == "uniform" else 0.1
+    spec = dataclasses.replace(SPEC, jitter=jitter, jitter_shape=shape)
+    moved = offsets(samples(noise(spec), spec))
+    np.testing.assert_allclose(moved.std(), deviation, rtol=0.03)
+    np.testing.assert_allclose(moved.mean(), 0, atol=0.01)
+    assert np.abs(offsets(samples(noise()))).max() < 1e-3
+
+
+def test_jittered_targets_are_taken_where_queries_are():
+    spec = dataclasses.replace(SPEC, patch=6, jitter=1.0, min_scale=2.0)
+    true = samples(ramps(spec), spec)
+    raw = samples(ramps(spec), dataclasses.replace(spec, raw_targets=True))
+    still = samples(ramps(spec), dataclasses.replace(spec, jitter=0.0))
+    np.testing.assert_array_equal(true.delta, raw.delta)
+    np.testing.assert_array_equal(raw.target, still.target)
+    assert unevenness(still) < 1e-6
+    assert unevenness(true) < 1e-6
+    assert unevenness(raw) > 0.5 / 255
+
+
+def test_lr_targets_are_the_lr_picture_itself():
+    spec = dataclasses.replace(SPEC, targets="lr")
+    batch = samples(noise(), spec)
+    np.testing.assert_array_equal(batch.size, 1)
+    np.testing.assert_array_equal(batch.delta, 0)
+    own = batch.lr[np.arange(200)[:, None], batch.cell[..., 0], batch.cell[..., 1]]
+    np.testing.assert_allclose(batch.target, own, atol=1e-6)
+    np.testing.assert_array_equal(batch.lr, samples(noise()).lr)
+
+
+def test_pseudo_hr_targets_are_the_lr_picture_enlarged():
+    spec = dataclasses.replace(SPEC, targets="pseudo_hr", min_scale=3.0, max_scale=3.0)
+    batch = samples(noise(spec), spec)
+    pixels = hr_pixels(batch, spec) - spec.border
+    for lr, pixel, target in zip(batch.lr, pixels, batch.target):
+        bicubic = resize(lr, (24, 24), "bicubic")
+        np.testing.assert_allclose(target, bicubic[pixel[:, 0], pixel[:, 1]], atol=1e-5)
 
 
 @pytest.mark.devices
@@ -161,7 +228,12 @@ def test_samples_do_not_depend_on_their_batch():
         ({"patch": 3}, "patch 3 must be at least 4"),
         ({"queries": 0}, "queries 0"),
         ({"candidates": 0}, "candidates 0 must be at least 1"),
-        ({"layout": "grid"}, "'grid' must be 'points' or 'window'"),
+        ({"layout": "grid"}, "data.layout 'grid' must be one of points, window"),
+        ({"targets": "truth"}, "data.targets 'truth' must be one of hr, lr, pseudo_hr"),
+        ({"jitter_shape": "round"}, "data.jitter_shape 'round' must be one of normal, uniform"),
+        ({"jitter": -0.5}, "data.jitter -0.5 must be at least 0"),
+        ({"jitter": 1.0, "layout": "window"}, "data.jitter needs data.layout 'points'"),
+        ({"raw_targets": True}, "data.raw_targets needs data.jitter"),
         ({"layout": "window", "queries": 24}, "a square of a side up to 8"),
         ({"layout": "window", "queries": 81}, "a square of a side up to 8"),
     ],

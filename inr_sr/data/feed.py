@@ -1,5 +1,7 @@
 """What training steps are fed with: a resident set, or a stream of crops, by configuration."""
 
+import dataclasses
+
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -22,7 +24,27 @@ def sampling(config: ConfigDict) -> Sampling:
         queries=data.queries,
         layout=data.layout,
         candidates=data.candidates,
+        targets=data.targets,
+        jitter=data.jitter,
+        jitter_shape=data.jitter_shape,
+        raw_targets=data.raw_targets,
     )
+
+
+def samplings(config: ConfigDict) -> list[Sampling]:
+    """One for each side of LR patches, the largest first: its crops hold those of the others.
+
+    Raises:
+      InputError: a Sampling that cannot be, or `data.other_patches` that are not smaller.
+    """
+    largest = sampling(config)
+    others = tuple(config.data.other_patches)
+    if len({*others, largest.patch}) <= len(others) or any(n > largest.patch for n in others):
+        raise InputError(
+            f"data.other_patches {others} must differ and be smaller than data.patch "
+            f"{largest.patch}"
+        )
+    return [largest, *(dataclasses.replace(largest, patch=patch) for patch in others)]
 
 
 def training_source(config: ConfigDict) -> Source:

@@ -13,7 +13,13 @@ import jax.numpy as jnp
 from inr_sr.coordinates import located
 from inr_sr.data.edges import most_edges
 from inr_sr.errors import InputError
+from inr_sr.models.field import SKIP_REACH, framed
+from inr_sr.render import skip
 from inr_sr.resampling import CUBIC_REACH, resample
+
+LAYOUTS = ("points", "window")
+TARGETS = ("hr", "lr", "pseudo_hr")
+JITTERS = ("normal", "uniform")
 
 
 @flax.struct.dataclass
@@ -25,7 +31,7 @@ class Batch:
       cell: int32 [B, Q, 2] LR pixel of each query.
       delta: [B, Q, 2] its offset from that pixel's centre, LR pixels.
       size: [B, 2] sides of an HR pixel, LR pixels.
-      target: [B, Q, 3] the HR pixels asked.
+      target: [B, Q, 3] their true colours.
     """
 
     lr: jax.Array
@@ -49,8 +55,19 @@ class Sampling:
     queries: int
     layout: str
     candidates: int
+    targets: str
+    jitter: float
+    jitter_shape: str
+    raw_targets: bool
 
     def __post_init__(self) -> None:
+        for name, allowed in (
+            ("layout", LAYOUTS), ("targets", TARGETS), ("jitter_shape", JITTERS),
+        ):  # fmt: skip
+            if getattr(self, name) not in allowed:
+                raise InputError(
+                    f"data.{name} {getattr(self, name)!r} must be one of {', '.join(allowed)}"
+                )
         if not 1 <= self.min_scale <= self.max_scale < math.inf:
             raise InputError(
                 f"data.min_scale {self.min_scale} and data.max_scale {self.max_scale} must be "
@@ -63,10 +80,14 @@ class Sampling:
             )
         if self.candidates < 1:
             raise InputError(f"data.candidates {self.candidates} must be at least 1")
-        if self.layout not in ("points", "window"):
-            raise InputError(f"data.layout {self.layout!r} must be 'points' or 'window'")
+        if not 0 <= self.jitter < math.inf:
+            raise InputError(f"data.jitter {self.jitter} must be at least 0, and finite")
+        if self.jitter and self.layout == "window":
+            raise InputError("data.jitter needs data.layout 'points': windows are of whole pixels")
+        if self.raw_targets and not (self.jitter and self.targets == "hr"):
+            raise InputError("data.raw_targets needs data.jitter above 0 and data.targets 'hr'")
         side = math.isqrt(self.queries)
-        smallest = int(self.patch * self.min_scale)
+        smallest = self.patch if self.targets == "lr" else int(self.patch * self.min_scale)
         if self.layout == "window" and (side**2 != self.queries or side > smallest):
             raise InputError(
                 f"data.layout 'window' needs data.queries to be a square of a side up to "
@@ -114,19 +135,40 @@ def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     hr = crop.astype(jnp.float32) / 255
     lr = resample(hr, size, origin, scale, max_step=spec.max_scale)
     lr = jnp.floor(255 * jnp.clip(lr, 0, 1) + 0.5) / 255
-    # HR pixel j of the patch has its centre at (j + 0.5) / scale; those below patch exist.
-    extent = jnp.floor(spec.patch * scale + 0.5)
-    pixel = _pixels(k_pixels, spec, extent)
-    x = (pixel.astype(jnp.float32) + 0.5) / scale
+    # Target pixel j has its centre at (j + 0.5) / finer; those below patch exist.
+    finer = jnp.ones_like(scale) if spec.targets == "lr" else scale
+    pixel = _pixels(k_pixels, spec, jnp.floor(spec.patch * finer + 0.5))
+    centre = (pixel.astype(jnp.float32) + 0.5) / finer
+    x = _jittered(jax.random.fold_in(k_pixels, 1), centre, finer, spec) if spec.jitter else centre
     cell, delta = located(x, last=spec.patch - 1, xp=jnp)
-    target = hr[pixel[:, 0] + spec.border, pixel[:, 1] + spec.border]
+    if spec.targets != "hr":
+        target = _interpolated(framed(lr[None], 0, SKIP_REACH), x)
+    elif spec.jitter and not spec.raw_targets:
+        target = _interpolated(hr[None], x * scale + (spec.border - SKIP_REACH))
+    else:
+        target = hr[pixel[:, 0] + spec.border, pixel[:, 1] + spec.border]
     return Batch(
         lr=lr,
         cell=cell,
         delta=delta,
-        size=jnp.full((2,), 1 / scale),
+        size=jnp.full((2,), 1 / finer),
         target=target,
     )
+
+
+def _jittered(key: jax.Array, centre: jax.Array, finer: jax.Array, spec: Sampling) -> jax.Array:
+    """Positions [Q, 2] about those centres, in LR pixels, kept in the patch."""
+    if spec.jitter_shape == "uniform":
+        moved = jax.random.uniform(key, centre.shape, minval=-0.5, maxval=0.5)
+    else:
+        moved = jax.random.normal(key, centre.shape)
+    return jnp.clip(centre + spec.jitter * moved / finer, 0, spec.patch)
+
+
+def _interpolated(picture: jax.Array, x: jax.Array) -> jax.Array:
+    """Bicubic values [Q, 3] of [1, h + 4, w + 4, 3] at positions [Q, 2] of the [h, w] inside."""
+    cell, delta = located(x, xp=jnp)
+    return skip.at_points(picture, cell[None], delta[None])[0]
 
 
 def make_batch(keys: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:

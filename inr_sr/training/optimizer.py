@@ -44,6 +44,7 @@ def _check_numbers(config: ConfigDict) -> None:
             "at least 0, and finite",
         ),
         ("warmup", config.warmup >= 0, "at least 0"),
+        ("frequency_warmup", (config.frequency_warmup or 0) >= 0, "at least 0"),
         ("weight_decay", 0 <= config.weight_decay < math.inf, "at least 0, and finite"),
         ("clip", config.clip > 0, "above 0"),
         ("b1", 0 <= config.b1 < 1, "at least 0 and below 1"),
@@ -59,9 +60,9 @@ def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Sch
     Raises:
       InputError: an unknown schedule.
     """
-    warmup = min(config.warmup, max(steps // 2, 1))
 
-    def schedule(kind: str, peak: float) -> optax.Schedule:
+    def schedule(kind: str, peak: float, warmup: int) -> optax.Schedule:
+        warmup = min(warmup, max(steps // 2, 1))
         rise = optax.linear_schedule(peak / max(warmup, 1), peak, max(warmup, 1))
         shapes = {
             "cosine": optax.cosine_decay_schedule(peak, max(steps - warmup, 1)),
@@ -73,10 +74,11 @@ def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Sch
             )
         return optax.join_schedules([rise, shapes[kind]], [warmup])
 
-    rate = config.learning_rate
+    rate, own = config.learning_rate, config.frequency_warmup
+    frequency_rate = rate * config.frequency_multiplier
     return (
-        schedule("cosine", rate),
-        schedule(config.frequency_schedule, rate * config.frequency_multiplier),
+        schedule("cosine", rate, config.warmup),
+        schedule(config.frequency_schedule, frequency_rate, config.warmup if own is None else own),
     )
 
 
