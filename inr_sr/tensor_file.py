@@ -96,7 +96,7 @@ class _Unpickler(pickle.Unpickler):
         "torch._utils._rebuild_tensor": _tensor,
         "torch._utils._rebuild_tensor_v2": _tensor,
         "torch._utils._rebuild_parameter": _Parameter,
-        "torch.nn.parameter.Parameter": _Parameter,  # of torch before 0.4, as in torchvision's VGG
+        "torch.nn.parameter.Parameter": _Parameter,  # in old files
         **{f"torch.{name}": dtype for name, dtype in STORAGES.items()},
     }
 
@@ -116,7 +116,7 @@ class _Unpickler(pickle.Unpickler):
             raise Refused(f"it asks for {kind} {dtype}")
         new = _Storage(str(key), np.dtype(dtype), int(count))
         storage = self.storages.setdefault(new.key, new)
-        if view and view[0] is not None:  # a part of the storage, as torch wrote until 2017
+        if view and view[0] is not None:  # a part of the storage, in old files
             return dataclasses.replace(storage, first=int(view[0][1]))
         return storage
 
@@ -213,7 +213,7 @@ def read_tensors(path: str | os.PathLike[str], shapes: Shapes) -> dict[str, np.n
     """Tensors of a file by their names, as float32; no others are read.
 
     Args:
-      path: what torch.save made of a state dict, of any version since 0.1.10, or safetensors.
+      path: a state dict as torch.save writes it, in either format, or safetensors.
       shapes: keys of the state dict, and the shapes that are expected.
 
     Raises:

@@ -57,15 +57,18 @@ def _check(config: ConfigDict, spec: Sampling) -> None:
         raise InputError(f"perceptual.layers: {error}") from None
     if len(set(layers)) != len(layers):
         raise InputError(f"perceptual.layers {layers} must differ from each other")
-    if len(weights) != len(layers) or not all(0 < weight < math.inf for weight in weights):
+    if len(weights) != len(layers) or not all(
+        isinstance(weight, (int, float)) and 0 < weight < math.inf for weight in weights
+    ):
         raise InputError(
             f"perceptual.layer_weights {weights} must be finite numbers above 0, one for each of "
             f"perceptual.layers {layers}"
         )
+    deepest = convolutions(layers)[-1].replace("conv", "relu")
     if spec.layout != "window" or spec.queries < side**2:
         raise InputError(
             f"loss.perceptual needs data.layout = 'window', for squares of pixels, and for "
-            f"{layers[-1]} data.queries of at least {side**2}, {side} pixels a side; not "
+            f"{deepest} data.queries of at least {side**2}, {side} pixels a side; not "
             f"{spec.layout!r} and {spec.queries}"
         )
     if not wanted.weights:
@@ -83,7 +86,8 @@ def _torch_key(convolution: str) -> str:
 
 def _load(path: str, layers: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Parameters from torchvision's layout, where kernels are [out, in, row, col]."""
-    expected, names = {}, convolutions(layers)
+    expected: dict[str, tuple[int, ...]] = {}
+    names = convolutions(layers)
     for name in names:
         inputs, outputs = CONVOLUTIONS[name]
         expected[f"{_torch_key(name)}.weight"] = (outputs, inputs, 3, 3)
