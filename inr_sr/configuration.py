@@ -81,6 +81,14 @@ def default() -> ConfigDict:
     config.loss.charbonnier = 0.0  # sqrt(error^2 + 1e-6)
     config.loss.mse = 0.0
     config.loss.fourier = 0.0  # L1 of Fourier magnitudes; needs data.layout = window
+    config.loss.gradient = 0.0  # L1 of differences of neighbours, at 3 scales; needs window, too
+    config.loss.laplacian = 0.0  # L1 over a Laplacian pyramid; needs window, too
+    config.loss.perceptual = 0.0  # L1 of VGG16's features; needs window and perceptual.weights
+
+    config.perceptual = ConfigDict()  # used where loss.perceptual is above 0; see docs/losses.md
+    config.perceptual.weights = ""  # file of torchvision's VGG16: .pth or .safetensors
+    config.perceptual.layers = ("relu1_2", "relu2_2", "relu3_3")
+    config.perceptual.layer_weights = (1.0, 1.0, 1.0)
 
     config.optimizer = ConfigDict()
     config.optimizer.learning_rate = 1e-3

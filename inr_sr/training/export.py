@@ -12,7 +12,7 @@ from inr_sr.data.sources import source_name
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.evaluation.machine import describe_machine
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
-from inr_sr.training.workdir import read_config
+from inr_sr.training.workdir import perceptual_checksum, read_config
 from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.weights import save_weights
 
@@ -39,9 +39,10 @@ def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int,
     return config, step, jax.tree.map(np.asarray, average)
 
 
-def _facts(config: ConfigDict, step: int) -> dict[str, Any]:
-    """What a model card says of a training."""
+def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
+    """What a model card says of a training; `features` is the checksum of the perceptual loss's."""
     machine = describe_machine()
+    perceptual = zip(config.perceptual.layers, config.perceptual.layer_weights)
     return {
         "init": config.init or "random",
         "steps": step,
@@ -53,6 +54,7 @@ def _facts(config: ConfigDict, step: int) -> dict[str, Any]:
         f"each the one of {config.data.candidates} with most edges",
         "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
         "loss": {name: weight for name, weight in config.loss.items() if weight},
+        **({"perceptual": {"vgg16 sha256": features, **dict(perceptual)}} if features else {}),
         "hardware": f"{machine['jax devices']}, {machine['cores']} cores, {machine['processor']}",
         "jax": machine["jax"],
     }
@@ -69,4 +71,5 @@ def export(workdir: Path) -> None:
     """Writes the averaged parameters of the newest checkpoint as one weights file."""
     config, step, params = load_average(workdir)
     name = workdir.resolve().name
-    save_weights(workdir / WEIGHTS, params, config.model, _facts(config, step), name=name)
+    facts = _facts(config, step, perceptual_checksum(workdir))
+    save_weights(workdir / WEIGHTS, params, config.model, facts, name=name)

@@ -20,13 +20,14 @@ from inr_sr.training import state as training_state
 from inr_sr.training.checkpoints import CHECKPOINTS, SCORE, Checkpoints, latest_step
 from inr_sr.training.journal import Journal
 from inr_sr.training.optimizer import make_optimizer
+from inr_sr.training.perceptual import load_perceptual
 from inr_sr.training.progress import TrainingProgress
 from inr_sr.training.requirements import check
 from inr_sr.training.state import TrainState
 from inr_sr.training.step import Advance, Metrics, make_advance
 from inr_sr.training.stopping import Interrupted, StopRequest
 from inr_sr.training.summary import show_parameters
-from inr_sr.training.workdir import agree, agree_pictures, check_layout, store
+from inr_sr.training.workdir import agree, agree_perceptual, agree_pictures, check_layout, store
 
 # validate(parameters) -> (numbers for the journal, SCORE among them; pictures by name)
 Validate = Callable[[Any], tuple[dict[str, float], dict[str, np.ndarray]]]
@@ -87,12 +88,16 @@ def train(
         models.build(config.model, remat=config.train.remat),
     )
     optimizer = make_optimizer(config.optimizer, config.train.steps)
-    advance = make_advance(config, model, optimizer, spec, mesh)
+    perceptual = load_perceptual(config, spec)
+    features = perceptual.sha256 if perceptual else ""
+    perceptual = place(perceptual, replicated(mesh))
+    advance = make_advance(config, model, optimizer, spec, mesh, perceptual)
     lead = jax.process_index() == 0
     check_layout(workdir)
     step = latest_step(workdir / CHECKPOINTS) or 0
     if step:  # before the first checkpoint there is nothing that another request could spoil
         agree(workdir, config)
+        agree_perceptual(workdir, features)
     if initial is None:
         initial = models.init(model, jax.random.key(config.seed))
     state = training_state.create(initial, optimizer, config.seed)
@@ -108,12 +113,12 @@ def train(
         opened.enter_context(_memory_told())
         feed = opened.enter_context(closing(open_feed(config, source, spec, mesh, step)))
         if lead and not step:
-            store(workdir, config, pictures)
+            store(workdir, config, pictures, features)
         checkpoints = opened.enter_context(closing(Checkpoints(workdir / CHECKPOINTS)))
         if step:
             state = checkpoints.restore(state)
             if lead:  # only now that it can go on
-                store(workdir, config, pictures)
+                store(workdir, config, pictures, features)
         elif lead:
             show_parameters(initial)
         journal = opened.enter_context(closing(Journal(workdir, step))) if lead else None

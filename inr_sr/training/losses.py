@@ -2,14 +2,21 @@
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from inr_sr.data.samples import Sampling
 from inr_sr.errors import InputError
 
 CHARBONNIER_EPSILON = 1e-3
+SMALLEST_SIDE = 4  # pixels of a window at the coarsest scale
+GRADIENT_SCALES = 3  # full, half and quarter resolution
+LAPLACIAN_LEVELS = 4  # of a pyramid: three bands and what is left
+
+Term = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def l1(prediction: jax.Array, target: jax.Array) -> jax.Array:
@@ -27,45 +34,124 @@ def mse(prediction: jax.Array, target: jax.Array) -> jax.Array:
     return jnp.mean(jnp.square(prediction - target))
 
 
+def _windows(x: jax.Array) -> jax.Array:
+    """[B, Q, 3] to [B, sqrt(Q), sqrt(Q), 3]."""
+    side = math.isqrt(x.shape[1])
+    return x.reshape(-1, side, side, 3)
+
+
 def fourier(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """Mean difference of Fourier magnitudes of square windows, orthonormal transform.
 
     [B, Q, 3] are square windows of sqrt(Q) pixels a side, row by row (data.layout = window).
     """
-    side = math.isqrt(prediction.shape[1])
 
     def magnitude(x: jax.Array) -> jax.Array:
-        spectrum = jnp.fft.rfft2(x.reshape(-1, side, side, 3), axes=(1, 2), norm="ortho")
+        spectrum = jnp.fft.rfft2(_windows(x), axes=(1, 2), norm="ortho")
         # |0| has no gradient; epsilon keeps the square root's finite.
         return jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + 1e-12)
 
     return jnp.mean(jnp.abs(magnitude(prediction) - magnitude(target)))
 
 
-TERMS = {"l1": l1, "charbonnier": charbonnier, "mse": mse, "fourier": fourier}
+def gradient(prediction: jax.Array, target: jax.Array) -> jax.Array:
+    """Mean difference of the steps from pixel to pixel, down and across, at up to 3 scales.
+
+    [B, Q, 3] are square windows as in `fourier`. Scales are halved by means of 2 x 2 pixels, an odd
+    row or column left out, while SMALLEST_SIDE allows it; they count alike.
+    """
+    error, found = _windows(prediction - target), []
+    while True:
+        steps = (jnp.diff(error, axis=1), jnp.diff(error, axis=2))
+        found.append(sum((jnp.mean(jnp.abs(step)) / 2 for step in steps), jnp.zeros(())))
+        half = error.shape[1] // 2
+        if len(found) == GRADIENT_SCALES or half < SMALLEST_SIDE:
+            return jnp.mean(jnp.stack(found))
+        even = error[:, : 2 * half, : 2 * half].reshape(-1, half, 2, half, 2, 3)
+        error = jnp.mean(even, axis=(2, 4))
 
 
-def check(weights: Mapping[str, float], layout: str) -> dict[str, float]:
+def _blur(side: int) -> np.ndarray:
+    """float32 [side, side]: 1 4 6 4 1 over 16, mirrored at the border pixels' centres."""
+    matrix = np.zeros((side, side), np.float32)
+    for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1)):
+        reflected = np.abs(np.arange(side) + offset)
+        reflected = side - 1 - np.abs(side - 1 - reflected)
+        np.add.at(matrix, (np.arange(side), reflected), weight / 16)
+    return matrix
+
+
+def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
+    """Sum over levels of a Laplacian pyramid of their mean differences (arXiv 1707.05776, eq. 2).
+
+    [B, Q, 3] are square windows as in `fourier`. A level is a picture minus what is left of it when
+    every second pixel of its blur is kept and enlarged again (Burt and Adelson 1983); the next
+    level is of those pixels, and the last one is what remains. There are LAPLACIAN_LEVELS of them
+    or as many as SMALLEST_SIDE allows. The factor 4^level of the paper's sums is that of means.
+    """
+    both = functools.partial(
+        jnp.einsum, "ij,kl,bjlc->bikc", precision=jax.lax.Precision.HIGHEST
+    )  # along rows and columns; a GPU's default would round to ten bits
+    rest, total = _windows(prediction - target), jnp.zeros(())
+    for _ in range(LAPLACIAN_LEVELS - 1):
+        side = rest.shape[1]
+        if (side + 1) // 2 < SMALLEST_SIDE:
+            break
+        blur = _blur(side)
+        fewer, more = jnp.asarray(blur[::2]), jnp.asarray(2 * blur[:, ::2])
+        coarse = both(fewer, fewer, rest)
+        total = total + jnp.mean(jnp.abs(rest - both(more, more, coarse)))
+        rest = coarse
+    return total + jnp.mean(jnp.abs(rest))
+
+
+TERMS: dict[str, Term] = {
+    "l1": l1,
+    "charbonnier": charbonnier,
+    "mse": mse,
+    "fourier": fourier,
+    "gradient": gradient,
+    "laplacian": laplacian,
+}
+OF_WINDOWS = {"fourier": 1, "gradient": SMALLEST_SIDE, "laplacian": SMALLEST_SIDE}
+"""Terms that compare whole squares, and the least side of these."""
+
+
+def check(weights: Mapping[str, float], spec: Sampling) -> dict[str, float]:
     """The terms of non-zero weight.
 
     Raises:
       InputError: no term is left, a weight is negative or not finite, or a term does not fit the
-        layout.
+        samples.
     """
     used = {name: float(w) for name, w in weights.items() if w}
     if not used or not all(0 < weight < math.inf for weight in used.values()):
         raise InputError(
             f"loss weights {dict(weights)} must be finite and >= 0, at least one of them above 0"
         )
-    if "fourier" in used and layout != "window":
-        raise InputError("loss.fourier needs data.layout = 'window': it compares whole squares")
+    for name in used.keys() & OF_WINDOWS.keys():
+        if spec.layout != "window":
+            raise InputError(f"loss.{name} needs data.layout = 'window': it compares whole squares")
+        if spec.queries < OF_WINDOWS[name] ** 2:
+            raise InputError(
+                f"loss.{name} needs data.queries of at least {OF_WINDOWS[name] ** 2}, "
+                f"{OF_WINDOWS[name]} pixels a side, not {spec.queries}"
+            )
     return used
 
 
 def terms(
-    weights: Mapping[str, float], prediction: jax.Array, target: jax.Array
+    weights: Mapping[str, float],
+    prediction: jax.Array,
+    target: jax.Array,
+    perceptual: Term | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The weighted sum, and every unweighted term by its name."""
-    values = {name: TERMS[name](prediction, target) for name in weights}
+    """The weighted sum, and every unweighted term by its name.
+
+    `perceptual` is the term of that name, which `training.perceptual` makes; only a weight of it
+    asks for it.
+    """
+    functions = TERMS if perceptual is None else {**TERMS, "perceptual": perceptual}
+    values = {name: functions[name](prediction, target) for name in weights}
     weighted = [weights[name] * value for name, value in values.items()]
     return functools.reduce(jnp.add, weighted), values

@@ -9,7 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from inr_sr import models
-from inr_sr.data.feed import training_source
+from inr_sr.data.feed import sampling, training_source
 from inr_sr.data.sources import Source, fingerprint, open_source, source_name
 from inr_sr.errors import InputError
 from inr_sr.evaluation.bar import evaluation_bar
@@ -20,8 +20,9 @@ from inr_sr.scales import Scale, parse_scales
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.export import WEIGHTS, export
 from inr_sr.training.loop import train
+from inr_sr.training.perceptual import load_perceptual
 from inr_sr.training.validation import Validation
-from inr_sr.training.workdir import agree, agree_pictures, read_config
+from inr_sr.training.workdir import agree, agree_perceptual, agree_pictures, read_config
 from inr_sr.upscaling import ResampleUpscaler, load
 from inr_sr.weights import check_params, load_weights
 
@@ -61,6 +62,9 @@ def _agree_finished(workdir: Path, config: ConfigDict) -> None:
     agree(workdir, config)
     if config.data.folder != read_config(workdir).data.folder:
         agree_pictures(workdir, config, fingerprint(training_source(config)))
+    if config.perceptual.weights != read_config(workdir).perceptual.weights:
+        perceptual = load_perceptual(config, sampling(config))
+        agree_perceptual(workdir, perceptual.sha256 if perceptual else "")
     print(f"{workdir} is finished already; eval.py evaluates it anew", file=sys.stderr)
 
 

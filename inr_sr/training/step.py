@@ -18,6 +18,7 @@ from inr_sr.devices import on_cpu, spread
 from inr_sr.models import Model
 from inr_sr.training import losses
 from inr_sr.training.optimizer import labels, schedules
+from inr_sr.training.perceptual import Perceptual
 from inr_sr.training.state import TrainState
 
 SMALLEST_MSE = 1e-10
@@ -58,15 +59,20 @@ def frequency_statistics(params: Any) -> Metrics:
 
 
 def make_gradients(
-    config: ConfigDict, model: Model, spec: Sampling, mesh: Mesh
+    config: ConfigDict,
+    model: Model,
+    spec: Sampling,
+    mesh: Mesh,
+    perceptual: Perceptual | None = None,
 ) -> Callable[[Any, jax.Array, Any], tuple[Any, Metrics]]:
     """gradients(params, key, data) of one batch: mean over all its samples.
 
     `data` is a ResidentSet, or uint8 crops [batch, candidates, crop, crop, 3]. The batch is cut
-    into `train.accumulate` slices, one after the other, each spread over the mesh.
+    into `train.accumulate` slices, one after the other, each spread over the mesh. `perceptual` is
+    the term of `loss.perceptual`, where that is above 0.
     """
     batch_size, slices = config.train.batch_size, config.train.accumulate
-    weights = losses.check(config.loss, spec.layout)
+    weights = losses.check(config.loss, spec)
     sharding = spread(mesh)
 
     def rendered(field: Any, batch: Batch) -> jax.Array:
@@ -82,7 +88,7 @@ def make_gradients(
     def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         field: Any = model.apply({"params": params}, batch.lr)
         out = rendered(field, batch)
-        total, values = losses.terms(weights, out, batch.target)
+        total, values = losses.terms(weights, out, batch.target, perceptual)
         return total, {**values, "loss": total, "error": losses.mse(out, batch.target)}
 
     def sliced(x: jax.Array) -> jax.Array:
@@ -130,17 +136,22 @@ def make_advance(
     optimizer: optax.GradientTransformation,
     spec: Sampling,
     mesh: Mesh,
+    perceptual: Perceptual | None = None,
 ) -> Advance:
     """The function that runs `count` <= steps_per_dispatch training steps on the devices.
 
     Its `data` is a ResidentSet, or the uint8 crops of a `data.feed.StreamFeed`. The
     count is data, so that one program serves every stretch between looks from the host. The
-    state is donated.
+    state is donated. `perceptual` lies on the devices.
     """
-    gradients = make_gradients(config, model, spec, mesh)
+    losses.check(config.loss, spec)  # now: what follows is traced at the first call
     rate, frequency_rate = schedules(config.optimizer, config.train.steps)
 
-    def one_step(state: TrainState, data: Any) -> tuple[TrainState, Metrics]:
+    # The network of the perceptual loss is an argument: closed over, it would become constants.
+    def one_step(
+        state: TrainState, data: Any, perceptual: Perceptual | None
+    ) -> tuple[TrainState, Metrics]:
+        gradients = make_gradients(config, model, spec, mesh, perceptual)
         key = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
         grads, metrics = gradients(state.params, key, data)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes int32 counts and floats
@@ -162,11 +173,13 @@ def make_advance(
     def at(data: Any, i: Any) -> Any:
         return data if isinstance(data, ResidentSet) else data[i]
 
-    def looped(state: TrainState, data: Any, count: jax.Array) -> tuple[TrainState, Metrics]:
+    def looped(
+        state: TrainState, data: Any, count: jax.Array, perceptual: Perceptual | None
+    ) -> tuple[TrainState, Metrics]:
         def body(i: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-            return one_step(carry[0], at(data, i))
+            return one_step(carry[0], at(data, i), perceptual)
 
-        shapes = jax.eval_shape(lambda s: one_step(s, at(data, 0))[1], state)
+        shapes = jax.eval_shape(lambda s: one_step(s, at(data, 0), perceptual)[1], state)
         nothing = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
         return jax.lax.fori_loop(0, count, body, (state, nothing))
 
@@ -174,7 +187,10 @@ def make_advance(
 
     def unrolled(state: TrainState, data: Any, count: int) -> tuple[TrainState, Metrics]:
         for i in range(count):
-            state, metrics = single(state, at(data, i))
+            state, metrics = single(state, at(data, i), perceptual)
         return state, metrics
 
-    return unrolled if loops_are_slow() else jax.jit(looped, donate_argnums=0)
+    if loops_are_slow():
+        return unrolled
+    compiled = jax.jit(looped, donate_argnums=0)
+    return lambda state, data, count: compiled(state, data, count, perceptual)

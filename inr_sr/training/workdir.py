@@ -15,13 +15,15 @@ from inr_sr.training.journal import BOARD, METRICS
 
 CONFIG = "config.json"
 PICTURES = "pictures.json"
+PERCEPTUAL = "perceptual.json"
 # A resumed training must be the same training. What may change: how often it looks up, and where
-# the same pictures lie.
+# the same pictures and the same features of the perceptual loss lie.
 FREE = (
     "data.cache_mib",
     "data.folder",
     "data.threads",
     "eval.",
+    "perceptual.weights",
     "train.checkpoint_every",
     "train.eval_every",
     "train.log_every",
@@ -61,7 +63,7 @@ def check_layout(workdir: Path) -> None:
     for name in (CHECKPOINTS, BOARD):
         if (workdir / name).exists() and not (workdir / name).is_dir():
             raise InputError(f"{workdir / name} is in the way: it is no folder")
-    for name in (CONFIG, PICTURES, METRICS):
+    for name in (CONFIG, PICTURES, PERCEPTUAL, METRICS):
         if (workdir / name).is_dir():
             raise InputError(f"{workdir / name} is in the way: it is a folder")
 
@@ -94,12 +96,38 @@ def agree_pictures(workdir: Path, config: ConfigDict, pictures: str) -> None:
     Raises:
       InputError: it was begun on others; the folder of the pictures may be another one.
     """
-    try:
-        stored = json.loads((workdir / PICTURES).read_text())["sha256"]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{workdir / PICTURES} cannot be read: {error}") from None
-    if stored != pictures:
+    if _stored_checksum(workdir / PICTURES) != pictures:
         raise _other_pictures(workdir, read_config(workdir), config)
+
+
+def perceptual_checksum(workdir: Path) -> str:
+    """SHA-256 of the file of features that a training's perceptual loss uses; "" without one.
+
+    Raises:
+      InputError: it is stored, and cannot be read.
+    """
+    return _stored_checksum(workdir / PERCEPTUAL) if read_config(workdir).loss.perceptual else ""
+
+
+def agree_perceptual(workdir: Path, sha256: str) -> None:
+    """Checks that a training of `workdir` was begun with the features of this checksum, or none.
+
+    Raises:
+      InputError: it was begun with others.
+    """
+    stored = perceptual_checksum(workdir)
+    if stored != sha256:
+        raise InputError(
+            f"{workdir} was trained with another file of perceptual.weights: its SHA-256 is "
+            f"{stored} there, {sha256} here. Give the same file, wherever it lies now"
+        )
+
+
+def _stored_checksum(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text())["sha256"])
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def _other_pictures(workdir: Path, old: ConfigDict, new: ConfigDict) -> InputError:
@@ -112,13 +140,14 @@ def _other_pictures(workdir: Path, old: ConfigDict, new: ConfigDict) -> InputErr
     )
 
 
-def store(workdir: Path, config: ConfigDict, pictures: str) -> None:
+def store(workdir: Path, config: ConfigDict, pictures: str, perceptual: str) -> None:
     """Makes the working directory if need be, and stores in it what its training is.
 
     Args:
       workdir: the folder.
       config: the configuration.
       pictures: fingerprint of the pictures that are trained on.
+      perceptual: SHA-256 of the file of the perceptual loss's features; "" without that loss.
 
     Raises:
       InputError: it cannot be written.
@@ -127,7 +156,9 @@ def store(workdir: Path, config: ConfigDict, pictures: str) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         with atomic_path(workdir / CONFIG) as temporary:
             temporary.write_text(config.to_json(indent=2) + "\n")
-        with atomic_path(workdir / PICTURES) as temporary:
-            temporary.write_text(json.dumps({"sha256": pictures}) + "\n")
+        for name, checksum in ((PICTURES, pictures), (PERCEPTUAL, perceptual)):
+            if checksum:
+                with atomic_path(workdir / name) as temporary:
+                    temporary.write_text(json.dumps({"sha256": checksum}) + "\n")
     except OSError as error:
         raise InputError(f"cannot write in {workdir}: {error.strerror}") from None
