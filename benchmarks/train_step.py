@@ -139,7 +139,7 @@ def measure() -> dict[str, Any]:
     config = configuration()
     spectral = models.build(config.model)
     liif, published, none = (
-        Model(spectral.encoder, decoder)
+        spectral.clone(decoder=decoder)
         for decoder in (LiifDecoder(256, 4), PublishedLiif(256, 4), Pass())
     )
     parts = "encoder and spectral decoder"

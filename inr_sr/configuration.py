@@ -14,6 +14,9 @@ def default() -> ConfigDict:
     config.model = ConfigDict()
     config.model.dtype = "float32"  # of computation: float32 | bfloat16; parameters are float32
     config.model.skip = True  # whether the network adds to the bicubic enlargement
+    # LR pixels a side that a model which looks at whole pictures is given at most; it must be
+    # data.patch. Other models do without.
+    config.model.window = 32
     config.model.encoder = "edsr"  # edsr | lp_tokens
     config.model.edsr = ConfigDict({"features": 64, "blocks": 16})  # EDSR-baseline
     config.model.lp_tokens = ConfigDict()

@@ -47,7 +47,8 @@ def network(decoder="spectral", **options):
 
 def whole(upscaler, image, size):
     """The definition: mirror the picture by the receptive field, encode and render at once."""
-    halo, model = upscaler._halo, upscaler._model
+    model = upscaler._model
+    halo = model.receptive_field
     padded = np.pad(image, ((halo, halo), (halo, halo), (0, 0)), mode="symmetric")
     axes = [grid_axis(image.shape[a], size[a], origin=-halo) for a in (0, 1)]
     # Compiled only because that takes less time than one small program per operation.
@@ -258,9 +259,9 @@ def test_automatic_tiles_take_the_memory_that_is_estimated(ensemble, monkeypatch
         monkeypatch.setattr(network_module, "_device_memory", lambda _, found=memory: found)
         upscaler = NetworkUpscaler(model, params, "n", ensemble=ensemble)
         for row_pixels in (10**4, 10**7):
-            tile = upscaler.tile_for((2000, 1500), row_pixels)
-            window = jnp.zeros([n + 2 * upscaler._halo for n in tile] + [3])
-            run = network_module.encode_tile.lower(model, params, window, upscaler._halo)
+            tile = upscaler.tile_for((2000, 1500), (2000, 1500), row_pixels)
+            window = jnp.zeros([n + 2 * model.receptive_field for n in tile] + [3])
+            run = network_module.encode_tile.lower(model, params, window, model.receptive_field)
             account = run.compile().memory_analysis()
             taken = account.temp_size_in_bytes + account.output_size_in_bytes
             if row_pixels == 10**7:

@@ -1,6 +1,7 @@
 """Networks: build(config) makes encoder and decoder of one chain, image -> Field."""
 
 import math
+import operator
 from typing import Any
 
 import flax.linen as nn
@@ -27,7 +28,8 @@ class Model(nn.Module):
 
     encoder: nn.Module
     decoder: nn.Module
-    skip: bool = True
+    skip: bool
+    window: int
 
     def __call__(self, image: jax.Array, halo: int = 0) -> Field:
         """The Field of LR pictures.
@@ -43,20 +45,22 @@ class Model(nn.Module):
     def receptive_field(self) -> int | None:
         """LR pixels beyond its own that any output pixel depends on; None: the whole picture.
 
-        A model of whole pictures is called with halo 0, and cannot be tiled.
+        A model of whole pictures is at its best on pictures like those it was trained on: larger
+        ones are for squares of `window` LR pixels, see `beyond`.
         """
         parts = self.encoder.receptive_field, self.decoder.receptive_field
         return None if None in parts else max(sum(parts), SKIP_REACH)
+
+    def beyond(self, size: tuple[int, int]) -> int:
+        """LR pixels that tiles of a picture of this (rows, cols) are to see around them."""
+        if self.receptive_field is not None:
+            return self.receptive_field
+        return 0 if max(size) <= self.window else self.window // 8
 
     @property
     def fixed_scale(self) -> int | None:
         """The only scale the model knows, or None when it answers at any."""
         return getattr(self.decoder, "scale", None)
-
-    def check_size(self, height: int, width: int) -> None:
-        """Raises InputError where an LR picture is too large to be encoded at once."""
-        if hasattr(self.encoder, "check_size"):
-            self.encoder.check_size(height, width)
 
     def check_slots(self, rows: int, cols: int) -> None:
         """Raises InputError where so many output pixels in an LR pixel are too many."""
@@ -75,6 +79,7 @@ def _check_name(kind: str, name: Any, allowed: tuple[Any, ...]) -> None:
 
 
 LEAST = {
+    "window": 8,
     "edsr.features": 1, "edsr.blocks": 0,
     "lp_tokens.width": 1, "lp_tokens.blocks": 0, "lp_tokens.heads": 1, "lp_tokens.learned": 1,
     "lp_tokens.states": 1,
@@ -87,9 +92,9 @@ LEAST = {
 
 def _check_numbers(config: ConfigDict) -> None:
     for name, minimum in LEAST.items():
-        section, field = name.split(".")
-        if config[section][field] < minimum:
-            raise InputError(f"model.{name} {config[section][field]} must be at least {minimum}")
+        value = operator.attrgetter(name)(config)
+        if value < minimum:
+            raise InputError(f"model.{name} {value} must be at least {minimum}")
     for section in ("spectral", "modulated"):
         scale = config[section].max_scale
         if not 1 <= scale < math.inf:
@@ -213,7 +218,7 @@ def build(config: ConfigDict, *, remat: bool = False) -> Model:
             "pixel_shuffle": lambda: PixelShuffleDecoder(config.pixel_shuffle.scale, dtype),
         },
     )
-    return Model(encoder=encoder, decoder=decoder, skip=config.skip)
+    return Model(encoder=encoder, decoder=decoder, skip=config.skip, window=config.window)
 
 
 def init(model: Model, key: jax.Array) -> Any:

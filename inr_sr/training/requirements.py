@@ -3,6 +3,7 @@
 import jax
 from ml_collections import ConfigDict
 
+from inr_sr import models
 from inr_sr.errors import InputError
 
 
@@ -32,6 +33,12 @@ def check(config: ConfigDict) -> None:
         raise InputError(
             f"model.{decoder}.max_scale {known} must be the largest trained scale, data.max_scale "
             f"{trained}"
+        )
+    whole = models.build(config.model).receptive_field is None
+    if whole and config.model.window != config.data.patch:
+        raise InputError(
+            f"model.window {config.model.window} must be the side of the trained patches, "
+            f"data.patch {config.data.patch}: this model looks at whole pictures"
         )
     if not 0 <= train.ema < 1:
         raise InputError(f"train.ema {train.ema} must be at least 0 and below 1")

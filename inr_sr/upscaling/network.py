@@ -78,11 +78,8 @@ class NetworkUpscaler(StripUpscaler):
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(host))
         self._model = model
         self._replicas = [(device, jax.device_put(host, device)) for device in devices]
-        # A model that looks at whole pictures would make another picture of each tile.
-        self._tile = 0 if model.receptive_field is None else tile
-        self._ensemble = ensemble
+        self._tile, self._ensemble = tile, ensemble
         self._memory = _device_memory(devices[0])
-        self._halo = model.receptive_field or 0
         self._widest = max(leaf.shape[-1] for leaf in jax.tree.leaves(host) if leaf.ndim > 1)
 
     @property
@@ -121,10 +118,23 @@ class NetworkUpscaler(StripUpscaler):
           MemoryError: not even the smallest tile fits.
         """
         size = self._checked(image, out_size)
-        under_rows, cut_rows = cells_under(image.shape[0], size[0], rows)
-        under_cols, cut_cols = cells_under(image.shape[1], size[1], cols)
-        strips = self._enlarged(image, size, under_rows, under_cols)
-        return np.clip(np.concatenate(list(strips))[cut_rows, cut_cols], 0.0, 1.0)
+        under, cut = zip(
+            *(self._under(image.shape, size, axis, part) for axis, part in ((0, rows), (1, cols)))
+        )
+        return np.clip(np.concatenate(list(self._enlarged(image, size, *under)))[cut], 0.0, 1.0)
+
+    def _under(
+        self, shape: Sequence[int], size: Size, axis: int, part: slice
+    ) -> tuple[slice, slice]:
+        """The cells that a window lies in, and the window among their output pixels."""
+        n_in, n_out = shape[axis], size[axis]
+        cells, cut = cells_under(n_in, n_out, part)
+        windows = self._windows((shape[0], shape[1]))
+        if windows is None:
+            return cells, cut
+        start = cells.start // windows[axis] * windows[axis]
+        more = first_output(cells.start, n_in, n_out) - first_output(start, n_in, n_out)
+        return slice(start, cells.stop), slice(cut.start + more, cut.stop + more)
 
     def warp(
         self,
@@ -183,7 +193,7 @@ class NetworkUpscaler(StripUpscaler):
         encode = functools.partial(self._encoded, image)
         n = (image.shape[0], image.shape[1])
         # One field is held at a time: as if a row of output were nothing.
-        tile = self.tile_for(n, 0, margin=warping.RESIDUAL_REACH)
+        tile = self.tile_for(n, n, 0, margin=warping.RESIDUAL_REACH)
         while True:
             try:
                 yield from warping.by_network(image, map, size, tile, encode)
@@ -213,8 +223,6 @@ class NetworkUpscaler(StripUpscaler):
                 f"{shape[1]}x{shape[0]} to {size[1]}x{size[0]} is not allowed: "
                 f"networks enlarge an axis by at most {MAX_SCALE}"
             )
-        if self._model.receptive_field is None:
-            self._model.check_size(*shape)
         self._model.check_slots(-(-size[0] // shape[0]), -(-size[1] // shape[1]))
 
     def _enlarged(
@@ -222,7 +230,8 @@ class NetworkUpscaler(StripUpscaler):
     ) -> Iterator[np.ndarray]:
         """Output rows of the cells `rows` by `cols`; `size` is that of the whole picture."""
         cells = (rows.stop - rows.start, cols.stop - cols.start)
-        tile = self.tile_for(cells, _row_pixels(image.shape, size, cols))
+        shape = (image.shape[0], image.shape[1])
+        tile = self.tile_for(shape, cells, _row_pixels(image.shape, size, cols))
         row = rows.start
         while row < rows.stop:
             strips = self._tiled(image, size, slice(row, rows.stop), cols, tile)
@@ -291,33 +300,49 @@ class NetworkUpscaler(StripUpscaler):
 
     def _encoded(self, image: np.ndarray, tiles: Iterable[Tile]) -> Iterator[Field]:
         """The fields of tiles; all devices have one to make before the first is waited for."""
+        halo = self._model.beyond((image.shape[0], image.shape[1]))
         waiting: collections.deque[Field] = collections.deque()
         for tile, (device, params) in zip(tiles, itertools.cycle(self._replicas)):
-            window = jax.device_put(tile.pixels(image, self._halo), device)
-            waiting.append(encode_tile(self._model, params, window, self._halo))
+            window = jax.device_put(tile.pixels(image, halo), device)
+            waiting.append(encode_tile(self._model, params, window, halo))
             if len(waiting) == len(self._replicas):
                 yield waiting.popleft()
         yield from waiting
 
-    def tile_for(self, cells: Size, row_pixels: int, margin: int = 0) -> Size:
-        """The tile for so many cells, an LR row of which makes `row_pixels` output pixels.
+    def _windows(self, shape: Size) -> Size | None:
+        """The only tiles of a picture that a model of whole pictures is to see; None for others."""
+        if self._model.receptive_field is not None:
+            return None
+        side = self._model.window - 2 * self._model.beyond(shape)
+        return min(side, shape[0]), min(side, shape[1])
 
-        `margin` cells around a tile may be encoded with it.
+    def tile_for(self, shape: Size, cells: Size, row_pixels: int, margin: int = 0) -> Size:
+        """The tile for some cells of a picture.
+
+        Args:
+          shape: (rows, cols) of the picture.
+          cells: how many rows and columns of it are wanted.
+          row_pixels: output pixels that an LR row of those makes.
+          margin: cells around a tile that may be encoded with it.
         """
+        windows = self._windows(shape)
+        if windows is not None:
+            return windows
+        halo = self._model.beyond(shape)
         if self._tile == 0:
             return whole_tile(cells)
         limit = None if self._tile == "auto" else int(self._tile)
 
         def fits(tile: Size) -> bool:
             height, width = (side + 2 * margin for side in tile)
-            return self._bytes((height, width), cells[1], row_pixels) <= self._memory
+            return self._bytes((height, width), halo, cells[1], row_pixels) <= self._memory
 
-        return choose_tile(cells, self._halo + margin, limit, fits)
+        return choose_tile(cells, halo + margin, limit, fits)
 
-    def _bytes(self, tile: Size, width: int, row_pixels: int) -> float:
+    def _bytes(self, tile: Size, halo: int, width: int, row_pixels: int) -> float:
         """About how much a tile takes while it is encoded, and the fields that wait for others."""
         shuffled = max(1.0, ((self._model.fixed_scale or 1) / 2) ** 2)
-        encoder = math.prod(side + 2 * self._halo for side in tile) * self._widest * 6 * shuffled
+        encoder = math.prod(side + 2 * halo for side in tile) * self._widest * 6 * shuffled
         fields = 0
         if _strip_height(tile[0], row_pixels) < tile[0]:
             cells = tile[0] * -(-width // tile[1]) * tile[1] * (8 if self._ensemble else 1)

@@ -388,9 +388,12 @@ class ModulatedDecoder(nn.Module):
             self.initialisation, self.bands, alpha=self.alpha, lr_size=self.lr_size
         )
 
+        # Tokens of the halo are kept where all matter; else as many as are looked at.
+        kept = halo if self.receptive_field is None else 0
+
         def tokens(name: str) -> jax.Array:
             x = nn.Dense(self.hidden, dtype=self.dtype, name=name)(features)
-            x = framed(x, halo // self.spacing, margin)
+            x = framed(x, (halo - kept) // self.spacing, margin)
             return x.reshape(*x.shape[:3], self.heads, -1)
 
         affine = functools.partial(_AffineParameters, dtype=self.dtype)
@@ -422,8 +425,8 @@ class ModulatedDecoder(nn.Module):
             bands=tuple(band(i, init) for i, init in enumerate(inits)),
             log_tau=self.param("log_tau", first_widths(self.spacing), (self.heads,)),
             kappa=kappa,
-            origin=jnp.zeros((2,), jnp.int32),
-            cells=(cells[0], cells[1]),
+            origin=jnp.full((2,), kept, jnp.int32),
+            cells=(cells[0] - 2 * kept, cells[1] - 2 * kept),
             spacing=self.spacing,
             nearest=near,
             frame=self.frame,

@@ -1,0 +1,39 @@
+"""The token system as it began, which draws nothing but smooth pictures: kept to be looked into.
+
+    python train.py --config=configs/lp_small.py --workdir=runs/lp_small
+    inr-sr diagnose runs/lp_small
+
+Tokens of learned positions, two bands of 32 waves each, width 256 and one layer; no bicubic skip.
+Its frequencies start as normal numbers divided by sigma = 128 and 32, in cycles per *picture*, so
+they hardly vary over it; its only truth is the picture of 32 x 32 pixels that it is given; it is
+trained on squared errors. docs/experiments.md says what each of these costs.
+"""
+
+from ml_collections import ConfigDict
+
+from inr_sr.configuration import default
+
+
+def get_config() -> ConfigDict:
+    """A decoder of 380 thousand parameters."""
+    config = default()
+    config.model.skip = False
+    config.model.encoder = "lp_tokens"
+    config.model.lp_tokens.width = 256
+    config.model.decoder = "modulated"
+    config.model.modulated.initialisation = "inverse_sigma"
+    config.model.modulated.bands = (128.0, 32.0)
+    config.model.modulated.features = 64
+    config.model.modulated.hidden = 256
+    config.model.modulated.layers = 1
+    config.model.modulated.nearest = 0
+    config.model.modulated.frame = "picture"
+    config.model.modulated.fades = False
+    config.data.targets = "lr"
+    config.data.queries = 1024
+    config.loss.l1 = 0.0
+    config.loss.mse = 1.0
+    config.optimizer.learning_rate = 1e-3
+    config.train.steps = 4000
+    config.eval.scales = "2,4"
+    return config
