@@ -53,6 +53,7 @@ def _facts(config: ConfigDict, step: int) -> dict[str, Any]:
         f"each the one of {config.data.candidates} with most edges",
         "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
         "loss": {name: weight for name, weight in config.loss.items() if weight},
+        **({"adversarial": config.adversarial.to_dict()} if config.adversarial.weight else {}),
         "hardware": f"{machine['jax devices']}, {machine['cores']} cores, {machine['processor']}",
         "jax": machine["jax"],
     }

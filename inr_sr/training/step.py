@@ -17,6 +17,7 @@ from inr_sr.data.samples import Batch, Sampling, make_batch
 from inr_sr.devices import on_cpu, spread
 from inr_sr.models import Model
 from inr_sr.training import losses
+from inr_sr.training.adversary import Adversary
 from inr_sr.training.optimizer import labels, schedules
 from inr_sr.training.state import TrainState
 
@@ -58,9 +59,15 @@ def frequency_statistics(params: Any) -> Metrics:
 
 
 def make_gradients(
-    config: ConfigDict, model: Model, spec: Sampling, mesh: Mesh
+    config: ConfigDict,
+    model: Model,
+    spec: Sampling,
+    mesh: Mesh,
+    adversary: Adversary | None = None,
 ) -> Callable[[Any, jax.Array, Any], tuple[Any, Metrics]]:
     """gradients(params, key, data) of one batch: mean over all its samples.
+
+    With an adversary, `params` are a pair: the parameters and an AdversaryState; so are gradients.
 
     `data` is a ResidentSet, or uint8 crops [batch, candidates, crop, crop, 3]. The batch is cut
     into `train.accumulate` slices, one after the other, each spread over the mesh.
@@ -79,11 +86,21 @@ def make_gradients(
         out = render.patches(field, cell, delta, batch.size, slots)
         return out.reshape(batch.target.shape)
 
-    def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
+    def generate(params: Any, batch: Batch) -> jax.Array:
         field: Any = model.apply({"params": params}, batch.lr)
-        out = rendered(field, batch)
+        return rendered(field, batch)
+
+    def reconstruct(out: jax.Array, batch: Batch) -> tuple[jax.Array, Metrics]:
         total, values = losses.terms(weights, out, batch.target)
         return total, {**values, "loss": total, "error": losses.mse(out, batch.target)}
+
+    def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
+        return reconstruct(generate(params, batch), batch)
+
+    if adversary is None:
+        batch_gradients = jax.grad(loss, has_aux=True)
+    else:
+        batch_gradients = adversary.gradients(generate, reconstruct)
 
     def sliced(x: jax.Array) -> jax.Array:
         x = x.reshape(slices, batch_size // slices, *x.shape[1:])
@@ -97,7 +114,8 @@ def make_gradients(
         crop_keys, sample_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         crops = drawn(crop_keys, data) if isinstance(data, ResidentSet) else data
         batch = make_batch(sample_keys, crops, spec)
-        return jax.grad(loss, has_aux=True)(params, batch)
+        gradients: tuple[Any, Metrics] = batch_gradients(params, batch)
+        return gradients
 
     def gradients(params: Any, key: jax.Array, data: Any) -> tuple[Any, Metrics]:
         # A key for each sample: results do not depend on how the batch is cut or spread.
@@ -130,19 +148,29 @@ def make_advance(
     optimizer: optax.GradientTransformation,
     spec: Sampling,
     mesh: Mesh,
+    adversary: Adversary | None = None,
 ) -> Advance:
     """The function that runs `count` <= steps_per_dispatch training steps on the devices.
+
+    Steps with an `adversary` train both; without one they leave alone what the state has of it.
 
     Its `data` is a ResidentSet, or the uint8 crops of a `data.feed.StreamFeed`. The
     count is data, so that one program serves every stretch between looks from the host. The
     state is donated.
     """
-    gradients = make_gradients(config, model, spec, mesh)
+    gradients = make_gradients(config, model, spec, mesh, adversary)
     rate, frequency_rate = schedules(config.optimizer, config.train.steps)
 
     def one_step(state: TrainState, data: Any) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
-        grads, metrics = gradients(state.params, key, data)
+        opponent = state.adversary
+        if adversary is None:
+            grads, metrics = gradients(state.params, key, data)
+        else:
+            assert opponent is not None
+            (grads, theirs), metrics = gradients((state.params, opponent), key, data)
+            opponent = adversary.updated(opponent, theirs)
+            metrics["adversary_gradient_norm"] = optax.tree.norm(theirs)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes int32 counts and floats
             updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
             rates = {
@@ -156,7 +184,7 @@ def make_advance(
         metrics["gradient_norm"] = optax.tree.norm(grads)
         metrics.update(rates, **frequency_statistics(params))
         ema = optax.incremental_update(params, state.ema, 1 - keep)
-        new = TrainState(state.step + 1, params, ema, opt_state, state.rng)
+        new = TrainState(state.step + 1, params, ema, opt_state, state.rng, opponent)
         return new, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), metrics)
 
     def at(data: Any, i: Any) -> Any:
