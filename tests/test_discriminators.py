@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +12,10 @@ from tests.networks import random_picture
 BOTH = pytest.mark.parametrize("name", DISCRIMINATORS)
 
 
-def made(name, width=3, side=16):
-    discriminator, nothing = DISCRIMINATORS[name](width), jnp.zeros((1, side, side, 3))
-    return discriminator, discriminator.init(jax.random.key(0), nothing, nothing)
+@functools.cache
+def made(name, width=3):
+    discriminator, nothing = DISCRIMINATORS[name](width), jnp.zeros((1, 16, 16, 3))
+    return discriminator, jax.jit(discriminator.init)(jax.random.key(0), nothing, nothing)
 
 
 def updated(discriminator, variables, times, picture=None):
@@ -35,14 +38,15 @@ def updated(discriminator, variables, times, picture=None):
     [("unet", 4_376_897 + 3 * 64 * 9), ("patch", 2_768_705 - 2 * (128 + 256 + 512))],
 )
 def test_sizes_are_the_published_ones(name, parameters):
-    shapes = jax.eval_shape(lambda: made(name, width=64)[1])
+    shapes = jax.eval_shape(lambda: made.__wrapped__(name, width=64)[1])
     assert sum(x.size for x in jax.tree.leaves(shapes["params"])) == parameters
 
 
 @BOTH
 @pytest.mark.parametrize("size", [(16, 16), (24, 16), (128, 128)])
 def test_there_is_a_logit_for_each_place(name, size):
-    discriminator, variables = made(name)
+    discriminator = DISCRIMINATORS[name](3)
+    variables = jax.eval_shape(lambda: made.__wrapped__(name)[1])
     picture = jax.ShapeDtypeStruct((2, *size, 3), jnp.float32)
     found = jax.eval_shape(discriminator.apply, variables, picture, picture)
     step = {"unet": 1, "patch": 8}[name]
@@ -110,7 +114,7 @@ def test_the_condition_and_the_picture_matter_and_other_pictures_do_not(name):
 
 def test_a_pixel_is_seen_by_its_patches_alone():
     """70 x 70 pixels are a PatchGAN's patch (arXiv 1611.07004)."""
-    discriminator, variables = made("patch", side=128)
+    discriminator, variables = made("patch")
     picture = random_picture(128, 128)
     logits = jax.jit(lambda x: discriminator.apply(variables, x, picture).logits[0, 8, 8])
     seen = np.abs(np.asarray(jax.grad(logits)(picture))).max((0, 3)) > 0

@@ -108,7 +108,7 @@ class Adversary:
     def create(self, key: jax.Array) -> AdversaryState:
         """The state before the first step."""
         nothing = jnp.zeros((1, LEAST_SIDE, LEAST_SIDE, 3), jnp.float32)
-        variables = self._discriminator.init(key, nothing, nothing)
+        variables = jax.jit(self._discriminator.init)(key, nothing, nothing)
         params = variables["params"]
         return AdversaryState(params, variables[STATISTICS], self._optimizer.init(params))
 
@@ -117,7 +117,7 @@ class Adversary:
     ) -> Judgement:
         """Of pictures [B, n, m, 3], given the LR pictures of the same places, enlarged."""
         variables = {"params": params, STATISTICS: statistics}
-        judgement: Judgement = self._discriminator.apply(variables, pictures, condition)
+        judgement: Any = self._discriminator.apply(variables, pictures, condition)
         return judgement
 
     def gradients(self, generate: Generate, reconstruct: Reconstruct) -> Callable[..., Any]:
