@@ -15,7 +15,7 @@ from configs import base
 
 
 def get_config() -> ConfigDict:
-    """As configs/base.py, in windows of 48 x 48 pixels; the discriminator has 1,095,681 parameters."""
+    """As configs/base.py, in windows of 48 x 48 pixels; 1,095,681 parameters to judge them."""
     config = base.get_config()
     config.data.layout = "window"
     config.adversarial.weight = 0.1  # of the reconstruction's gradient, which `adaptive` makes it
