@@ -39,7 +39,7 @@ class Bench:
         self.batch = config.train.batch_size
         spec, mesh, model = sampling(config), make_mesh(), models.build(config.model)
         optimizer = make_optimizer(config.optimizer, config.train.steps)
-        self._advance = make_advance(config, model, optimizer, spec, mesh)
+        self._advance = make_advance(config, model, optimizer, [spec], mesh)
         state = training_state.create(models.init(model, jax.random.key(0)), optimizer, seed=0)
         self._state = place(jax.tree.map(np.asarray, state), replicated(mesh))
         source = training_source(config)

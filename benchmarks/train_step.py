@@ -65,7 +65,7 @@ def whole(config: ConfigDict, model: Model) -> Callable[[], Any]:
     """A dispatch of steps as training runs them, on the embedded pictures."""
     spec, mesh, count = sampling(config), make_mesh(), config.train.steps_per_dispatch
     optimizer = make_optimizer(config.optimizer, config.train.steps)
-    advance = make_advance(config, model, optimizer, spec, mesh)
+    advance = make_advance(config, model, optimizer, [spec], mesh)
     data = ResidentFeed(training_source(config), spec, mesh).take(count)
     state = fresh_state(config, model)
 

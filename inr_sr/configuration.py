@@ -93,6 +93,21 @@ def default() -> ConfigDict:
     config.perceptual.layers = ("relu1_2", "relu2_2", "relu3_3")
     config.perceptual.layer_weights = (1.0, 1.0, 1.0)
 
+    config.adversarial = ConfigDict()  # needs data.layout = window; docs/adversarial.md
+    config.adversarial.weight = 0.0  # of the adversarial term; 0: no adversary, nothing below holds
+    config.adversarial.discriminator = "unet"  # unet: a logit per pixel | patch: one per 8 x 8
+    config.adversarial.width = 32  # channels of its first layer
+    config.adversarial.loss = "hinge"  # hinge | non_saturating | relativistic
+    config.adversarial.r1 = 0.0  # gamma of the gradient penalty at real pictures
+    config.adversarial.r2 = 0.0  # and at fakes
+    config.adversarial.feature_matching = 0.0  # weight of the L1 of the discriminator's features
+    # Whether `weight` is a share of the reconstruction's gradient at the decoder's last layer.
+    config.adversarial.adaptive = False
+    config.adversarial.start = 0  # step from which there is an adversary, and from which it learns
+    config.adversarial.learning_rate = 1e-4  # of the discriminator's Adam, constant
+    config.adversarial.b1 = 0.0
+    config.adversarial.b2 = 0.99
+
     config.optimizer = ConfigDict()
     config.optimizer.learning_rate = 1e-3
     # Steps of linear warm-up, at most half of all; then cosine to 0.

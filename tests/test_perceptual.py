@@ -136,7 +136,7 @@ def step(configuration):
     state = jax.tree.map(np.asarray, training_state.create(params, optimizer, seed=2))
     perceptual = place(load_perceptual(configuration, spec), replicated(mesh))
     data = ResidentFeed(training_source(configuration), spec, mesh).take(1)
-    advance = training_step.make_advance(configuration, model, optimizer, spec, mesh, perceptual)
+    advance = training_step.make_advance(configuration, model, optimizer, [spec], mesh, perceptual)
 
     def advanced():
         after, metrics = advance(place(state, replicated(mesh)), data, 1)

@@ -50,7 +50,7 @@ def steps(
         data = place(np.random.default_rng(0).integers(0, 256, shape, np.uint8), spread(mesh))
     else:
         data = ResidentFeed(training_source(config), spec, mesh).take(STEPS)
-    advance = training_step.make_advance(config, model, optimizer, spec, mesh)
+    advance = training_step.make_advance(config, model, optimizer, [spec], mesh)
     after, metrics = advance(place(before, replicated(mesh)), data, STEPS)
     numbers = {name: float(value) for name, value in metrics.items()}
     return before, jax.tree.map(np.asarray, after), numbers

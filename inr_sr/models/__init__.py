@@ -2,6 +2,7 @@
 
 import math
 import operator
+import re
 from typing import Any
 
 import flax.linen as nn
@@ -61,6 +62,17 @@ class Model(nn.Module):
     def fixed_scale(self) -> int | None:
         """The only scale the model knows, or None when it answers at any."""
         return getattr(self.decoder, "scale", None)
+
+    def last_layer(self, params: Any) -> list[jax.Array]:
+        """Of `params` those that the residual is linear in: the decoder's `last_layer`."""
+        leaves = jax.tree_util.tree_leaves_with_path(params["decoder"])
+        named = {"/".join(key.key for key in path): leaf for path, leaf in leaves}
+        found = [x for name, x in named.items() if re.fullmatch(self.decoder.last_layer, name)]
+        if not found:
+            raise ValueError(
+                f"no parameter of the decoder is its last layer {self.decoder.last_layer!r}"
+            )
+        return found
 
     def check_slots(self, rows: int, cols: int) -> None:
         """Raises InputError where so many output pixels in an LR pixel are too many."""

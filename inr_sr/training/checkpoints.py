@@ -39,6 +39,12 @@ def _checksum(tree: Any) -> str:
     return checksum({jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves})
 
 
+def _rest(state: TrainState) -> dict[str, Any]:
+    """What only a training that goes on needs."""
+    rest = {"opt_state": state.opt_state, "rng": state.rng, "adversary": state.adversary}
+    return {name: item for name, item in rest.items() if item is not None}
+
+
 def latest_step(folder: Path) -> int | None:
     """Step of the newest whole checkpoint in `folder`, which need not exist."""
     return max(ocp.utils.checkpoint_steps(folder), default=None) if folder.is_dir() else None
@@ -113,7 +119,7 @@ class Checkpoints:
             return
         items = {
             "parameters": {"params": state.params, "ema": state.ema},
-            "rest": {"opt_state": state.opt_state, "rng": state.rng},
+            "rest": _rest(state),
         }
         sums = {name: _checksum(item) for name, item in items.items()}
         saved = {name: ocp.args.StandardSave(item) for name, item in items.items()}
@@ -135,7 +141,7 @@ class Checkpoints:
         found = self._read(
             step,
             parameters={"params": like.params, "ema": like.ema},
-            rest={"opt_state": like.opt_state, "rng": like.rng},
+            rest=_rest(like),
         )
         return TrainState(step=like.step + step, **found["parameters"], **found["rest"])
 

@@ -55,6 +55,7 @@ def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
         "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
         "loss": {name: weight for name, weight in config.loss.items() if weight},
         **({"perceptual": {"vgg16 sha256": features, **dict(perceptual)}} if features else {}),
+        **({"adversarial": config.adversarial.to_dict()} if config.adversarial.weight else {}),
         "hardware": f"{machine['jax devices']}, {machine['cores']} cores, {machine['processor']}",
         "jax": machine["jax"],
     }

@@ -1,6 +1,7 @@
 """The training loop: from a configuration and a folder to a model, resumable at any time."""
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +14,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from inr_sr import models
-from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, sampling, training_source
+from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, samplings, training_source
 from inr_sr.data.sources import fingerprint
 from inr_sr.devices import make_mesh, out_of_memory, place, replicated
+from inr_sr.training import frequencies
 from inr_sr.training import state as training_state
+from inr_sr.training.adversary import Adversary
 from inr_sr.training.checkpoints import CHECKPOINTS, SCORE, Checkpoints, latest_step
 from inr_sr.training.journal import Journal
 from inr_sr.training.optimizer import make_optimizer
@@ -37,9 +40,12 @@ class NotFinite(Exception):
     """The loss was no longer a finite number."""
 
 
-def _next_stop(step: int, train: ConfigDict) -> int:
-    """The step at which the host must look next: where something is due, or the dispatch ends."""
-    due = [step + train.steps_per_dispatch, train.steps]
+def _next_stop(step: int, train: ConfigDict, joins: int) -> int:
+    """The step at which the host must look next: where something is due, or the dispatch ends.
+
+    So it is where an adversary joins.
+    """
+    due = [step + train.steps_per_dispatch, train.steps, *([joins] if step < joins else [])]
     due += [
         (step // every + 1) * every
         for every in (train.checkpoint_every, train.eval_every, train.log_every)
@@ -82,16 +88,18 @@ def train(
       MemoryError: a batch, or all pictures at once, are too much for a device.
     """
     check(config)
-    spec, mesh, model = (
-        sampling(config),
+    specs, mesh, model = (
+        samplings(config),
         make_mesh(),
         models.build(config.model, remat=config.train.remat),
     )
     optimizer = make_optimizer(config.optimizer, config.train.steps)
-    perceptual = load_perceptual(config, spec)
+    perceptual = load_perceptual(config, specs[-1])
     features = perceptual.sha256 if perceptual else ""
     perceptual = place(perceptual, replicated(mesh))
-    advance = make_advance(config, model, optimizer, spec, mesh, perceptual)
+    adversary = Adversary(config, model) if config.adversarial.weight else None
+    advancing = functools.partial(make_advance, config, model, optimizer, specs, mesh, perceptual)
+    advance, against = advancing(), advancing(adversary=adversary) if adversary else None
     lead = jax.process_index() == 0
     check_layout(workdir)
     step = latest_step(workdir / CHECKPOINTS) or 0
@@ -100,7 +108,9 @@ def train(
         agree_perceptual(workdir, features)
     if initial is None:
         initial = models.init(model, jax.random.key(config.seed))
-    state = training_state.create(initial, optimizer, config.seed)
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)  # not that of the parameters
+    opponent = adversary.create(key) if adversary else None
+    state = training_state.create(initial, optimizer, config.seed, opponent)
     state = place(jax.tree.map(np.asarray, state), replicated(mesh))
     if step >= config.train.steps:
         with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
@@ -111,20 +121,24 @@ def train(
         agree_pictures(workdir, config, pictures)
     with ExitStack() as opened:
         opened.enter_context(_memory_told())
-        feed = opened.enter_context(closing(open_feed(config, source, spec, mesh, step)))
+        feed = opened.enter_context(closing(open_feed(config, source, specs[0], mesh, step)))
         if lead and not step:
             store(workdir, config, pictures, features)
+            frequencies.record(workdir, initial)
         checkpoints = opened.enter_context(closing(Checkpoints(workdir / CHECKPOINTS)))
         if step:
             state = checkpoints.restore(state)
             if lead:  # only now that it can go on
                 store(workdir, config, pictures, features)
         elif lead:
-            show_parameters(initial)
+            show_parameters(initial, opponent.params if opponent else None)
         journal = opened.enter_context(closing(Journal(workdir, step))) if lead else None
         progress = TrainingProgress(config.train.steps, step, config.train.batch_size)
         opened.enter_context(closing(progress))
-        run = _Run(config.train, advance, feed, validate, checkpoints, journal, progress)
+        joins = config.adversarial.start if adversary else 0
+        run = _Run(
+            config.train, advance, against, joins, feed, validate, checkpoints, journal, progress
+        )
         return run.until_done(state, opened.enter_context(StopRequest()))
 
 
@@ -134,6 +148,8 @@ class _Run:
 
     train: ConfigDict
     advance: Advance
+    against: Advance | None  # in its place, where there is an adversary, once that joins
+    joins: int
     feed: ResidentFeed | StreamFeed
     validate: Validate
     checkpoints: Checkpoints
@@ -145,8 +161,9 @@ class _Run:
         """Runs to the last step, or raises Interrupted after saving."""
         step = int(state.step)
         while step < self.train.steps:
-            stretch = _next_stop(step, self.train) - step
-            state, metrics = self.advance(state, self.feed.take(stretch), stretch)
+            stretch = _next_stop(step, self.train, self.joins) - step
+            advance = self.against if self.against and step >= self.joins else self.advance
+            state, metrics = advance(state, self.feed.take(stretch), stretch)
             # Metrics are read one dispatch late, so that the device never waits for the host.
             self._read()
             step += stretch
@@ -192,12 +209,17 @@ class _Run:
         step, metrics = self._unread
         self._unread = None
         numbers = {name: float(value) for name, value in metrics.items()}
-        for name in ("loss", "gradient_norm"):  # a gradient spoils the parameters before the loss
-            if not math.isfinite(numbers[name]):
+        # A gradient spoils the parameters before the loss.
+        for name, section in (
+            ("loss", "optimizer"),
+            ("gradient_norm", "optimizer"),
+            ("adversary_gradient_norm", "adversarial"),
+        ):
+            if not math.isfinite(numbers.get(name, 0.0)):
                 raise NotFinite(
                     f"{name} is {numbers[name]} at step {step}; the last checkpoint is from step "
                     f"{max(self.checkpoints.steps(), default=0)}. Try a lower "
-                    "optimizer.learning_rate"
+                    f"{section}.learning_rate"
                 )
         return step, numbers
 

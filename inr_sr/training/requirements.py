@@ -5,10 +5,11 @@ from ml_collections import ConfigDict
 
 from inr_sr import models
 from inr_sr.errors import InputError
+from inr_sr.training import adversary
 
 
 def check(config: ConfigDict) -> None:
-    """Refuses a `train` section that cannot work.
+    """Refuses `train` and `adversarial` sections that cannot work.
 
     Raises:
       InputError: naming the field, its value and what is allowed.
@@ -48,6 +49,7 @@ def check(config: ConfigDict) -> None:
             f"train.batch_size {train.batch_size} must be a multiple of train.accumulate "
             f"{train.accumulate} times the number of devices {jax.device_count()}"
         )
+    adversary.check(config)
     if config.model.decoder == "pixel_shuffle":
         scales = {config.data.min_scale, config.data.max_scale}
         if scales != {float(config.model.pixel_shuffle.scale)}:

@@ -1,7 +1,7 @@
 """The training step: several of them in one compiled program, data-parallel over a mesh."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,8 +16,9 @@ from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, Sampling, make_batch
 from inr_sr.devices import on_cpu, spread
 from inr_sr.models import Model
-from inr_sr.training import losses
-from inr_sr.training.optimizer import labels, schedules
+from inr_sr.training import frequencies, losses
+from inr_sr.training.adversary import Adversary
+from inr_sr.training.optimizer import schedules
 from inr_sr.training.perceptual import Perceptual
 from inr_sr.training.state import TrainState
 
@@ -43,19 +44,10 @@ def ema_decay(decay: float, step: jax.Array) -> jax.Array:
     return jnp.minimum(decay, (1 + t) / (10 + t))
 
 
-def frequency_statistics(params: Any) -> Metrics:
-    """Mean and largest |b| in cycles per LR pixel, and kappa; nothing without frequencies."""
-    parts = jax.tree.map(lambda part, p: (part, p), labels(params), params)
-    pairs = jax.tree.leaves(parts, is_leaf=lambda x: isinstance(x, tuple))
-    matrices = [p for part, p in pairs if part == "frequencies"]
-    if not matrices:
-        return {}
-    length = jnp.linalg.norm(jnp.concatenate(matrices), axis=-1)
-    return {
-        "frequency_mean": jnp.mean(length),
-        "frequency_max": jnp.max(length),
-        "kappa": jnp.exp(params["decoder"]["log_kappa"]),
-    }
+def drawn_size(rng: jax.Array, step: jax.Array, count: int) -> jax.Array:
+    """Which of the sides of LR patches a step has, as likely as any other."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(rng), step)
+    return jax.random.randint(jax.random.fold_in(key, 2**30), (), 0, count)
 
 
 def make_gradients(
@@ -64,8 +56,11 @@ def make_gradients(
     spec: Sampling,
     mesh: Mesh,
     perceptual: Perceptual | None = None,
+    adversary: Adversary | None = None,
 ) -> Callable[[Any, jax.Array, Any], tuple[Any, Metrics]]:
     """gradients(params, key, data) of one batch: mean over all its samples.
+
+    With an adversary, `params` are a pair: the parameters and an AdversaryState; so are gradients.
 
     `data` is a ResidentSet, or uint8 crops [batch, candidates, crop, crop, 3]. The batch is cut
     into `train.accumulate` slices, one after the other, each spread over the mesh. `perceptual` is
@@ -85,11 +80,21 @@ def make_gradients(
         out = render.patches(field, cell, delta, batch.size, slots)
         return out.reshape(batch.target.shape)
 
-    def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
+    def generate(params: Any, batch: Batch) -> jax.Array:
         field: Any = model.apply({"params": params}, batch.lr)
-        out = rendered(field, batch)
+        return rendered(field, batch)
+
+    def reconstruct(out: jax.Array, batch: Batch) -> tuple[jax.Array, Metrics]:
         total, values = losses.terms(weights, out, batch.target, perceptual)
         return total, {**values, "loss": total, "error": losses.mse(out, batch.target)}
+
+    def loss(params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
+        return reconstruct(generate(params, batch), batch)
+
+    if adversary is None:
+        batch_gradients = jax.grad(loss, has_aux=True)
+    else:
+        batch_gradients = adversary.gradients(generate, reconstruct)
 
     def sliced(x: jax.Array) -> jax.Array:
         x = x.reshape(slices, batch_size // slices, *x.shape[1:])
@@ -102,8 +107,9 @@ def make_gradients(
     def slice_gradients(params: Any, keys: jax.Array, data: Any) -> tuple[Any, Metrics]:
         crop_keys, sample_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         crops = drawn(crop_keys, data) if isinstance(data, ResidentSet) else data
-        batch = make_batch(sample_keys, crops, spec)
-        return jax.grad(loss, has_aux=True)(params, batch)
+        batch = make_batch(sample_keys, crops[:, :, : spec.crop, : spec.crop], spec)
+        gradients: tuple[Any, Metrics] = batch_gradients(params, batch)
+        return gradients
 
     def gradients(params: Any, key: jax.Array, data: Any) -> tuple[Any, Metrics]:
         # A key for each sample: results do not depend on how the batch is cut or spread.
@@ -134,26 +140,48 @@ def make_advance(
     config: ConfigDict,
     model: Model,
     optimizer: optax.GradientTransformation,
-    spec: Sampling,
+    specs: Sequence[Sampling],
     mesh: Mesh,
     perceptual: Perceptual | None = None,
+    adversary: Adversary | None = None,
 ) -> Advance:
     """The function that runs `count` <= steps_per_dispatch training steps on the devices.
+
+    Each step has samples of one of `specs`, see `data.feed.samplings`. Steps with an `adversary`
+    train both networks; without one they leave alone what the state has of it.
 
     Its `data` is a ResidentSet, or the uint8 crops of a `data.feed.StreamFeed`. The
     count is data, so that one program serves every stretch between looks from the host. The
     state is donated. `perceptual` lies on the devices.
     """
-    losses.check(config.loss, spec)  # now: what follows is traced at the first call
+    for spec in specs:  # now: what follows is traced at the first call
+        losses.check(config.loss, spec)
     rate, frequency_rate = schedules(config.optimizer, config.train.steps)
+
+    def size_of(state: TrainState) -> jax.Array:
+        return drawn_size(state.rng, state.step, len(specs))
 
     # The network of the perceptual loss is an argument: closed over, it would become constants.
     def one_step(
-        state: TrainState, data: Any, perceptual: Perceptual | None
+        state: TrainState, data: Any, perceptual: Perceptual | None, size: int | None
     ) -> tuple[TrainState, Metrics]:
-        gradients = make_gradients(config, model, spec, mesh, perceptual)
+        kinds = [make_gradients(config, model, s, mesh, perceptual, adversary) for s in specs]
+
+        def gradients(*arguments: Any) -> tuple[Any, Metrics]:
+            if size is not None:
+                return kinds[size](*arguments)
+            found: tuple[Any, Metrics] = jax.lax.switch(size_of(state), kinds, *arguments)
+            return found
+
         key = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
-        grads, metrics = gradients(state.params, key, data)
+        opponent = state.adversary
+        if adversary is None:
+            grads, metrics = gradients(state.params, key, data)
+        else:
+            assert opponent is not None
+            (grads, theirs), metrics = gradients((state.params, opponent), key, data)
+            opponent = adversary.updated(opponent, theirs)
+            metrics["adversary_gradient_norm"] = optax.tree.norm(theirs)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes int32 counts and floats
             updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
             rates = {
@@ -165,29 +193,33 @@ def make_advance(
         # An error of zero would be infinite decibels, which JSON cannot hold.
         metrics["psnr"] = -10 * jnp.log10(jnp.maximum(metrics.pop("error"), SMALLEST_MSE))
         metrics["gradient_norm"] = optax.tree.norm(grads)
-        metrics.update(rates, **frequency_statistics(params))
+        metrics.update(rates, **frequencies.gradient_norm(grads), **frequencies.statistics(params))
         ema = optax.incremental_update(params, state.ema, 1 - keep)
-        new = TrainState(state.step + 1, params, ema, opt_state, state.rng)
+        new = TrainState(state.step + 1, params, ema, opt_state, state.rng, opponent)
         return new, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), metrics)
 
     def at(data: Any, i: Any) -> Any:
         return data if isinstance(data, ResidentSet) else data[i]
 
+    only = 0 if len(specs) == 1 else None
+
     def looped(
         state: TrainState, data: Any, count: jax.Array, perceptual: Perceptual | None
     ) -> tuple[TrainState, Metrics]:
         def body(i: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-            return one_step(carry[0], at(data, i), perceptual)
+            return one_step(carry[0], at(data, i), perceptual, only)
 
-        shapes = jax.eval_shape(lambda s: one_step(s, at(data, 0), perceptual)[1], state)
+        shapes = jax.eval_shape(lambda s: one_step(s, at(data, 0), perceptual, only)[1], state)
         nothing = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
         return jax.lax.fori_loop(0, count, body, (state, nothing))
 
-    single = jax.jit(one_step, donate_argnums=0)
+    single = jax.jit(one_step, donate_argnums=0, static_argnums=3)
+    drawn = jax.jit(size_of)
 
     def unrolled(state: TrainState, data: Any, count: int) -> tuple[TrainState, Metrics]:
         for i in range(count):
-            state, metrics = single(state, at(data, i), perceptual)
+            size = int(drawn(state)) if only is None else only
+            state, metrics = single(state, at(data, i), perceptual, size)
         return state, metrics
 
     if loops_are_slow():

@@ -108,6 +108,11 @@ class LiifDecoder(nn.Module):
 
     receptive_field = 2  # 3x3 unfold around the corner one pixel away
 
+    @property
+    def last_layer(self) -> str:
+        """See `models.decoders`."""
+        return rf"kernel_{self.layers - 1}"
+
     @nn.compact
     def __call__(self, features: jax.Array, halo: int) -> LiifField:
         hidden = nn.Conv(self.width, (3, 3), dtype=self.dtype, name="unfold")(features)

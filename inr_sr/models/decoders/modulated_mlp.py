@@ -373,6 +373,8 @@ class ModulatedDecoder(nn.Module):
     skip: bool
     dtype: jnp.dtype = jnp.float32
 
+    last_layer = r"output_\d+/kernel"
+
     @property
     def receptive_field(self) -> int | None:
         """LR pixels; None: all of the picture, or its corner, matter."""

@@ -85,6 +85,7 @@ class PixelShuffleDecoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     receptive_field = 2  # the convolutions at LR and at output resolution
+    last_layer = r"last/kernel"
 
     @nn.compact
     def __call__(self, features: jax.Array, halo: int) -> PixelShuffleField:

@@ -199,6 +199,7 @@ class SpectralDecoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     receptive_field = 0
+    last_layer = r"(cos|sin)/kernel"
 
     def check_slots(self, rows: int, cols: int) -> None:
         """Raises InputError where so many output pixels in an LR pixel are too many."""
