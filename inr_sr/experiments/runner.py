@@ -44,11 +44,11 @@ class Request:
     def command(self, name: str) -> str:
         """The command that makes an experiment's section, with no path of this machine."""
         words = ["python", "-m", "inr_sr.experiments", name]
-        if self.train:
-            words.append(f"--train=FOLDER/{source_name(self.train)}")
-        if self.test != "embedded":
-            named = self.test.startswith("tfds:")
-            words.append(f"--test={self.test if named else f'FOLDER/{source_name(self.test)}'}")
+        given = {"train": (self.train, ""), "test": (self.test, "embedded")}
+        for option, (spec, usual) in given.items():
+            if spec != usual:
+                a_folder = spec != "embedded" and not spec.startswith("tfds:")
+                words.append(f"--{option}={f'FOLDER/{source_name(spec)}' if a_folder else spec}")
         return shlex.join(words)
 
 
