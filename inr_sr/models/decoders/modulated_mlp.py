@@ -298,7 +298,7 @@ class ModulatedField:
             v = u if v is None else u + v
             for layer in band.layers:
                 v = v + jax.nn.relu(layer(v))
-            out = band.output(v).astype(jnp.float32)
+            out = band.output(_normalised(v) / v.shape[-1]).astype(jnp.float32)
             total = out if total is None else total + out
         assert total is not None
         return total
@@ -312,6 +312,11 @@ class ModulatedField:
         if not self.nearest:
             return grid_of_points(self.points, self.keys.shape[0], rows, cols)
         return ModulatedGrid(self, rows, cols).rendered()
+
+
+def _normalised(v: jax.Array) -> jax.Array:
+    v = v - jnp.mean(v, axis=-1, keepdims=True)
+    return v * jax.lax.rsqrt(jnp.mean(jnp.square(v), axis=-1, keepdims=True) + 1e-6)
 
 
 def _flat(tokens: jax.Array) -> jax.Array:
