@@ -11,7 +11,7 @@ from inr_sr.evaluation.results import Results
 from inr_sr.scales import Scale
 
 _PLAIN_STYLES = {"bicubic": ("0.4", "-"), "lanczos": ("0.55", "--"), "nearest": ("0.7", ":")}
-_COLOURS = ("#0a6cff", "#e0560b", "#1a9850", "#9b3fbf", "#c2185b")
+COLOURS = ("#0a6cff", "#e0560b", "#1a9850", "#9b3fbf", "#c2185b")
 
 
 def write_plot(path: Path, results: Results) -> None:
@@ -29,7 +29,7 @@ def write_plot(path: Path, results: Results) -> None:
     with_gain = "bicubic" in results.methods and len(results.methods) > 1
     figure = Figure(figsize=(11.0 if with_gain else 6.0, 4.2), dpi=130, layout="constrained")
     axes = figure.subplots(1, 2 if with_gain else 1, squeeze=False)[0]
-    colours = itertools.cycle(_COLOURS)
+    colours = itertools.cycle(COLOURS)
     for method in results.methods:
         plain = _PLAIN_STYLES.get(method)
         colour, dashes = plain or (next(colours), "-")

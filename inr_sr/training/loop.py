@@ -67,7 +67,12 @@ def _memory_told() -> Iterator[None]:
 
 
 def train(
-    config: ConfigDict, workdir: Path, validate: Validate, initial: Any | None = None
+    config: ConfigDict,
+    workdir: Path,
+    validate: Validate,
+    initial: Any | None = None,
+    *,
+    deadline: float = math.inf,
 ) -> TrainState:
     """Trains, or goes on training, until `config.train.steps`.
 
@@ -76,6 +81,7 @@ def train(
       workdir: the folder for everything this training writes.
       validate: called every `train.eval_every` steps and at the end with the averaged parameters.
       initial: parameters to start from instead of random ones.
+      deadline: reading of time.monotonic after which to stop as if asked to.
 
     Returns:
       The final state.
@@ -83,7 +89,7 @@ def train(
     Raises:
       InputError: a configuration or pictures that cannot work, or a workdir of another training;
         nothing has been written then.
-      Interrupted: Ctrl-C or SIGTERM; the state is saved.
+      Interrupted: Ctrl-C, SIGTERM or the deadline; the state is saved.
       NotFinite: loss or gradient became NaN or infinite; the last checkpoint before that stays.
       MemoryError: a batch, or all pictures at once, are too much for a device.
     """
@@ -139,7 +145,7 @@ def train(
         run = _Run(
             config.train, advance, against, joins, feed, validate, checkpoints, journal, progress
         )
-        return run.until_done(state, opened.enter_context(StopRequest()))
+        return run.until_done(state, opened.enter_context(StopRequest(deadline)))
 
 
 @dataclasses.dataclass

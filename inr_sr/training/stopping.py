@@ -1,7 +1,9 @@
 """How a training is asked to stop."""
 
+import math
 import os
 import signal
+import time
 from types import FrameType
 from typing import Any
 
@@ -15,10 +17,14 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """Turns the first Ctrl-C or SIGTERM into a question the loop asks between dispatches."""
+    """Turns the first Ctrl-C or SIGTERM into a question the loop asks between dispatches.
 
-    def __init__(self) -> None:
+    So does the time: `deadline` is a reading of time.monotonic.
+    """
+
+    def __init__(self, deadline: float = math.inf) -> None:
         self.asked = False
+        self._deadline = deadline
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -40,6 +46,7 @@ class StopRequest:
 
     def agreed(self) -> bool:
         """Whether any host was asked: all must stop at the same step."""
+        asked = self.asked or time.monotonic() >= self._deadline
         if jax.process_count() == 1:
-            return self.asked
-        return bool(multihost_utils.process_allgather(np.array(self.asked)).any())
+            return asked
+        return bool(multihost_utils.process_allgather(np.array(asked)).any())

@@ -1,0 +1,1 @@
+"""One file per experiment: a question, the prediction, and the configurations that answer it."""

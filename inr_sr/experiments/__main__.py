@@ -1,0 +1,88 @@
+"""Runs experiments: trains what is left of them, and writes what was found.
+
+    python -m inr_sr.experiments                      what there is, and how far it is
+    python -m inr_sr.experiments e6_frequency_rate    trains, resumes, reports
+    python -m inr_sr.experiments all --limit-minutes=480
+
+From the root of a clone. Interrupt it whenever you like: the same command goes on from there.
+"""
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from inr_sr.devices import keep_compiled_programs
+from inr_sr.errors import EXPECTED, INTERRUPTED, InputError, explain
+from inr_sr.experiments import catalogue
+from inr_sr.experiments.runner import Request, carry_out, listing, say
+from inr_sr.training.stopping import Interrupted
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports mistakes in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(
+        prog="python -m inr_sr.experiments",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("names", metavar="NAME", nargs="*", help="experiments to run, or all")
+    add("--workdir", type=Path, default=Path("runs", "experiments"), help="of trainings, results")
+    add("--train", metavar="FOLDER", default="", help="pictures to train on; default: embedded")
+    add("--test", metavar="FOLDER", default="embedded", help="held-out photos; default: embedded")
+    add("--docs", type=Path, metavar="FOLDER", default=Path("docs"), help="of experiments.md")
+    add("--only-report", action="store_true", help="train nothing; say what is missing")
+    add("--limit-minutes", type=_minutes, metavar="N", default=math.inf, help="stop after these")
+    return parser.parse_args(argv)
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected a number above 0")
+    return value
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    try:
+        arguments = _arguments(argv)
+        keep_compiled_programs()
+        if not arguments.names:
+            print(listing(catalogue.load(["all"]), arguments.workdir, arguments.train))
+            return 0
+        request = Request(
+            workdir=arguments.workdir,
+            docs=arguments.docs,
+            train=arguments.train,
+            test=arguments.test,
+            deadline=time.monotonic() + 60 * arguments.limit_minutes,
+            only_report=arguments.only_report,
+        )
+        carry_out(catalogue.load(arguments.names), request)
+    except Interrupted as stop:
+        say(f"{stop}; the same command goes on from there")
+        return INTERRUPTED
+    except EXPECTED as error:
+        code, line = explain(error)
+        say(line)
+        return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

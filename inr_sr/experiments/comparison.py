@@ -1,0 +1,242 @@
+"""What an experiment found: its arms beside each other, as numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import inr_sr
+from inr_sr.data.sources import source_name
+from inr_sr.errors import InputError
+from inr_sr.experiments.crops import PROTOCOL, HeldOut
+from inr_sr.experiments.experiment import Experiment
+from inr_sr.experiments.runs import Run
+from inr_sr.experiments.scoring import scores
+from inr_sr.experiments.statistics import Interval, paired_bootstrap
+from inr_sr.files import atomic_path
+
+RESULTS = "results.json"
+FINISHED = "runs.jsonl"
+
+Scored = Mapping[tuple[str, int], Mapping[str, Any]]
+"""`scoring.scores` of finished runs, by arm and seed."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A method at one scale: dB, and beyond the LR Nyquist energy and coherence (`Spectra`)."""
+
+    psnr_y: float
+    ssim: float
+    lr_psnr: float
+    energy_ratio: float
+    mean_coherence: float
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm as far as it is trained. Mappings are by label of the scale.
+
+    Attributes:
+      name: its name.
+      control: whether it is a negative control.
+      seeds, missing: those that are finished, and those that are left.
+      failures: seed to reason, of runs that ended with no finite loss.
+      encoder, decoder: parameters of either; 0 while no run has begun.
+      minutes: mean time of a finished run.
+      gains: over bicubic in dB (luma), means over the crops, by seed as in `seeds`.
+      differences: of the gain to that of the reference, over the seeds both have.
+      quality: means over seeds.
+    """
+
+    name: str
+    control: bool
+    seeds: tuple[int, ...]
+    missing: tuple[int, ...]
+    failures: Mapping[int, str]
+    encoder: int
+    decoder: int
+    minutes: float
+    gains: Mapping[str, tuple[float, ...]]
+    differences: Mapping[str, Interval]
+    quality: Mapping[str, Quality]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The arms of an experiment, and what they were trained and measured on.
+
+    Attributes:
+      name: of the experiment.
+      experiment: the experiment.
+      arms: in its order.
+      bicubic: the baseline, by label of the scale.
+      crops: how many there are, by label of the scale.
+      too_small: photos that were left out, by label of the scale where there are any.
+      trained_on, tested_on: names of the pictures.
+      photos: how many there are to test on.
+      steps: of a training, all lengths there are.
+      hardware: what was trained on.
+    """
+
+    name: str
+    experiment: Experiment
+    arms: tuple[Arm, ...]
+    bicubic: Mapping[str, Quality]
+    crops: Mapping[str, int]
+    too_small: Mapping[str, Sequence[str]]
+    trained_on: tuple[str, ...]
+    tested_on: str
+    photos: int
+    steps: tuple[int, ...]
+    hardware: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of results.json."""
+        return {
+            "name": self.name,
+            "question": self.experiment.question,
+            "prediction": self.experiment.prediction,
+            "reference": self.experiment.reference,
+            "scales": [scale.label for scale in self.experiment.parsed_scales],
+            "lr_size": self.experiment.lr_size,
+            "protocol": asdict(PROTOCOL),
+            "arms": [asdict(arm) for arm in self.arms],
+            "bicubic": {label: asdict(quality) for label, quality in self.bicubic.items()},
+            "crops": dict(self.crops),
+            "too_small": dict(self.too_small),
+            "trained_on": self.trained_on,
+            "tested_on": self.tested_on,
+            "photos": self.photos,
+            "steps": self.steps,
+            "hardware": self.hardware,
+            "version": inr_sr.__version__,
+        }
+
+
+def compared(name: str, experiment: Experiment, runs: Sequence[Run], photos: HeldOut) -> Comparison:
+    """What the finished runs of an experiment say; those not scored yet are scored.
+
+    Raises:
+      InputError: a run or its scores cannot be read.
+    """
+    scales = experiment.parsed_scales
+    scored = {
+        (run.arm, run.seed): scores(run, photos, scales, experiment.lr_size)
+        for run in runs
+        if run.finished
+    }
+    baseline = {
+        label: entry for found in scored.values() for label, entry in found.items()
+    }  # the same in all of them
+    crops = {scale.label: photos.crops(scale, experiment.lr_size) for scale in scales}
+    small = {scale.label: photos.too_small(scale, experiment.lr_size) for scale in scales}
+    records = [record for run in runs if (record := run.record)]
+    sources = (source_name(run.config.data.folder or run.config.data.dataset) for run in runs)
+    return Comparison(
+        name=name,
+        experiment=experiment,
+        arms=tuple(_arm(arm, experiment, runs, scored) for arm in experiment.arms),
+        bicubic={label: _quality([entry["bicubic"]]) for label, entry in baseline.items()},
+        crops={label: len(found) for label, found in crops.items()},
+        too_small={label: names for label, names in small.items() if names},
+        trained_on=tuple(dict.fromkeys(sources)),
+        tested_on=photos.name,
+        photos=len(photos),
+        steps=tuple(sorted({run.config.train.steps for run in runs})),
+        hardware=tuple(dict.fromkeys(record.hardware for record in records)),
+    )
+
+
+def _arm(name: str, experiment: Experiment, runs: Sequence[Run], scored: Scored) -> Arm:
+    own = [run for run in runs if run.arm == name]
+    finished = [run for run in own if run.finished]
+    records = [record for run in own if (record := run.record)]
+    found = [scored[name, run.seed] for run in finished]
+    labels = list(found[0]) if found else []
+    return Arm(
+        name=name,
+        control=name in experiment.controls,
+        seeds=tuple(run.seed for run in finished),
+        missing=tuple(run.seed for run in own if run.left),
+        failures={run.seed: run.failure for run in own if run.failure},
+        encoder=records[0].encoder if records else 0,
+        decoder=records[0].decoder if records else 0,
+        minutes=_mean([run.record.seconds / 60 for run in finished if run.record]),
+        gains={label: tuple(float(_gain(f[label]).mean()) for f in found) for label in labels},
+        differences=_differences(name, experiment, scored),
+        quality={label: _quality([f[label]["network"] for f in found]) for label in labels},
+    )
+
+
+def _gain(entry: Mapping[str, Any]) -> np.ndarray:
+    """PSNR above bicubic by crop, dB."""
+    return np.subtract(entry["network"]["psnr_y"], entry["bicubic"]["psnr_y"])
+
+
+def _differences(arm: str, experiment: Experiment, scored: Scored) -> dict[str, Interval]:
+    """The gain of an arm less that of the reference, on the seeds and scales of both."""
+    reference = experiment.reference
+    if arm == reference:
+        return {}
+    seeds = [s for s in experiment.seeds if (arm, s) in scored and (reference, s) in scored]
+    found = {}
+    for scale in experiment.parsed_scales:
+        pairs = [(scored[arm, s], scored[reference, s]) for s in seeds]
+        both = [(a[scale.label], b[scale.label]) for a, b in pairs if scale.label in a.keys() & b]
+        if both:
+            rows = np.stack([_gain(a) - _gain(b) for a, b in both])
+            found[scale.label] = paired_bootstrap(rows, both[0][0]["photos"])
+    return found
+
+
+def _quality(methods: Sequence[Mapping[str, Any]]) -> Quality:
+    """Means over seeds of one method's entries at a scale."""
+    by_crop = {n: _mean([_mean(m[n]) for m in methods]) for n in ("psnr_y", "ssim", "lr_psnr")}
+    spectra = [method["spectrum"] for method in methods]
+    beyond = {n: _mean([s[n] for s in spectra]) for n in ("energy_ratio", "mean_coherence")}
+    return Quality(**by_crop, **beyond)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def write_results(folder: Path, comparison: Comparison) -> None:
+    """Writes results.json in a folder, whole or not at all; InputError if it cannot."""
+    text = json.dumps(_without_nan(comparison.to_dict()), indent=2, allow_nan=False)
+    _write(folder / RESULTS, text + "\n")
+
+
+def write_finished(folder: Path, runs: Sequence[Run]) -> None:
+    """Writes runs.jsonl in a folder: a line for each run that is finished or failed so far."""
+    lines = []
+    for run in runs:
+        record = run.record
+        if record is not None and not run.left:
+            row = {"arm": run.arm, "seed": run.seed, "run": run.folder.name, "steps": run.step}
+            lines.append(json.dumps({**row, **asdict(record)}))
+    _write(folder / FINISHED, "".join(line + "\n" for line in lines))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,158 @@
+"""Goes through experiments: trains what is left, scores it, writes what was found."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inr_sr.data.sources import source_name
+from inr_sr.errors import InputError
+from inr_sr.experiments.comparison import compared, write_finished, write_results
+from inr_sr.experiments.crops import HeldOut
+from inr_sr.experiments.experiment import Experiment
+from inr_sr.experiments.runs import Run, plan, seconds_left
+from inr_sr.experiments.scoring import Look, scores
+from inr_sr.experiments.section import read_document, write_section
+from inr_sr.files import check_folder
+from inr_sr.training.stopping import Interrupted
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be done with experiments.
+
+    Attributes:
+      workdir: where trainings and results are kept.
+      docs: folder of the document.
+      train: folder of pictures to train on; "" for what the configurations name.
+      test: held-out photos, see `open_source`.
+      deadline: reading of time.monotonic after which nothing more is trained.
+      only_report: train nothing.
+    """
+
+    workdir: Path
+    docs: Path
+    train: str
+    test: str
+    deadline: float
+    only_report: bool
+
+    def command(self, name: str) -> str:
+        """The command that makes an experiment's section, with no path of this machine."""
+        words = ["python", "-m", "inr_sr.experiments", name]
+        given = {"train": (self.train, ""), "test": (self.test, "embedded")}
+        for option, (spec, usual) in given.items():
+            if spec != usual:
+                a_folder = spec != "embedded" and not spec.startswith("tfds:")
+                words.append(f"--{option}={f'FOLDER/{source_name(spec)}' if a_folder else spec}")
+        return shlex.join(words)
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def carry_out(experiments: Mapping[str, Experiment], request: Request) -> None:
+    """Trains what is left of each experiment until the deadline, and writes their results.
+
+    Raises:
+      InputError: a request that cannot work; nothing has been written then.
+      Interrupted: Ctrl-C or SIGTERM while training; the state is saved.
+    """
+    for folder in (request.workdir, request.docs):
+        check_folder(folder)
+    read_document(request.docs, list(experiments))
+    photos = HeldOut(request.test)
+    plans = {}
+    for name, experiment in experiments.items():
+        try:
+            plans[name] = plan(experiment, request.workdir, request.train)
+            for scale in experiment.parsed_scales:
+                photos.crops(scale, experiment.lr_size)
+            _say_too_small(name, experiment, photos)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
+    for name, experiment in experiments.items():
+        if not request.only_report:
+            _train(name, experiment, plans[name], photos, request)
+        _report(name, experiment, plans[name], photos, request)
+
+
+def _say_too_small(name: str, experiment: Experiment, photos: HeldOut) -> None:
+    for scale in experiment.parsed_scales:
+        small = photos.too_small(scale, experiment.lr_size)
+        if small:
+            say(f"{name}: left out at x{scale.label} as too small: {', '.join(small)}")
+
+
+def _train(
+    name: str, experiment: Experiment, runs: Sequence[Run], photos: HeldOut, request: Request
+) -> None:
+    """Trains and scores run after run until the deadline."""
+    for number, run in enumerate(runs, 1):
+        if time.monotonic() >= request.deadline:
+            return
+        if not run.left:
+            continue
+        say(f"{name}: {run.arm}, seed {run.seed} ({number} of {len(runs)}), {run.folder}")
+        try:
+            look = Look.of(run.config, photos, experiment.lr_size)
+            run.train(look, request.deadline)
+        except Interrupted as stop:
+            if time.monotonic() < request.deadline:
+                raise
+            say(f"{name}: out of time, {stop}")
+        if run.failure:
+            say(f"{name}: {run.arm}, seed {run.seed} failed: {run.failure}")
+        elif run.finished:
+            scores(run, photos, experiment.parsed_scales, experiment.lr_size)
+        write_finished(request.workdir / name, runs)
+
+
+def _report(
+    name: str, experiment: Experiment, runs: Sequence[Run], photos: HeldOut, request: Request
+) -> None:
+    """Writes results and section, and says what is missing."""
+    missing: dict[str, list[str]] = {}
+    for run in runs:
+        if run.left:
+            missing.setdefault(run.arm, []).append(str(run.seed))
+    for arm, seeds in missing.items():
+        say(f"{name}: missing {arm}, {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(seeds)}")
+    if not any(run.finished for run in runs):
+        say(f"{name}: no run is finished, so there is nothing to write")
+        return
+    comparison = compared(name, experiment, runs, photos)
+    write_finished(request.workdir / name, runs)
+    write_results(request.workdir / name, comparison)
+    write_section(request.docs, comparison, request.command(name))
+
+
+def listing(experiments: Mapping[str, Experiment], workdir: Path, train: str) -> str:
+    """All experiments, their arms, and how far they are: text for people."""
+    lines = []
+    for name, experiment in experiments.items():
+        runs = plan(experiment, workdir, train)
+        left = [run for run in runs if run.left]
+        lines += [
+            f"{name}: {' '.join(experiment.question.split())}",
+            f"    arms: {', '.join(experiment.arms)}",
+            f"    runs: {len(runs) - len(left)} of {len(runs)} done, {_time_left(runs)}",
+        ]
+    return "\n".join(lines)
+
+
+def _time_left(runs: list[Run]) -> str:
+    if not any(run.left for run in runs):
+        return "nothing left"
+    seconds = seconds_left(runs)
+    if seconds is None:
+        return "time left unknown until one has begun"
+    return (
+        f"about {seconds / 60:.0f} min left" if seconds < 7200 else f"{seconds / 3600:.1f} h left"
+    )

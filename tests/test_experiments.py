@@ -1,0 +1,338 @@
+"""Experiments of tiny trainings, in a folder that is laid out as a clone is."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from inr_sr.errors import InputError
+from inr_sr.evaluation.protocols import make_pair
+from inr_sr.experiments.__main__ import main
+from inr_sr.experiments.catalogue import load
+from inr_sr.experiments.crops import HeldOut, lattice
+from inr_sr.experiments.experiment import Experiment
+from inr_sr.experiments.runs import identity, plan, seconds_left
+from inr_sr.scales import parse_scales
+from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
+from inr_sr.training.export import load_average
+from inr_sr.training.journal import METRICS, rows
+from inr_sr.training.stopping import Interrupted
+from tests.tiny import content, environment, score, stop_when, tiny, tiny_pictures
+
+EXPERIMENT = '''
+from inr_sr.experiments.experiment import Experiment
+from tests.tiny import tiny
+
+def get_experiment():
+    def arm(**changes):
+        return tiny(train__steps={steps}, train__checkpoint_every=6, **changes)
+
+    return Experiment(
+        question="""Which of
+            them?""",
+        prediction="None.",
+        reference="plain",
+        arms={{"plain": arm(), {arms}}},
+        fewer={fewer},
+        controls={controls},
+        scales=(2, 4),
+        lr_size=8,
+    )
+'''
+SHUFFLE = (
+    '"shuffle": arm(model__decoder="pixel_shuffle", model__pixel_shuffle__scale=2, '
+    "data__min_scale=2.0)"
+)
+WILD = '"wild": arm(optimizer__learning_rate=1e30)'
+
+
+def write_experiment(name: str, arms: str, fewer: str = "{}", controls: str = "()", steps=12):
+    folder = Path("configs", "experiments")
+    folder.mkdir(parents=True, exist_ok=True)
+    text = EXPERIMENT.format(arms=arms, fewer=fewer, controls=controls, steps=steps)
+    (folder / f"{name}.py").write_text(text)
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch) -> Path:
+    """Pictures to train on, others to test on, and no experiment yet."""
+    tiny_pictures(tmp_path / "sharp", 2)
+    tiny_pictures(tmp_path / "held_out", 2)
+    small = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    Image.fromarray(small).save(tmp_path / "held_out" / "small.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    return main([*arguments, "--train=sharp", "--test=held_out", "--workdir=work"])
+
+
+def trained(folder: Path) -> dict[str, int]:
+    """When each training last saved something."""
+    records = folder.glob("runs/*/record.json")
+    return {path.parent.name: path.stat().st_mtime_ns for path in records}
+
+
+def cells(text: str, arm: str) -> list[str]:
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {arm}")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
+    write_experiment("e1_rate", '"fast": arm(optimizer__learning_rate=3e-3)')
+    one_seed = '{"shuffle": (0,), "wild": (1,)}'
+    write_experiment("e10_others", f"{SHUFFLE}, {WILD}", one_seed, '("wild",)')
+    assert run("--only-report", "all") == 0
+    said = capsys.readouterr().err
+    assert "e1_rate: missing fast, seeds 0, 1, 2\n" in said
+    assert "e10_others: missing shuffle, seed 0\n" in said
+    assert "e1_rate: left out at x4 as too small: small.png" in said
+    assert not Path("work").exists()
+    assert not Path("docs").exists()
+
+    Path("docs").mkdir()
+    Path("docs", "experiments.md").write_text("# By hand\n\nAbove.\n")
+    assert run("e1_rate") == 0
+    first = trained(Path("work"))
+    assert len(first) == 6
+    text = Path("docs", "experiments.md").read_text()
+    assert text.startswith("# By hand\n\nAbove.\n\n<!-- e1_rate -->\n## e1_rate\n")
+    assert "**Question.** Which of them?\n" in text
+    assert (
+        "python -m inr_sr.experiments e1_rate --train=FOLDER/sharp --test=FOLDER/held_out" in text
+    )
+    assert str(clone) not in text
+    assert "Not complete" not in text
+    assert "Trained on sharp, 12 steps, seeds 0, 1, 2; " in text
+    assert "(9 at ×2, 2 at ×4)" in text
+    assert "Too small at ×4: small.png." in text
+    assert Path("docs", "experiments", "e1_rate.svg").read_text().count("×") == 2
+    plain, fast = cells(text, "`plain`"), cells(text, "`fast`")
+    assert plain[5] == "reference"
+    assert re.fullmatch(r"[+-]0\.\d{3} \[[+-]0\.\d{3}, [+-]0\.\d{3}\]", fast[5])
+
+    # The table's numbers, once more from the scores.
+    results = json.loads(Path("work", "e1_rate", "results.json").read_text())
+    of_fast = results["arms"][1]
+    finished = rows_of(Path("work", "e1_rate", "runs.jsonl"))
+    assert [(row["arm"], row["seed"]) for row in finished] == [
+        (arm, seed) for seed in range(3) for arm in ("plain", "fast")
+    ]
+    scored = {
+        (row["arm"], row["seed"]): json.loads(next(found.glob("*_x4.json")).read_text())
+        for row in finished
+        if (found := Path("work", "runs", row["run"], "scores"))
+    }
+    gains = {
+        key: np.subtract(entry["network"]["psnr_y"], entry["bicubic"]["psnr_y"])
+        for key, entry in scored.items()
+    }
+    assert of_fast["gains"]["4"] == pytest.approx([gains["fast", s].mean() for s in range(3)])
+    difference = np.mean([gains["fast", s] - gains["plain", s] for s in range(3)])
+    assert of_fast["differences"]["4"]["mean"] == pytest.approx(difference)
+    low, high = (of_fast["differences"]["4"][name] for name in ("low", "high"))
+    assert low < difference < high
+    assert fast[5].startswith(f"{difference:+.3f} ")
+    assert fast[2] == f"{np.mean([r['seconds'] for r in finished if r['arm'] == 'fast']) / 60:.1f}"
+    spectrum = scored["fast", 0]["network"]["spectrum"]
+    assert spectrum["frequency"][-1] == 2
+    assert 0 < spectrum["energy_ratio"] < 1
+
+    # What is written by hand stays, and nothing finished is trained again.
+    verdict = "<!-- e1_rate verdict -->\nNone, as predicted.\n<!-- /e1_rate verdict -->"
+    empty = "<!-- e1_rate verdict -->\n<!-- /e1_rate verdict -->"
+    assert empty in text
+    by_hand = text.replace(empty, verdict).replace("Which of them?", "stale") + "\nBelow.\n"
+    Path("docs", "experiments.md").write_text(by_hand)
+    capsys.readouterr()
+    assert run("all") == 0
+    assert "e10_others: wild, seed 1 failed: " in capsys.readouterr().err
+    text = Path("docs", "experiments.md").read_text()
+    before, after = text.split("<!-- e10_others -->")
+    assert before == text_of(by_hand).replace("stale", "Which of them?")
+    assert "`wild` failed with seed 1: " in after
+    assert cells(after, "`wild` (control)")[3:6] == ["–", "–", "–"]
+    assert cells(after, "`shuffle`")[4:6] == ["–", "–"]
+    assert cells(after, "`shuffle`")[3] != "–"
+    now = trained(Path("work"))
+    assert {name: now[name] for name in first} == first
+    assert len(now) == 8
+    before = content(clone)
+    assert main(["--train=sharp", "--workdir=work"]) == 0
+    listed = capsys.readouterr().out
+    assert "e1_rate: Which of them?\n    arms: plain, fast\n    runs: 6 of 6 done" in listed
+    assert listed.index("e1_rate") < listed.index("e10_others")
+    assert content(clone) == before
+
+
+def rows_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def text_of(document: str) -> str:
+    """As it stands before a section that is put at its end."""
+    return document.rstrip("\n") + "\n\n"
+
+
+def test_a_limit_stops_between_and_within_runs(clone, capsys):
+    write_experiment("e1_alone", "")
+    assert run("e1_alone", "--limit-minutes=0.00001") == 0
+    assert "no run is finished" in capsys.readouterr().err
+    assert not Path("docs").exists()
+    assert main(["--train=sharp", "--workdir=work"]) == 0
+    assert "0 of 3 done, time left unknown" in capsys.readouterr().out
+
+    runs = plan(load(["e1_alone"])["e1_alone"], Path("work"), "sharp")
+    for step in (2, 4):  # a dispatch each
+        before = runs[0].record.seconds if runs[0].record else 0.0
+        with pytest.raises(Interrupted, match=f"stopped at step {step} of 12, saved"):
+            runs[0].train(score, deadline=time.monotonic())
+        assert runs[0].step == step
+        assert runs[0].left
+        assert runs[0].record.seconds > before
+    pace = runs[0].record.seconds / 4
+    assert seconds_left(runs) == pytest.approx((8 + 12 + 12) * pace)
+    runs[0].train(score)
+    assert runs[0].finished
+    capsys.readouterr()
+    assert run("e1_alone", "--only-report") == 0
+    assert "e1_alone: missing plain, seeds 1, 2\n" in capsys.readouterr().err
+    text = Path("docs", "experiments.md").read_text()
+    assert "**Not complete.** `plain` lacks seeds 1, 2." in text
+    assert "±" not in cells(text, "`plain`")[3]
+    assert ".svg" not in text
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "inr_sr.experiments", *arguments]
+    given = ["--train=sharp", "--test=held_out", "--workdir=work"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [*command, *given], env=environment(), stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def test_interrupted_killed_and_resumed_is_the_same_training(clone):
+    write_experiment("e1_alone", "", steps=30)
+
+    def saved() -> int:
+        return sum(latest_step(p) or 0 for p in Path("work").glob(f"runs/*/{CHECKPOINTS}"))
+
+    code, stderr = stop_when(start("e1_alone"), lambda: saved() > 0, signal.SIGINT)
+    assert code == 130, stderr
+    # The second where it came between two trainings.
+    last = r"(stopped at step \d+ of 30, saved; the same command goes on from there|interrupted)"
+    assert re.fullmatch(last, stderr.splitlines()[-1])
+    stopped = saved()
+    code, _ = stop_when(start("e1_alone"), lambda: saved() > stopped, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert run("e1_alone") == 0
+    assert main(["e1_alone", "--train=sharp", "--test=held_out", "--workdir=whole"]) == 0
+    names = sorted(path.name for path in Path("work", "runs").iterdir())
+    assert names == sorted(path.name for path in Path("whole", "runs").iterdir())
+    assert len(names) == 3
+    for name in names:
+        one, other = Path("work", "runs", name), Path("whole", "runs", name)
+        assert rows(one / METRICS) == rows(other / METRICS)
+        jax.tree.map(np.testing.assert_array_equal, load_average(one)[2], load_average(other)[2])
+    tables = [
+        json.loads(Path(w, "e1_alone", "results.json").read_text()) for w in ("work", "whole")
+    ]
+    assert tables[0]["arms"][0]["gains"] == tables[1]["arms"][0]["gains"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["e2_none"], "unknown experiment 'e2_none'; there are: e1_good, e3_bad, e4_arm, or all"),
+        (["e3_bad"], "e3_bad.py: there is no arm 'nobody'; arms: plain"),
+        (["e4_arm"], "e4_arm: arm 'odd': train.ema 2.0 must be at least 0 and below 1"),
+        (["e1_good", "--test=none"], "there is no folder none"),
+        (["e1_good", "--train=held_out/none"], "there is no folder held_out/none"),
+        (["e1_good", "--test=small"], "every picture of small is smaller than the crops of 32x32"),
+        (["e1_good", "--docs=torn"], "<!-- e1_good --> and <!-- /e1_good --> must be there once"),
+        (["e1_good", "--limit-minutes=0"], "'0' is not allowed; expected a number above 0"),
+        (["e1_good", "--limit"], "unrecognized arguments: --limit"),
+    ],
+)
+def test_a_mistake_is_one_line_and_touches_nothing(clone, capsys, arguments, message):
+    write_experiment("e1_good", "")
+    write_experiment("e3_bad", "", controls='("nobody",)')
+    write_experiment("e4_arm", '"odd": arm(train__ema=2.0)')
+    Path("configs", "experiments", "base.py").write_text("raise RuntimeError")
+    Path("small").mkdir()
+    Path("held_out", "small.png").rename(Path("small", "small.png"))
+    Path("torn").mkdir()
+    Path("torn", "experiments.md").write_text("<!-- e1_good -->\n")
+    before = content(clone)
+    given = ["--train=sharp", "--test=held_out", "--workdir=work"]
+    assert main([*given, *arguments]) == 2
+    assert re.fullmatch(rf"error: .*{re.escape(message)}.*\n", capsys.readouterr().err)
+    assert content(clone) == before
+
+
+def test_outside_a_clone_there_are_no_experiments(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 2
+    assert "run this from the root of a clone" in capsys.readouterr().err
+
+
+def test_what_an_experiment_refuses():
+    arms = {"a": tiny(), "b": tiny()}
+    common = {"question": "", "prediction": "", "reference": "a", "arms": arms}
+    for changes, message in (
+        ({"reference": "c"}, "no arm 'c'"),
+        ({"seeds": (0, 1)}, "at least 3"),
+        ({"seeds": (0, 1, 1)}, "differ"),
+        ({"fewer": {"b": (7,)}}, "must be some of"),
+        ({"scales": (2, 3)}, "must have 4 among them"),
+        ({"arms": {"a": tiny(init="compact")}}, "must be empty"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Experiment(**{**common, **changes})
+    assert Experiment(**common, fewer={"b": (2, 0)}).seeds_of("b") == (0, 2)
+
+
+def test_trainings_are_told_apart_by_what_makes_them_different():
+    one = identity(tiny("here"), "pictures")
+    assert one == identity(tiny("there", eval__during="3", train__log_every=1), "pictures")
+    others = {
+        identity(tiny("here"), "others"),
+        identity(tiny(), "pictures"),
+        identity(tiny("here", seed=1), "pictures"),
+        identity(tiny("here", optimizer__frequency_multiplier=2.0), "pictures"),
+        identity(tiny("here", model__spectral__frequencies=(2, 2, 3)), "pictures"),
+    }
+    assert len(others | {one}) == 6
+
+
+@pytest.mark.parametrize(
+    ("size", "places"),
+    [
+        ((20, 21), [(0, 0), (0, 10), (10, 0), (10, 10)]),
+        ((19, 45), [(4, 2), (4, 12), (4, 22), (4, 32)]),
+        ((31, 12), [(0, 1), (10, 1), (20, 1)]),
+        ((10, 19), [(0, 4)]),
+        ((100, 100), [(40, 40), (40, 50), (50, 40), (50, 50)]),
+    ],
+)
+def test_crops_lie_side_by_side_in_the_centre(size, places):
+    assert lattice(size, 10) == places
+
+
+def test_crops_are_of_exactly_as_many_lr_pixels_at_any_scale(clone):
+    for scale in parse_scales("2,2.7,3.3"):
+        crops = HeldOut("held_out").crops(scale, 8)
+        for index in range(len(crops)):
+            assert make_pair(crops[index], scale)[0].shape == (8, 8, 3)
+    named = ["0.png 0", "0.png 1", "1.png 0", "1.png 1", "1.png 2", "1.png 3"]
+    assert [crops.name(i) for i in range(len(crops))] == named
