@@ -125,9 +125,7 @@ def closest(frequencies: np.ndarray) -> float:
     if len(frequencies) < 2:
         return math.nan
     one, other = frequencies[:, None], frequencies[None]
-    apart = np.minimum(
-        np.linalg.norm(one - other, axis=-1), np.linalg.norm(one + other, axis=-1)
-    )
+    apart = np.minimum(np.linalg.norm(one - other, axis=-1), np.linalg.norm(one + other, axis=-1))
     return float(apart[~np.eye(len(frequencies), dtype=bool)].min())
 
 

@@ -94,7 +94,7 @@ def measured(
     resampler = ResampleUpscaler("bicubic")
     bicubic = [resampler.upscale(unit(c.lr).astype(np.float32), size) for c in crops]
     same_size = [] if subject.model.fixed_scale else [enlarged(f, lr_size) for f in fields]
-    residuals = [field.residual for field in fields]
+    residuals: list[Any] = [field.residual for field in fields]
     modulated = isinstance(residuals[0], ModulatedField)
     region, trained = subject.region, subject.config.data.max_scale
     measures = Measures(

@@ -77,12 +77,12 @@ def measure(fields: Sequence[ModulatedField], out: int) -> Modulation:
 
 @jax.jit
 def _sloped(field: ModulatedField, queries: Queries) -> tuple[jax.Array, jax.Array]:
-    """m [B, Q, d] and dm/dx [B, Q, d, 2], per LR pixel."""
+    """Modulation [B, Q, d] and dm/dx [B, Q, d, 2], per LR pixel."""
     return modulation(field, queries), jacobian(field, queries)
 
 
 def modulation(field: ModulatedField, queries: Queries) -> jax.Array:
-    """m [B, Q, d], heads one after the other."""
+    """The modulation m [B, Q, d], heads one after the other."""
     m = field.modulation(*queries)
     return m.reshape(*m.shape[:2], -1).astype(jnp.float32)
 

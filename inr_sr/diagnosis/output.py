@@ -23,6 +23,7 @@ class Method:
       coherence: [n] with the truth, signed.
       energy: beyond the LR Nyquist frequency over that of the truth; NaN where that has none.
       mean_coherence: beyond it; NaN where the truth has no energy there.
+      slope: see `slope`.
       psnr: of luma in dB, 8 bits, the border cut as protocol y does; mean.
       lr_psnr: LR consistency in dB, mean.
     """
@@ -31,6 +32,7 @@ class Method:
     coherence: np.ndarray
     energy: float
     mean_coherence: float
+    slope: float
     psnr: float
     lr_psnr: float
 
@@ -99,6 +101,17 @@ def share_beyond(spectra: Spectra, frequency: float = LR_NYQUIST) -> float:
     return float(spectra.truth[spectra.frequency > frequency].sum()) / total if total else math.nan
 
 
+def slope(spectra: Spectra, frequency: float = LR_NYQUIST) -> float:
+    """Of the truths on the outputs beyond a frequency; NaN where the outputs have nothing there.
+
+    sum X conj(Y) / sum |X|^2. It is 1 for the best guess in squared error. Below 1/2 the truth is
+    nearer to no detail at all than to this one: |X - Y|^2 = |Y|^2 + |X|^2 - 2 X conj(Y).
+    """
+    above = spectra.frequency > frequency
+    own = float(spectra.output[above].sum())
+    return float(spectra.cross[above].sum()) / own if own else math.nan
+
+
 def mean_psnr(crops: Sequence[Crop], outputs: Sequence[np.ndarray]) -> float:
     """PSNR of the luma in dB as protocol y has it, mean over crops."""
     border = 2 * (math.ceil(crops[0].truth.shape[0] / crops[0].lr.shape[0]),)
@@ -117,6 +130,7 @@ def _method(crops: Sequence[Crop], outputs: Sequence[np.ndarray], spectra: Spect
         coherence=spectra.signed_coherence,
         energy=spectra.energy_ratio(),
         mean_coherence=spectra.mean_coherence(),
+        slope=slope(spectra),
         psnr=mean_psnr(crops, outputs),
         lr_psnr=float(np.mean([min(lr_consistency(x, c.lr), HIGHEST) for x, c in pairs])),
     )

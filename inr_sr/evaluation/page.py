@@ -1,4 +1,7 @@
-"""Pages for people: one style, and what is on them. They hold their pictures and link to nothing."""
+"""Pages for people: one style, and what is on them.
+
+They hold their pictures and link to nothing.
+"""
 
 import base64
 import html
@@ -15,9 +18,11 @@ _PAGE = string.Template("""<!doctype html>
 <title>$title</title>
 <style>
 :root { color-scheme: light dark; --ink: #1d1d1f; --faint: #6e6e73; --ground: #fbfbfd;
-  --card: #fff; --line: #d9d9de; --best: #0a5fd8; }
+  --card: #fff; --line: #d9d9de; --best: #0a5fd8;
+  --bad: #c2320a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #f2f2f4; --faint: #9a9aa2;
-  --ground: #161618; --card: #1f1f22; --line: #38383d; --best: #6cb0ff; } }
+  --ground: #161618; --card: #1f1f22; --line: #38383d; --best: #6cb0ff;
+  --bad: #ff8a65; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1500px; padding: 2.5rem 1.5rem 4rem; color: var(--ink);
   background: var(--ground); font: 16px/1.5 system-ui, sans-serif; }
@@ -40,6 +45,10 @@ figcaption { font-size: .9rem; margin: 0 0 .3rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.4rem; margin: 0; }
 dt { color: var(--faint); }
 dd { margin: 0; overflow-wrap: anywhere; }
+dl.verdicts { gap: .55rem 1.4rem; }
+.verdicts dd { max-width: 52rem; }
+.verdicts em { font-style: normal; color: var(--best); }
+dt.cause { color: var(--bad); font-weight: 650; }
 code { font-family: ui-monospace, monospace; font-size: .92em; }
 </style>
 </head>

@@ -16,6 +16,7 @@ PANEL_PICTURES = 3
 _MARKS = ("index.html", "results.json")  # a folder that holds these is a report of ours
 _PLOT = "PSNR against scale, by method"
 
+
 def write_report(
     folder: Path,
     results: Results,
