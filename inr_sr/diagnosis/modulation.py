@@ -27,6 +27,7 @@ class Modulation:
     Attributes:
       steepness: singular values of dm/dx per LR pixel over |m|, the root mean square of its norm:
         "largest" and "smallest" of each query, their "median" and "0.95" quantile.
+      rate: see `rate`.
       frequency: [n] cycles per LR pixel.
       power: [n] mean power of m's channels at them.
       beyond_lr: share of m's variation beyond the LR Nyquist frequency; NaN where m is constant.
@@ -38,6 +39,7 @@ class Modulation:
     """
 
     steepness: dict[str, dict[str, float]]
+    rate: float
     frequency: np.ndarray
     power: np.ndarray
     beyond_lr: float
@@ -64,6 +66,7 @@ def measure(fields: Sequence[ModulatedField], out: int) -> Modulation:
     all_weights, all_squared = np.concatenate(weights), np.concatenate(squared)
     return Modulation(
         steepness=steepness(np.concatenate(values), np.concatenate(slopes)),
+        rate=rate(values, slopes),
         frequency=spectra.frequency,
         power=spectra.truth_power,
         beyond_lr=share_beyond(spectra),
@@ -119,6 +122,22 @@ def steepness(values: np.ndarray, slopes: np.ndarray) -> dict[str, dict[str, flo
         }
         for name, column in zip(("largest", "smallest"), relative.T, strict=True)
     }
+
+
+def rate(values: Sequence[np.ndarray], slopes: Sequence[np.ndarray]) -> float:
+    """Root mean square frequency of m, cycles per LR pixel; NaN where it is constant.
+
+    Of a wave e^(2 pi i f x) the slope is 2 pi f times the value: so are their sums of squares. What
+    jumps between the tokens' cells is left out, unlike in a spectrum.
+
+    Args:
+      values: [Q, d] of each picture.
+      slopes: [Q, d, 2] of each.
+    """
+    variance = [np.var(v.astype(np.float64), axis=0).sum() for v in values]
+    squared = [np.square(s, dtype=np.float64).sum(axis=(1, 2)).mean() for s in slopes]
+    total = float(np.mean(variance))
+    return math.sqrt(float(np.mean(squared)) / total) / (2 * math.pi) if total else math.nan
 
 
 def spectrum(fields: Sequence[ModulatedField], side: int, out: int) -> Spectra:

@@ -15,8 +15,9 @@ from inr_sr.evaluation.plot import COLOURS
 from inr_sr.evaluation.spectra import LR_NYQUIST
 
 _NETWORK, _BICUBIC, _TRUTH = COLOURS[0], "0.55", "black"
+_FILL: tuple[dict[str, Any], ...] = ({"markerfacecolor": "none", "alpha": 0.5}, {})
 _LOWEST = 1e-8
-"""Power below which spectra are cut: that of 8-bit rounding is about 1e-6."""
+"""Power below which spectra are cut: rounding to 8 bits has some 1e-6."""
 
 
 def frequency_plot(found: Frequencies, scale: float) -> bytes:
@@ -34,9 +35,11 @@ def frequency_plot(found: Frequencies, scale: float) -> bytes:
         for index, (name, waves) in enumerate(found.matrices.items()):
             colour = COLOURS[index % len(COLOURS)]
             label = "query" if name == QUERY else f"band {name.rpartition('_')[2]}"
-            axes.plot(*waves.first.T[::-1], "o", color=colour, alpha=0.35, markersize=4,
-                      markerfacecolor="none", label=f"{label}, start")  # fmt: skip
-            axes.plot(*waves.now.T[::-1], "o", color=colour, markersize=4, label=f"{label}, now")
+            paths = np.stack([waves.first, waves.now])  # [2, K, 2]
+            axes.plot(paths[..., 1], paths[..., 0], color=colour, alpha=0.25, linewidth=0.8)
+            for (rows, cols), fill, text in zip(paths.transpose(0, 2, 1), _FILL, ("start", "now")):
+                axes.plot(cols, rows, "o", color=colour, markersize=4, label=f"{label}, {text}",
+                          **fill)  # fmt: skip
         for radius, dashes, text in (
             (LR_NYQUIST, "--", "LR Nyquist"), (scale / 2, "-", f"Nyquist of ×{scale:g}"),
         ):  # fmt: skip
@@ -46,6 +49,7 @@ def frequency_plot(found: Frequencies, scale: float) -> bytes:
         axes.set(xlim=(-limit, limit), ylim=(limit, -limit), aspect="equal")
         axes.set(xlabel="cycles per LR pixel, across", ylabel="cycles per LR pixel, down")
         axes.set_title("to the output's Nyquist" if limit == reach else "the same, near 0")
+        axes.locator_params(nbins=5)
         _plain(axes)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
     return _png(figure)
@@ -55,8 +59,10 @@ def modulation_plot(found: Modulation) -> bytes:
     """The modulation's spectrum, and what each head attends to."""
     figure = Figure(figsize=(12.5, 3.9), dpi=110, layout="constrained")
     spectrum, entropy, distance = figure.subplots(1, 3, width_ratios=(2.0, 1.0, 1.0))
-    power = found.power / max(float(found.power[1:].max()), 1e-30)
-    spectrum.semilogy(found.frequency[1:], np.maximum(power[1:], 1e-10), color=_NETWORK)
+    power = found.power[1:] / max(float(found.power[1:].max()), 1e-30)
+    shown = np.where(power > _LOWEST, power, np.nan)
+    spectrum.semilogy(found.frequency[1:], shown, color=_NETWORK, linewidth=2.2)
+    spectrum.set(xlim=(0, found.frequency[-1]), ylim=(_LOWEST / 2, 2))
     _mark_nyquist(spectrum)
     spectrum.set(xlabel="cycles per LR pixel", ylabel="power, largest 1", title="modulation m(x)")
     heads = np.arange(len(found.tau)) + 1
@@ -100,7 +106,7 @@ def output_plot(measures: Measures) -> bytes:
     power.set(ylabel="power of luma", title="how much there is")
     coherence.set(ylabel="coherence", ylim=(-0.3, 1.03), title="how much of it is right")
     for axes in (power, coherence):
-        axes.set(xlabel="cycles per LR pixel")
+        axes.set(xlabel="cycles per LR pixel", xlim=(0, found.frequency[-1]))
         _mark_nyquist(axes)
         axes.legend(frameon=False, fontsize=9)
         _plain(axes)

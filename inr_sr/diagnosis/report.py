@@ -122,7 +122,8 @@ def _plots(measures: Measures) -> Iterator[str]:
         yield f"<p>The decoder {decoder} has no modulation by attention.</p>"
     else:
         yield (
-            "<p>Left, how fast what the tokens tell varies over the picture. Entropy 1 is the "
+            "<p>Left, how fast what the tokens tell varies over the picture; teeth are "
+            "seams between the tokens' cells. Entropy 1 is the "
             "plain mean of the tokens, 0 a single one. A head that attends much farther than the "
             "tokens' spacing (dashed) sees an average of the picture.</p>"
         )
@@ -214,7 +215,10 @@ def _steepness_table(found: Modulation) -> Table:
         for name, values in found.steepness.items()
     ]
     head = ("singular value of dm/dx per LR pixel / |m|", "median", "95 %")
-    title = f"Modulation: {_number(found.beyond_lr, 6)} of its variation is beyond LR Nyquist"
+    title = (
+        f"Modulation. Its mean frequency is {found.rate:.2g} cycles per LR pixel, seams left out; "
+        f"{found.beyond_lr:.2g} of its variation is beyond LR Nyquist"
+    )
     return Table(title, head, tuple(rows))
 
 

@@ -32,8 +32,8 @@ DISTINCT = 0.25
 """Least effective rank, of what it could be: annuli reach 0.6 and more, equal waves 0."""
 WASTED = 0.25
 """Most waves that may lie beyond the Nyquist frequency of all outputs that were trained."""
-SMOOTH = 0.001
-"""Least share of the modulation's variation beyond LR Nyquist; photographs have 0.01 to 0.2."""
+SLOW = 0.08
+"""Least mean frequency of the modulation, cycles per LR pixel; edges of LR pictures reach 0.17."""
 INDIFFERENT = 0.95
 """Entropy over log k of the most selective head above which it takes the mean of its tokens."""
 TOO_FAR = 2.0
@@ -137,7 +137,7 @@ def _vanishing(measures: Measures) -> Finding:
     )
     sentence = (
         f"95 % of the waves are below {high:.3g} cycles per LR pixel: "
-        f"{high * found.region.side:.2g} turns over {found.region.name}; at least {TURNS:g} are needed."
+        f"{high * found.region.side:.2g} turns over {found.region.name}; they need {TURNS:g}."
     )
     return high < least, sentence + (start if high < least else ""), _START_HIGHER
 
@@ -201,20 +201,18 @@ def _smooth_modulation(measures: Measures) -> Finding:
     found, waves = measures.modulation, measures.frequencies
     if found is None or waves is None:
         return _no_modulation(measures)
-    share = found.beyond_lr
-    if math.isnan(share):
+    if math.isnan(found.rate):
         return True, "The modulation is the same everywhere.", "See whether its tokens are used."
     sentence = (
-        f"{share:.2g} of its variation is beyond LR Nyquist (of the truth's, "
-        f"{measures.output.truth_beyond_lr:.2g}), and it changes by "
-        f"{found.steepness['largest']['median']:.1%} per LR pixel"
+        f"Its mean frequency is {found.rate:.2g} cycles per LR pixel; {found.beyond_lr:.2g} of its "
+        f"variation is beyond LR Nyquist (of the truth's, {measures.output.truth_beyond_lr:.2g})"
     )
-    if share >= SMOOTH:
+    if found.rate >= SLOW:
         return False, f"{sentence}.", ""
     if waves.together.beyond_lr >= FEW:
         return False, f"{sentence}: smooth, but the waves that it modulates are not.", ""
     remedy = "Give the waves of query and bands higher frequencies, or more tokens."
-    return True, f"{sentence}, and the waves that it modulates are no faster.", remedy
+    return True, f"{sentence}: smooth, and the waves that it modulates are, too.", remedy
 
 
 def _indifferent(measures: Measures) -> Finding:
@@ -252,14 +250,14 @@ def _no_detail(measures: Measures) -> Finding:
     sentence = (
         f"Beyond LR Nyquist it has {network:.1%} of the truth's energy; bicubic has {bicubic:.1%}."
     )
-    return network < MORE_THAN_BICUBIC * bicubic, sentence, "The other causes say why."
+    return network <= MORE_THAN_BICUBIC * bicubic, sentence, "The other causes say why."
 
 
 def _invented(measures: Measures) -> Finding:
     output = measures.output
     if math.isnan(output.network.energy):
         return None, _FLAT_TRUTH, ""
-    if output.network.energy < MORE_THAN_BICUBIC * output.bicubic.energy:
+    if output.network.energy <= MORE_THAN_BICUBIC * output.bicubic.energy:
         return "The output has no detail that could be invented."
     sentence = (
         f"Beyond LR Nyquist the truth has {output.network.slope:.2f} of the output's detail (1 is "
