@@ -96,20 +96,22 @@ def measured(
     same_size = [] if subject.model.fixed_scale else [enlarged(f, lr_size) for f in fields]
     residuals: list[Any] = [field.residual for field in fields]
     modulated = isinstance(residuals[0], ModulatedField)
-    region, trained = subject.region, subject.config.data.max_scale
     measures = Measures(
         setup=Setup.of(subject, scale.rows),
-        frequencies=None
-        if region is None
-        else frequencies.measure(
-            subject.first, subject.now, subject.rows, region, scale.rows, trained
-        ),
+        frequencies=_frequencies(subject, scale.rows),
         modulation=modulation.measure(residuals, size[0]) if modulated else None,
         output=output.measure(crops, outputs, bicubic, same_size),
         shuffled=control(controls.shuffled),
         zeroed=control(controls.zeroed),
     )
     return measures, outputs, bicubic
+
+
+def _frequencies(subject: Subject, scale: float) -> frequencies.Frequencies | None:
+    region, trained = subject.region, subject.config.data.max_scale
+    if region is None:
+        return None
+    return frequencies.measure(subject.first, subject.now, subject.rows, region, scale, trained)
 
 
 def _plain(value: Any) -> Any:
