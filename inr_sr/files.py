@@ -1,8 +1,10 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +25,57 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder beside `folder`, whose place it takes at the end.
+
+    It is removed on failure, and `folder` stays what it was.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        temporary.chmod(0o755)  # mkdtemp shuts everyone else out
+        yield temporary
+        _take_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _take_place(new: Path, folder: Path) -> None:
+    """Renames `new` to `folder`; what was there is moved aside first and removed after."""
+    aside = new.with_name(new.name + "-replaced")
+    if folder.exists():
+        os.replace(folder, aside)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        if aside.exists():
+            os.replace(aside, folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_own_folder(folder: Path, marks: Collection[str], what: str) -> None:
+    """Makes sure, before any work, that a folder can be written, or replaced by a new one.
+
+    Args:
+      folder: it need not exist, and may be empty.
+      marks: names that it holds if it is an earlier one.
+      what: what is to be written, for messages, such as "a report".
+
+    Raises:
+      InputError: something else is there, or it cannot be written.
+    """
+    if not folder.exists():
+        check_folder(folder.parent)
+        return
+    if not folder.is_dir():
+        raise InputError(f"cannot write {what} to {folder}: it is a file")
+    content = [entry.name for entry in folder.iterdir()]
+    if content and not set(marks) <= set(content):
+        raise InputError(f"cannot write {what} to {folder}: it holds other files")
 
 
 def check_file(path: str | os.PathLike[str]) -> None:

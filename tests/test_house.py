@@ -31,3 +31,16 @@ def test_upscale_runs_without_the_train_extra(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "out.png") as enlarged:
         assert enlarged.size == (24, 18)
+
+
+def test_diagnose_says_what_is_missing_without_the_train_extra(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TRAIN_EXTRA, "diagnose", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: diagnose needs ")
+    assert "pip install 'inr_sr[train]'" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import inr_sr
-from inr_sr.cli import upscale
+from inr_sr.cli import diagnose, upscale
 from inr_sr.cli.arguments import join_json
 from inr_sr.cli.output import say
 from inr_sr.errors import EXPECTED, InputError, explain
@@ -70,7 +70,8 @@ def _terminable() -> Iterator[None]:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     arguments, rest = parser.parse_known_args(join_json(argv))
-    if len(rest) == 1 and rest[0][:1] not in ("", "-") and arguments.output is None:
+    behind = "output" in arguments and arguments.output is None
+    if len(rest) == 1 and rest[0][:1] not in ("", "-") and behind:
         arguments.output = Path(rest.pop())  # OUT behind options, where argparse sees it no more
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -80,5 +81,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="inr-sr", description="Super-resolution at any scale.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print it and exit")
-    upscale.add_command(parser.add_subparsers(title="commands", required=True, metavar="COMMAND"))
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    upscale.add_command(commands)
+    diagnose.add_command(commands)
     return parser

@@ -1,0 +1,62 @@
+"""`inr-sr diagnose`: why the pictures of a training stay smooth."""
+
+import argparse
+import shlex
+import sys
+from typing import Any
+
+from inr_sr.cli import arguments as types
+from inr_sr.cli.output import show_path
+from inr_sr.errors import InputError
+from inr_sr.scales import Scale, scale_label
+
+_DESCRIPTION = """\
+Says why the pictures of a training stay smooth.
+
+Measures the newest checkpoint of RUN, the working folder of train.py, on held-out pictures and
+writes RUN/diagnosis/: index.html for people, measures.json for programs. Prints what it found of
+each suspect, causes first, and the page's path. docs/diagnosis.md says what is measured.
+"""
+
+
+def add_command(commands: Any) -> None:
+    """Adds the command to argparse's subparsers."""
+    diagnose = commands.add_parser(
+        "diagnose",
+        help="say why the pictures of a training stay smooth",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    diagnose.set_defaults(run=_diagnose)
+    add = diagnose.add_argument
+    add("workdir", metavar="RUN", type=types.path, help="working folder of a training")
+    add("--data", metavar="FOLDER", help="held-out pictures (default: the training's eval.dataset)")
+    add(
+        "--scale",
+        metavar="S",
+        type=types.scale,
+        help="above 1 (default: 4, or the only one the network knows)",
+    )
+
+
+def _diagnose(arguments: argparse.Namespace) -> int:
+    try:
+        from inr_sr.devices import keep_compiled_programs
+        from inr_sr.diagnosis.diagnose import diagnose
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name in ("", "inr_sr"):
+            raise
+        raise InputError(
+            f"diagnose needs {name}, which is not installed: pip install 'inr_sr[train]'"
+        ) from error
+    keep_compiled_programs()
+    command = shlex.join(["inr-sr", *sys.argv[1:]])
+    axes = arguments.scale
+    scale = Scale(axes[0], axes[1], scale_label(*axes)) if axes else None
+    found, page = diagnose(arguments.workdir, data=arguments.data, scale=scale, command=command)
+    for verdict in found:
+        print(verdict.line)
+    show_path(page)
+    return 0

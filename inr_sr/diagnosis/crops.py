@@ -1,0 +1,89 @@
+"""What a diagnosis looks at: the parts of held-out pictures that hold most edges.
+
+What is smooth every method enlarges alike, and texture nobody can tell from its LR picture.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inr_sr.data.edges import WINDOW, edge_windows
+from inr_sr.data.sources import Source
+from inr_sr.errors import InputError
+from inr_sr.evaluation.protocols import make_pair
+from inr_sr.scales import Scale
+
+PICTURES = 8
+"""Pictures that crops are taken from, the first ones that are large enough."""
+FROM_EACH = 2
+
+
+@dataclass(frozen=True)
+class Crop:
+    """An LR picture of the trained size, and what it is to be enlarged to.
+
+    Attributes:
+      name: of the picture it is from, and which of its crops it is.
+      lr: uint8 [patch, patch, 3].
+      truth: uint8 [H, W, 3].
+    """
+
+    name: str
+    lr: np.ndarray
+    truth: np.ndarray
+
+
+def crops(source: Source, scale: Scale, patch: int, dataset: str) -> list[Crop]:
+    """Crops of at most PICTURES pictures, FROM_EACH of each where it holds as many.
+
+    Args:
+      source: of pictures.
+      scale: the same for both axes, above 1.
+      patch: side of the LR pictures.
+      dataset: how messages call the source.
+
+    Raises:
+      InputError: no picture is large enough.
+    """
+    side = math.ceil(patch * Fraction(repr(scale.rows)))
+    found: list[Crop] = []
+    pictures = 0
+    for index in range(len(source)):
+        if min(source.size(index)) < side:
+            continue
+        picture, name = source[index], source.name(index)
+        for number, (row, col) in enumerate(places_of_edges(picture, side)[:FROM_EACH], 1):
+            truth = picture[row : row + side, col : col + side]
+            found.append(Crop(f"{name}, part {number}", *make_pair(truth, scale, name=name)))
+        pictures += 1
+        if pictures == PICTURES:
+            break
+    if not found:
+        raise InputError(
+            f"every picture of {dataset} is smaller than {side}x{side}, which LR pictures of "
+            f"{patch}x{patch} (data.patch) at scale {scale.label} need"
+        )
+    return found
+
+
+def places_of_edges(picture: np.ndarray, side: int) -> list[tuple[int, int]]:
+    """First pixels (row, col) of squares side by side in the middle, those of most edges first.
+
+    Args:
+      picture: uint8 [h, w, 3], each side at least `side`.
+      side: of a square; edges are counted in windows of `edges.WINDOW` pixels.
+    """
+    rows, cols = (n // side for n in picture.shape[:2])
+    top, left = ((n - m * side) // 2 for n, m in zip(picture.shape, (rows, cols)))
+    inside = picture[top : top + rows * side, left : left + cols * side]
+    squares = inside.reshape(rows, side, cols, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
+    whole = side // WINDOW * WINDOW
+    edges = jax.vmap(edge_windows)(jnp.asarray(squares[:, :whole, :whole]))
+    order = np.argsort(-np.asarray(edges.sum(axis=(1, 2), dtype=jnp.int32)), kind="stable")
+    return [(top + int(n) // cols * side, left + int(n) % cols * side) for n in order]

@@ -1,0 +1,75 @@
+"""A diagnosis from start to finish."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from inr_sr.data.sources import open_source, source_name
+from inr_sr.diagnosis import controls
+from inr_sr.diagnosis.crops import crops
+from inr_sr.diagnosis.measures import measured
+from inr_sr.diagnosis.report import check_replaceable, panels, write_diagnosis
+from inr_sr.diagnosis.subject import Subject
+from inr_sr.diagnosis.verdicts import Verdict, verdicts
+from inr_sr.errors import InputError
+from inr_sr.evaluation.machine import describe_machine
+from inr_sr.scales import Scale
+from inr_sr.training.workdir import read_config
+
+DEFAULT_SCALE = 4.0
+
+
+def diagnose(
+    workdir: Path, *, data: str | None, scale: Scale | None, command: str
+) -> tuple[list[Verdict], Path]:
+    """Measures the network of a training and writes what it found to the folder "diagnosis" in it.
+
+    Args:
+      workdir: the training's.
+      data: held-out pictures, see `open_source`; None for those the training is judged by.
+      scale: the same for both axes, above 1; None for DEFAULT_SCALE, or the network's only one.
+      command: how the page says it was made.
+
+    Returns:
+      The verdicts, causes first, and the path of the page.
+
+    Raises:
+      InputError: no training there, nothing of it to be measured, or a scale or pictures that
+        cannot be used; nothing has been written then.
+    """
+    if scale is not None and not (scale.rows == scale.cols > 1):
+        raise InputError(
+            f"scale {scale.label} is not allowed: a diagnosis needs one above 1 for both axes"
+        )
+    config = read_config(workdir)
+    check_replaceable(workdir)
+    spec, split = (data, "test") if data else (config.eval.dataset, config.eval.split)
+    source = open_source(spec, split)
+    subject = Subject.of(workdir)
+    scale = _known_scale(subject, scale)
+    looked_at = crops(source, scale, config.data.patch, source_name(spec))
+    measures, outputs, bicubic = measured(subject, looked_at, scale)
+    found = verdicts(measures)
+    facts = {
+        "command": command,
+        "step": f"{subject.step} of {config.train.steps}",
+        "parameters": "averaged",
+        "data": f"{source_name(spec)}: {'; '.join(crop.name for crop in looked_at)}",
+        "seed": f"{config.seed} of the training, {controls.SEED} of shuffles and queries",
+        **describe_machine(),
+    }
+    shown = panels(looked_at, outputs, bicubic)
+    return found, write_diagnosis(workdir, measures, found, shown, facts)
+
+
+def _known_scale(subject: Subject, scale: Scale | None) -> Scale:
+    fixed = subject.model.fixed_scale
+    if scale is None:
+        value = float(fixed or DEFAULT_SCALE)
+        return Scale(value, value, f"{value:g}")
+    if fixed and scale.rows != fixed:
+        raise InputError(f"scale {scale.label} is not allowed: this network knows {fixed} only")
+    slots = math.ceil(scale.rows)
+    subject.model.check_slots(slots, slots)
+    return scale

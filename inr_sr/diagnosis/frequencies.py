@@ -1,0 +1,170 @@
+"""The frequency matrices: where they are, where they came from, how many waves they amount to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inr_sr.diagnosis.subject import Region
+from inr_sr.evaluation.spectra import LR_NYQUIST
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+QUERY = "frequencies_query"
+"""The matrix that makes queries: it draws nothing itself."""
+
+
+@dataclass(frozen=True)
+class Waves:
+    """One matrix, or several taken together.
+
+    Attributes:
+      first, now: [K, 2] at the start of the training and now, cycles per LR pixel.
+      moved: |B - B_0| / |B_0|, Frobenius norms; NaN where the latter is 0.
+      length: quantiles of |b| in cycles per LR pixel, by name ("0.05" ... "max").
+      beyond_lr: share of waves with |b| above the LR Nyquist frequency.
+      beyond_output: above that of the output, s / 2.
+      beyond_trained: above that of the largest scale, of this output or of the training.
+      closest: least distance of two frequencies, where b and -b are the same; NaN of one wave.
+      effective_rank: see `effective_rank`.
+      most: what that could reach: the number of cosines and sines, or of output pixels in the
+        region where that is less.
+    """
+
+    first: np.ndarray
+    now: np.ndarray
+    moved: float
+    length: dict[str, float]
+    beyond_lr: float
+    beyond_output: float
+    beyond_trained: float
+    closest: float
+    effective_rank: float
+    most: float
+
+    @classmethod
+    def of(
+        cls, first: np.ndarray, now: np.ndarray, region: Region, scale: float, trained: float
+    ) -> Waves:
+        """Measures frequencies [K, 2].
+
+        Args:
+          first, now: at the start of the training, and now.
+          region: where the waves are asked.
+          scale: output pixels per LR pixel.
+          trained: the largest that was trained.
+        """
+        first, now = (b.astype(np.float64) for b in (first, now))
+        length = np.linalg.norm(now, axis=1)
+        return cls(
+            first=first,
+            now=now,
+            moved=moved(first, now),
+            length={
+                **{str(q): float(np.quantile(length, q)) for q in QUANTILES},
+                "max": float(length.max()),
+            },
+            beyond_lr=float(np.mean(length > LR_NYQUIST)),
+            beyond_output=float(np.mean(length > scale / 2)),
+            beyond_trained=float(np.mean(length > max(scale, trained) / 2)),
+            closest=closest(now),
+            effective_rank=effective_rank(now, region.start, region.side),
+            most=min(2.0 * len(now), (scale * region.side) ** 2),
+        )
+
+
+@dataclass(frozen=True)
+class Frequencies:
+    """All matrices of a network.
+
+    Attributes:
+      region: where the waves are asked.
+      matrices: by name.
+      together: those that draw, taken together: all but QUERY.
+      gradient_ratio: see `gradient_ratio`.
+    """
+
+    region: Region
+    matrices: dict[str, Waves]
+    together: Waves
+    gradient_ratio: float
+
+
+def measure(
+    first: Mapping[str, np.ndarray],
+    now: Mapping[str, np.ndarray],
+    rows: Sequence[Mapping[str, float]],
+    region: Region,
+    scale: float,
+    trained: float,
+) -> Frequencies:
+    """Measures the matrices of a network; see `Waves.of` and `gradient_ratio`."""
+    drawing = [name for name in now if name != QUERY]
+
+    def together(matrices: Mapping[str, np.ndarray]) -> np.ndarray:
+        return np.concatenate([matrices[name] for name in drawing])
+
+    return Frequencies(
+        region=region,
+        matrices={n: Waves.of(first[n], now[n], region, scale, trained) for n in now},
+        together=Waves.of(together(first), together(now), region, scale, trained),
+        gradient_ratio=gradient_ratio(rows),
+    )
+
+
+def moved(first: np.ndarray, now: np.ndarray) -> float:
+    """|B - B_0| / |B_0| of Frobenius norms; NaN where B_0 is 0."""
+    start = float(np.linalg.norm(first))
+    return float(np.linalg.norm(now - first)) / start if start else math.nan
+
+
+def closest(frequencies: np.ndarray) -> float:
+    """Least distance of two of [K, 2], where b and -b are the same; NaN of fewer than two."""
+    if len(frequencies) < 2:
+        return math.nan
+    one, other = frequencies[:, None], frequencies[None]
+    apart = np.minimum(np.linalg.norm(one - other, axis=-1), np.linalg.norm(one + other, axis=-1))
+    return float(apart[~np.eye(len(frequencies), dtype=bool)].min())
+
+
+def effective_rank(frequencies: np.ndarray, start: float, side: float) -> float:
+    """How many functions the cosines and sines of waves amount to over a square.
+
+    exp of the entropy of the normalised singular values of the basis [cos, sin](2 pi b x) (Roy and
+    Vetterli 2007): K orthogonal waves have 2 K, K equal ones 2, and K constant ones 1. The basis is
+    taken as functions, not at so many points: its inner products are known in closed form.
+
+    Args:
+      frequencies: [K, 2] in cycles per LR pixel.
+      start: of the square along both axes, LR pixels.
+      side: of the square, LR pixels.
+    """
+    one, other = frequencies[:, None], frequencies[None]
+    plus, minus = (_mean_wave(b, start, side) for b in (one + other, one - other))
+    cos, sin = (minus + plus).real / 2, (minus - plus).real / 2
+    mixed = (plus.imag - minus.imag) / 2  # of cos of the one and sin of the other
+    gram = np.block([[cos, mixed], [mixed.T, sin]])
+    values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
+    share = values / values.sum()
+    share = share[share > 0]
+    return float(np.exp(-(share @ np.log(share))))
+
+
+def _mean_wave(b: np.ndarray, start: float, side: float) -> np.ndarray:
+    """Mean of e^(2 pi i b x) over the square, complex [...], of b [..., 2]."""
+    middle = 2j * np.pi * (start + side / 2) * b.sum(axis=-1)
+    return np.exp(middle) * np.sinc(side * b).prod(axis=-1)
+
+
+def gradient_ratio(rows: Sequence[Mapping[str, float]]) -> float:
+    """Norm of the frequencies' gradient over that of all else, mean over a journal; NaN of none."""
+    ratios = []
+    for row in rows:
+        if "frequency_gradient_norm" in row and "gradient_norm" in row:
+            own = row["frequency_gradient_norm"]
+            rest = row["gradient_norm"] ** 2 - own**2
+            if rest > 0:
+                ratios.append(own / math.sqrt(rest))
+    return float(np.mean(ratios)) if ratios else math.nan

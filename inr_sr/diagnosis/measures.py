@@ -1,0 +1,124 @@
+"""All that a diagnosis measures, and what it needs to know of how a network was trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from inr_sr.diagnosis import controls, frequencies, modulation, output
+from inr_sr.diagnosis.crops import Crop
+from inr_sr.diagnosis.subject import Subject, enlarged
+from inr_sr.evaluation.metrics import unit
+from inr_sr.models.decoders.modulated_mlp import ModulatedField
+from inr_sr.scales import Scale
+from inr_sr.upscaling import ResampleUpscaler
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a network was trained, and at which scale it is looked at.
+
+    Attributes:
+      decoder: its name.
+      initialisation: of the frequencies; "" where the decoder has no choice.
+      skip: whether it adds to bicubic.
+      targets, jitter, raw_targets: of config.data.
+      scale: output pixels per LR pixel.
+      max_scale: the largest that was trained.
+    """
+
+    decoder: str
+    initialisation: str
+    skip: bool
+    targets: str
+    jitter: float
+    raw_targets: bool
+    scale: float
+    max_scale: float
+
+    @classmethod
+    def of(cls, subject: Subject, scale: float) -> Setup:
+        config = subject.config
+        modulated = config.model.decoder == "modulated"
+        return cls(
+            decoder=config.model.decoder,
+            initialisation=config.model.modulated.initialisation if modulated else "",
+            skip=config.model.skip,
+            targets=config.data.targets,
+            jitter=config.data.jitter,
+            raw_targets=config.data.raw_targets,
+            scale=scale,
+            max_scale=config.data.max_scale,
+        )
+
+
+@dataclass(frozen=True)
+class Measures:
+    """See the modules that the fields are from; None where a decoder has no such thing."""
+
+    setup: Setup
+    frequencies: frequencies.Frequencies | None
+    modulation: modulation.Modulation | None
+    output: output.Output
+    shuffled: controls.Control
+    zeroed: controls.Control
+
+    def to_json(self) -> str:
+        """All of them; what could not be measured (NaN) is null."""
+        return json.dumps(_plain(dataclasses.asdict(self)), indent=2, allow_nan=False) + "\n"
+
+
+def measured(
+    subject: Subject, crops: Sequence[Crop], scale: Scale
+) -> tuple[Measures, list[np.ndarray], list[np.ndarray]]:
+    """Measures a network on crops.
+
+    Returns:
+      The measures, and outputs of the network and of bicubic: float32 [H, W, 3] in [0, 1] each.
+    """
+    size = (crops[0].truth.shape[0], crops[0].truth.shape[1])
+    lr_size = (crops[0].lr.shape[0], crops[0].lr.shape[1])
+    fields = [subject.field(crop.lr) for crop in crops]
+    outputs = [enlarged(field, size) for field in fields]
+
+    def control(change: Any) -> controls.Control:
+        changed = (dataclasses.replace(f, residual=change(f.residual)) for f in fields)
+        return controls.measure(crops, outputs, [enlarged(f, size) for f in changed])
+
+    resampler = ResampleUpscaler("bicubic")
+    bicubic = [resampler.upscale(unit(c.lr).astype(np.float32), size) for c in crops]
+    same_size = [] if subject.model.fixed_scale else [enlarged(f, lr_size) for f in fields]
+    residuals: list[Any] = [field.residual for field in fields]
+    modulated = isinstance(residuals[0], ModulatedField)
+    measures = Measures(
+        setup=Setup.of(subject, scale.rows),
+        frequencies=_frequencies(subject, scale.rows),
+        modulation=modulation.measure(residuals, size[0]) if modulated else None,
+        output=output.measure(crops, outputs, bicubic, same_size),
+        shuffled=control(controls.shuffled),
+        zeroed=control(controls.zeroed),
+    )
+    return measures, outputs, bicubic
+
+
+def _frequencies(subject: Subject, scale: float) -> frequencies.Frequencies | None:
+    region, trained = subject.region, subject.config.data.max_scale
+    if region is None:
+        return None
+    return frequencies.measure(subject.first, subject.now, subject.rows, region, scale, trained)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,140 @@
+"""What a network puts out, against bicubic and the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inr_sr.diagnosis.crops import Crop
+from inr_sr.evaluation.metrics import lr_consistency, luma, psnr, quantise, shave
+from inr_sr.evaluation.spectra import LR_NYQUIST, Spectra, compare
+from inr_sr.training.validation import HIGHEST
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to enlarge the crops.
+
+    Attributes:
+      power: [n] mean power of the luma at the frequencies of `Output`.
+      coherence: [n] with the truth, signed.
+      energy: beyond the LR Nyquist frequency over that of the truth; NaN where that has none.
+      mean_coherence: beyond it; NaN where the truth has no energy there.
+      slope: see `slope`.
+      psnr: of luma in dB, 8 bits, the border cut as protocol y does; mean.
+      lr_psnr: LR consistency in dB, mean.
+    """
+
+    power: np.ndarray
+    coherence: np.ndarray
+    energy: float
+    mean_coherence: float
+    slope: float
+    psnr: float
+    lr_psnr: float
+
+
+@dataclass(frozen=True)
+class Output:
+    """A network's output.
+
+    Attributes:
+      frequency: [n] cycles per LR pixel.
+      truth_power: [n] of the truth.
+      truth_beyond_lr: share of the truth's energy beyond the LR Nyquist frequency.
+      network, bicubic: the two.
+      same_size: PSNR in dB over RGB of the x1 result against the LR picture; NaN of a network that
+        knows another scale only.
+    """
+
+    frequency: np.ndarray
+    truth_power: np.ndarray
+    truth_beyond_lr: float
+    network: Method
+    bicubic: Method
+    same_size: float
+
+    @property
+    def gain(self) -> float:
+        """PSNR over bicubic, dB."""
+        return self.network.psnr - self.bicubic.psnr
+
+
+def measure(
+    crops: Sequence[Crop],
+    outputs: Sequence[np.ndarray],
+    bicubic: Sequence[np.ndarray],
+    same_size: Sequence[np.ndarray],
+) -> Output:
+    """Measures outputs of crops.
+
+    Args:
+      crops: at least one.
+      outputs: the network's, float32 [H, W, 3] in [0, 1].
+      bicubic: likewise.
+      same_size: x1 results, float32 [patch, patch, 3] in [0, 1]; or none.
+    """
+    spectra = spectra_of(crops, outputs)
+    same = [_decibels(quantise(x), crop.lr) for x, crop in zip(same_size, crops)]
+    return Output(
+        frequency=spectra.frequency,
+        truth_power=spectra.truth_power,
+        truth_beyond_lr=share_beyond(spectra),
+        network=_method(crops, outputs, spectra),
+        bicubic=_method(crops, bicubic, spectra_of(crops, bicubic)),
+        same_size=float(np.mean(same)) if same else math.nan,
+    )
+
+
+def spectra_of(crops: Sequence[Crop], outputs: Sequence[np.ndarray]) -> Spectra:
+    """Spectra of the luma of outputs [H, W, 3] against the truth."""
+    scale = crops[0].truth.shape[0] / crops[0].lr.shape[0]
+    return compare([(luma(x), luma(c.truth)) for x, c in zip(outputs, crops, strict=True)], scale)
+
+
+def share_beyond(spectra: Spectra, frequency: float = LR_NYQUIST) -> float:
+    """Share of the truths' energy beyond a frequency; NaN where there is none at all."""
+    total = float(spectra.truth.sum())
+    return float(spectra.truth[spectra.frequency > frequency].sum()) / total if total else math.nan
+
+
+def slope(spectra: Spectra, frequency: float = LR_NYQUIST) -> float:
+    """Of the truths on the outputs beyond a frequency; NaN where the outputs have nothing there.
+
+    sum X conj(Y) / sum |X|^2. It is 1 for the best guess in squared error. Below 1/2 the truth is
+    nearer to no detail at all than to this one: |X - Y|^2 = |Y|^2 + |X|^2 - 2 X conj(Y).
+    """
+    above = spectra.frequency > frequency
+    own = float(spectra.output[above].sum())
+    return float(spectra.cross[above].sum()) / own if own else math.nan
+
+
+def mean_psnr(crops: Sequence[Crop], outputs: Sequence[np.ndarray]) -> float:
+    """PSNR of the luma in dB as protocol y has it, mean over crops."""
+    border = 2 * (math.ceil(crops[0].truth.shape[0] / crops[0].lr.shape[0]),)
+
+    def score(output: np.ndarray, crop: Crop) -> float:
+        pair = (luma(shave(x, border)) for x in (quantise(output), crop.truth))
+        return _decibels(*pair)
+
+    return float(np.mean([score(x, crop) for x, crop in zip(outputs, crops, strict=True)]))
+
+
+def _method(crops: Sequence[Crop], outputs: Sequence[np.ndarray], spectra: Spectra) -> Method:
+    pairs = zip(outputs, crops, strict=True)
+    return Method(
+        power=spectra.output_power,
+        coherence=spectra.signed_coherence,
+        energy=spectra.energy_ratio(),
+        mean_coherence=spectra.mean_coherence(),
+        slope=slope(spectra),
+        psnr=mean_psnr(crops, outputs),
+        lr_psnr=float(np.mean([min(lr_consistency(x, c.lr), HIGHEST) for x, c in pairs])),
+    )
+
+
+def _decibels(image: np.ndarray, truth: np.ndarray) -> float:
+    return min(psnr(image, truth), HIGHEST)

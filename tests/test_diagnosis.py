@@ -1,0 +1,273 @@
+"""`inr-sr diagnose`, and what it makes of measures."""
+
+import dataclasses
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from inr_sr import models
+from inr_sr.cli import main
+from inr_sr.data.sources import FolderSource
+from inr_sr.diagnosis.controls import Control
+from inr_sr.diagnosis.crops import crops
+from inr_sr.diagnosis.frequencies import Frequencies, Waves
+from inr_sr.diagnosis.measures import Measures, Setup, measured
+from inr_sr.diagnosis.modulation import Modulation
+from inr_sr.diagnosis.output import Method, Output
+from inr_sr.diagnosis.report import panels, write_diagnosis
+from inr_sr.diagnosis.subject import Region, Subject
+from inr_sr.diagnosis.verdicts import STATES, SUSPECTS, verdicts
+from inr_sr.scales import Scale
+from inr_sr.training.checkpoints import CHECKPOINTS
+from inr_sr.training.frequencies import RECORD, matrices
+from inr_sr.training.loop import train
+from tests.tiny import content, score, tiny, tiny_pictures
+
+LP = {
+    "model__encoder": "lp_tokens",
+    "model__lp_tokens__width": 8,
+    "model__lp_tokens__heads": 2,
+    "model__lp_tokens__blocks": 1,
+    "model__decoder": "modulated",
+    "model__modulated__features": 8,
+    "model__modulated__hidden": 8,
+    "model__modulated__heads": 2,
+    "model__modulated__max_scale": 2.0,
+    "model__window": 8,
+    "data__candidates": 1,
+    "train__steps": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """photos/, small/ and run/: a training of 4 steps on the former, judged by them as well."""
+    root = tmp_path_factory.mktemp("place")
+    photos = tiny_pictures(root / "photos", 2)
+    (root / "small").mkdir()
+    Image.fromarray(np.zeros((15, 90, 3), np.uint8)).save(root / "small" / "a.png")
+    train(tiny(photos, eval__dataset=str(photos), **LP), root / "run", score)
+    return root
+
+
+def test_command_prints_verdicts_and_writes_a_page_that_is_whole_and_alone(place, capsys):
+    run = place / "run"
+    before = content(run)
+    assert main(["diagnose", str(run)]) == 0
+    *lines, page = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(SUSPECTS)
+    states = [line.partition(":")[0] for line in lines]
+    assert states == sorted(states, key=list(STATES.values()).index)
+    assert Path(page) == (run / "diagnosis" / "index.html").resolve()
+    assert {
+        name: value for name, value in content(run).items() if "/diagnosis/" not in name
+    } == before
+    assert {path.name for path in (run / "diagnosis").iterdir()} == {"index.html", "measures.json"}
+
+    text = Path(page).read_text(encoding="utf-8")
+    assert "http" not in text
+    assert "<script" not in text
+    assert re.findall(r'src="([^"]{0,22})', text) == ["data:image/png;base64,"] * 5
+    assert all(suspect.replace("'", "&#x27;") in text for suspect in SUSPECTS)
+    assert "<dd>4 of 4</dd>" in text
+    measures = json.loads((run / "diagnosis" / "measures.json").read_text())
+    assert measures["setup"]["scale"] == 4
+    assert set(measures["frequencies"]["matrices"]) == {
+        f"frequencies_{n}" for n in (0, 1, 2, "query")
+    }
+    # It began as bicubic, and 4 steps change little.
+    assert measures["output"]["network"]["psnr"] == pytest.approx(
+        measures["output"]["bicubic"]["psnr"], abs=1
+    )
+    assert measures["shuffled"]["change"] < 0.01
+
+    assert main(["diagnose", str(run), "--scale=2.5", "--data", str(place / "photos")]) == 0
+    assert json.loads((run / "diagnosis" / "measures.json").read_text())["setup"]["scale"] == 2.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none"], "none is no working directory: it holds no config.json"),
+        (["photos"], "photos is no working directory"),
+        (["run", "--scale=1"], "scale 1 is not allowed: a diagnosis needs one above 1"),
+        (["run", "--scale=0.5"], "scale 0.5 is not allowed: a diagnosis needs one above 1"),
+        (["run", "--scale=2x3"], "scale 2x3 is not allowed"),
+        (["run", "--scale=x"], "scale 'x' is not allowed"),
+        (["run", "--data=none"], "there is no folder none"),
+        (["run", "--data=small"], "every picture of small is smaller than 32x32"),
+        (["run", "--data=photos", "--scale=8"], "every picture of photos is smaller than 64x64"),
+        (["run", "photos"], "unrecognized arguments: photos"),
+        (["begun"], "no checkpoint"),
+        (["earlier"], f"no record of what its frequencies started from ({RECORD})"),
+        (["taken"], "cannot write a diagnosis to"),
+    ],
+)
+def test_bad_requests_are_answered_in_a_line_and_write_nothing(
+    place, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(place)
+    run = Path(arguments[0])
+    if arguments[0] in ("begun", "earlier", "taken"):
+        shutil.copytree("run", run, ignore=shutil.ignore_patterns("diagnosis"))
+    if arguments[0] == "begun":
+        shutil.rmtree(run / CHECKPOINTS)
+    if arguments[0] == "earlier":
+        (run / RECORD).unlink()
+    if arguments[0] == "taken":
+        (run / "diagnosis").mkdir()
+        (run / "diagnosis" / "index.html").write_text("mine")
+    before = content(run)
+    assert main(["diagnose", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert content(run) == before
+
+
+@pytest.mark.parametrize("decoder", ["spectral", "liif", "pixel_shuffle"])
+def test_what_a_decoder_lacks_is_said_and_the_rest_is_measured(place, tmp_path, decoder):
+    config = tiny(model__decoder=decoder, model__liif__width=8, model__liif__layers=2)
+    config.model.pixel_shuffle.scale = 2
+    model = models.build(config.model)
+    params = jax.jit(lambda key: models.init(model, key))(jax.random.key(0))
+    params = jax.tree.map(lambda p: p + 0.05, params)
+    now = {name: np.asarray(b) for name, b in matrices(params).items()}
+    subject = Subject(config, 7, model, params, now, now, [])
+    scale = Scale(2.0, 2.0, "2")
+    looked_at = crops(FolderSource(place / "photos"), scale, config.data.patch, "photos")
+    measures, outputs, bicubic = measured(subject, looked_at, scale)
+    assert measures.modulation is None
+    assert (measures.frequencies is None) == (decoder != "spectral")
+    assert math.isnan(measures.output.same_size) == (decoder == "pixel_shuffle")
+    assert measures.zeroed.change > 0
+    found = verdicts(measures)
+    absent = {verdict.suspect for verdict in found if verdict.state == "absent"}
+    assert len(absent) >= (3 if decoder == "spectral" else 8)
+    assert all(decoder in v.sentence for v in found if v.suspect.startswith("Attention"))
+    page = write_diagnosis(tmp_path, measures, found, panels(looked_at, outputs, bicubic), {})
+    assert f"The decoder {decoder} has no modulation" in page.read_text()
+    json.loads((page.parent / "measures.json").read_text())
+
+
+def healthy() -> Measures:
+    """Of a network that nothing is wrong with."""
+    points = np.ones((4, 2))
+    waves = Waves(
+        first=points, now=points, moved=0.05, length={"0.95": 1.9, "max": 2.0}, beyond_lr=0.8,
+        beyond_output=0.0, beyond_trained=0.0, closest=0.1, effective_rank=6.0, most=8.0,
+    )  # fmt: skip
+    line = np.ones(3)
+    steep = {"median": 0.1, "0.95": 0.2}
+    network = Method(line, line, energy=0.3, mean_coherence=0.5, slope=0.9, psnr=30.0, lr_psnr=48.0)
+    bicubic = Method(
+        line, line, energy=0.02, mean_coherence=0.1, slope=1.5, psnr=28.0, lr_psnr=38.0
+    )
+    control = Control(change=0.05, psnr_fall=3.0, power=line, energy=0.1)
+    return Measures(
+        Setup("modulated", "annulus", True, "hr", 0.0, False, 4.0, 4.0),
+        Frequencies(Region("a cell", -2.0, 4.0), {"frequencies_0": waves}, waves, 0.1),
+        Modulation(
+            steepness={"largest": steep, "smallest": steep}, rate=0.12, frequency=line, power=line,
+            beyond_lr=0.02, entropy=np.array([0.5, 1.0]), distance=np.array([3.0, 9.0]),
+            tau=line, attended=9, spacing=4,
+        ),
+        Output(line, line, 0.2, network, bicubic, same_size=45.0),
+        control,
+        control,
+    )  # fmt: skip
+
+
+def changed(measures: Measures, path: str, value: object) -> Measures:
+    """With "output.network.energy" or such replaced."""
+    head, _, rest = path.partition(".")
+    new = changed(getattr(measures, head), rest, value) if rest else value
+    return dataclasses.replace(measures, **{head: new})
+
+
+def judged(*changes: tuple[str, object]) -> dict[str, str]:
+    measures = healthy()
+    for path, value in changes:
+        measures = changed(measures, path, value)
+    return {verdict.suspect: verdict.state for verdict in verdicts(measures)}
+
+
+def test_a_network_that_nothing_is_wrong_with_has_no_cause():
+    assert set(judged().values()) == {"fine"}
+    assert set(judged()) == set(SUSPECTS)
+
+
+LOW = ("frequencies.together.beyond_lr", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "causes"),
+    [
+        ([("setup.targets", "lr")], ["Targets without detail"]),
+        ([("setup.targets", "pseudo_hr")], ["Targets without detail"]),
+        ([("setup.raw_targets", True), ("setup.jitter", 0.5)], ["Targets without detail"]),
+        ([("setup.raw_targets", True)], []),
+        ([("frequencies.together.length", {"0.95": 0.06, "max": 0.1})],
+         ["Frequencies that vanish over the picture"]),
+        ([("frequencies.together.length", {"0.95": 0.07, "max": 0.1})], []),
+        ([LOW], ["No frequency beyond LR Nyquist"]),
+        ([LOW, ("frequencies.together.moved", 0.001)],
+         ["No frequency beyond LR Nyquist", "Frequencies that did not move"]),
+        ([("frequencies.together.moved", 0.001)], []),
+        ([("frequencies.together.effective_rank", 1.9)], ["Waves that are alike"]),
+        ([("frequencies.together.beyond_trained", 0.3)], ["Waves beyond the output's Nyquist"]),
+        ([("modulation.rate", 0.03)], []),  # the waves carry the detail
+        ([LOW, ("modulation.rate", 0.03)],
+         ["No frequency beyond LR Nyquist", "Modulation that is too smooth"]),
+        ([("modulation.rate", math.nan)], ["Modulation that is too smooth"]),
+        ([("modulation.entropy", np.array([0.96, 0.99]))],
+         ["Attention that does not discriminate"]),
+        ([("modulation.distance", np.array([8.5, 9.0]))], ["Attention that looks too far"]),
+        ([("shuffled.change", 0.003)], ["Tokens that are not used"]),
+        ([("setup.skip", False)], []),
+        ([("setup.skip", False), ("output.same_size", 30.0)], ["No bicubic skip"]),
+        ([("output.network.slope", 0.4)], ["Detail that is invented"]),
+        ([("output.network.lr_psnr", 36.0)], ["Output that contradicts the LR picture"]),
+        ([("output.network.energy", 0.03), ("output.network.slope", 0.1)],
+         ["No detail in the output"]),
+    ],
+)  # fmt: skip
+def test_a_cause_is_found_where_it_is_and_nowhere_else(changes, causes):
+    found = judged(*changes)
+    assert [suspect for suspect, state in found.items() if state == "cause"] == causes
+
+
+@pytest.mark.parametrize(
+    ("changes", "suspects"),
+    [
+        ([("frequencies.together.moved", math.nan)], {"Frequencies that did not move"}),
+        ([("output.network.energy", math.nan)],
+         {"No detail in the output", "Detail that is invented"}),
+        ([("setup.skip", False), ("output.same_size", math.nan)], {"No bicubic skip"}),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_measured_is_no_cause(changes, suspects):
+    found = judged(*changes)
+    assert {suspect for suspect, state in found.items() if state == "unknown"} == suspects
+    assert "cause" not in found.values()
+
+
+def test_one_token_leaves_nothing_to_discriminate():
+    found = judged(("modulation.attended", 1), ("modulation.entropy", np.full(2, math.nan)))
+    assert found["Attention that does not discriminate"] == "absent"
+
+
+def test_inverse_sigma_is_named_where_frequencies_vanish():
+    measures = changed(healthy(), "setup.initialisation", "inverse_sigma")
+    assert not any("inverse_sigma" in verdict.line for verdict in verdicts(measures))
+    low = changed(measures, "frequencies.together.length", {"0.95": 0.01, "max": 0.01})
+    assert "inverse_sigma" in verdicts(low)[0].line
