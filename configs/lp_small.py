@@ -20,6 +20,7 @@ def get_config() -> ConfigDict:
     config.model.skip = False
     config.model.encoder = "lp_tokens"
     config.model.lp_tokens.width = 256
+    config.model.lp_tokens.detail = False
     config.model.decoder = "modulated"
     config.model.modulated.initialisation = "inverse_sigma"
     config.model.modulated.bands = (128.0, 32.0)

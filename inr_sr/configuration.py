@@ -29,6 +29,7 @@ def default() -> ConfigDict:
     config.model.lp_tokens.layout = "interleaved"  # interleaved | cross
     config.model.lp_tokens.mixer = "attention"  # attention | state_space
     config.model.lp_tokens.states = 8  # per channel of the state space
+    config.model.lp_tokens.detail = True  # whether patches are given local differences as well
     config.model.decoder = "spectral"  # spectral | modulated | liif | pixel_shuffle
     config.model.spectral = ConfigDict()
     config.model.spectral.bands = (0.5, 1.0, 2.0)  # highest frequency, cycles per LR pixel
@@ -142,3 +143,14 @@ def default() -> ConfigDict:
     config.eval.during = "2,4"  # scales of the evaluations while training
     config.eval.pictures = 4  # how many pictures those use
     return config.lock()
+
+
+def stored_model(stored: ConfigDict) -> ConfigDict:
+    """A `model` section as a weights file holds it; fields that came later have their defaults.
+
+    Raises:
+      AttributeError, KeyError, TypeError, ValueError: fields or types this version does not know.
+    """
+    model = default().model
+    model.update(stored)
+    return model

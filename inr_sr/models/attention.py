@@ -21,11 +21,14 @@ def distance_bias(squared: jax.Array, log_tau: jax.Array) -> jax.Array:
 
 
 def first_widths(spacing: float) -> nn.initializers.Initializer:
-    """Log widths of heads that see further one after the other: 1, 2, 4 and 8 spacings."""
+    """Log widths of heads that see further one after the other: 1/3, 2/3, 4/3, 8/3 spacings.
+
+    The first hardly sees more than one token: at wider ones all tokens begin as the same mean.
+    """
 
     def init(key: jax.Array, shape: tuple[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
         octave = jnp.minimum(jnp.arange(shape[0]), 3).astype(dtype)
-        return jnp.log(spacing * 2**octave)
+        return jnp.log(spacing / 3 * 2**octave)
 
     return init
 

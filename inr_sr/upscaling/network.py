@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr import models, render
+from inr_sr.configuration import stored_model
 from inr_sr.coordinates import cells_under, first_output
 from inr_sr.errors import InputError
 from inr_sr.models import Model
@@ -405,7 +406,7 @@ def load(
     """
     weights = load_weights(name_or_path)
     try:
-        model = models.build(weights.config)
+        model = models.build(stored_model(weights.config))
         key = jax.ShapeDtypeStruct((2,), jnp.uint32)
         shapes = jax.eval_shape(functools.partial(models.init, model), key)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -20,6 +20,8 @@ from inr_sr.models.state_space import SelectiveScan
 PATCHES = (2, 4, 8, 16)
 LAYOUTS = ("cross", "interleaved")
 MIXERS = ("attention", "state_space")
+DETAIL_GAIN = 32.0  # makes of the detail of photos about what there is of brightness
+FAINT = nn.initializers.normal(0.02)  # places: what is seen is to be told apart first
 EXPANSION = 2  # of the MLPs between their layers
 MAX_LOGITS = 2**28
 """Most attention logits of a picture, all heads together: 1 GiB of them."""
@@ -99,6 +101,8 @@ class LpTokens(nn.Module):
       mixer: "attention", at a cost that is quadratic in the tokens, or "state_space", linear; that
         one reads them row by row, each token after the patches of its cell.
       states: per channel of the state space.
+      detail: whether patches are also given what the picture has beyond its mean over 3 x 3
+        pixels, strengthened: it is a tenth of the picture, and all that bicubic does not know.
       remat: whether gradients compute what is inside blocks anew instead of keeping it.
     """
 
@@ -111,6 +115,7 @@ class LpTokens(nn.Module):
     layout: str
     mixer: str
     states: int
+    detail: bool
     dtype: jnp.dtype = jnp.float32
     remat: bool = False
 
@@ -133,7 +138,7 @@ class LpTokens(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
         self.check_size(*image.shape[1:3])
-        image = _mirrored(2 * image - 1, max(self.patch, self.spacing))
+        image = _mirrored(image, max(self.patch, self.spacing))
         size = (image.shape[1], image.shape[2])
         seen, own = (_Lattice.over(size, side) for side in (self.patch, self.spacing))
         patches = self._patches(image) + self._placed(seen, "patch_position")
@@ -151,16 +156,20 @@ class LpTokens(nn.Module):
 
     def _patches(self, image: jax.Array) -> jax.Array:
         side = (self.patch, self.patch)
-        x = nn.Conv(self.width, side, side, "VALID", dtype=self.dtype, name="embedding")(image)
+        x = 2 * image - 1
+        if self.detail:
+            x = jnp.concatenate([x, DETAIL_GAIN * (image - _blurred(image))], axis=-1)
+        x = nn.Conv(self.width, side, side, "VALID", dtype=self.dtype, name="embedding")(x)
         return x.reshape(len(image), -1, self.width)
 
     def _placed(self, lattice: _Lattice, name: str) -> jax.Array:
         features = position_features(jnp.asarray(lattice.centres))
-        return nn.Dense(self.width, use_bias=False, dtype=self.dtype, name=name)(features)[None]
+        embed = nn.Dense(self.width, use_bias=False, dtype=self.dtype, kernel_init=FAINT, name=name)
+        return embed(features)[None]
 
     def _learned(self, lattice: _Lattice) -> jax.Array:
         shape = (self.learned, self.learned, self.width)
-        tokens = self.param("tokens", nn.initializers.normal(1.0), shape).astype(self.dtype)
+        tokens = self.param("tokens", FAINT, shape).astype(self.dtype)
         row, col = np.divmod(np.arange(lattice.rows * lattice.cols), lattice.cols)
         return tokens[row % self.learned, col % self.learned]
 
@@ -177,6 +186,12 @@ class LpTokens(nn.Module):
                 name=f"block_{i}",
             )(x, at, others, others_at)
         return x
+
+
+def _blurred(image: jax.Array) -> jax.Array:
+    """The mean over 3 x 3 pixels, borders repeated."""
+    around = jnp.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return nn.avg_pool(around, (3, 3))
 
 
 def _mirrored(image: jax.Array, side: int) -> jax.Array:
