@@ -32,7 +32,7 @@ def test_liif_has_the_published_size():
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes["decoder"])) == expected
 
 
-@pytest.mark.parametrize("decoder", ["spectral", "liif", "pixel_shuffle"])
+@pytest.mark.parametrize("decoder", ["spectral", "modulated", "liif", "pixel_shuffle"])
 def test_receptive_field_is_true(decoder):
     """A pixel just outside changes nothing; one just inside does."""
     model, params = random_model(decoder)
@@ -113,7 +113,7 @@ def test_blocks_computed_anew_give_the_same_gradients():
     assert anew.count(convolution) > kept.count(convolution)
 
 
-@pytest.mark.parametrize("decoder", ["spectral", "liif"])
+@pytest.mark.parametrize("decoder", ["spectral", "modulated", "liif"])
 def test_bfloat16_computes_near_float32(decoder):
     model, params = random_model(decoder)
     half, _ = random_model(decoder, dtype="bfloat16")
@@ -131,8 +131,11 @@ def test_bfloat16_computes_near_float32(decoder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder": "vgg"}, "unknown encoder 'vgg'; there are: edsr"),
-        ({"decoder": "mlp"}, "unknown decoder 'mlp'; there are: liif, pixel_shuffle, spectral"),
+        ({"encoder": "vgg"}, "unknown encoder 'vgg'; there are: edsr, lp_tokens"),
+        (
+            {"decoder": "mlp"},
+            "unknown decoder 'mlp'; there are: liif, modulated, pixel_shuffle, spectral",
+        ),
         ({"dtype": "float16"}, "unknown dtype 'float16'; there are: bfloat16, float32"),
         ({"spectral": {"bands": (1.0, 2.0)}}, "must rise and be as many as"),
         ({"spectral": {"bands": (1.0, 0.5, 2.0)}}, "must rise and be as many as"),

@@ -197,8 +197,7 @@ class ModulatedField:
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
         """See `field.Residual.points`."""
-        places = self.places(cell, delta)
-        position = self._position(places, footprint)
+        position = self.asked(self.places(cell, delta), footprint)
         m = self.modulation(cell, delta, footprint)
         hidden = [band.waves(position, self.fade(band.waves, footprint)) for band in self.bands]
         return self.drawn(
@@ -225,14 +224,14 @@ class ModulatedField:
           nearest tokens, or of all, row by row.
         """
         places = self.places(cell, delta)
-        position = self._position(places, footprint)
+        position = self.asked(places, footprint)
         q = self.queries(self.query(position, self.fade(self.query, footprint)))
         if self.nearest:
             logits = jnp.einsum("bqhe,bqkhe->bqkh", q, self._near(self.keys, cell, delta))
             squared = self.squared(places.offset)
         else:
             logits = jnp.einsum("bqhe,bkhe->bqkh", q, _flat(self.keys))
-            squared = self._squared_to_all(position)
+            squared = self._squared_to_all(self._in_picture(places, footprint))
         return self.softmax(logits, squared), squared
 
     def queries(self, hidden: jax.Array) -> jax.Array:
@@ -278,10 +277,11 @@ class ModulatedField:
         squared = row[..., :, None] + col[..., None, :]
         return squared.reshape(*position.shape[:-1], -1)
 
-    def _position(self, places: Places, footprint: jax.Array) -> jax.Array:
-        """Where the waves are asked."""
-        if self.frame == "cell":
-            return places.offset
+    def asked(self, places: Places, footprint: jax.Array) -> jax.Array:
+        """Where the waves are asked, [B, Q, 2] in LR pixels."""
+        return places.offset if self.frame == "cell" else self._in_picture(places, footprint)
+
+    def _in_picture(self, places: Places, footprint: jax.Array) -> jax.Array:
         if self.control != "end_points":
             return places.position
         # The first and the last output pixel are put at the ends of the picture.

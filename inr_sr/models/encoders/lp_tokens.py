@@ -191,7 +191,8 @@ class LpTokens(nn.Module):
 def _blurred(image: jax.Array) -> jax.Array:
     """The mean over 3 x 3 pixels, borders repeated."""
     around = jnp.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    return nn.avg_pool(around, (3, 3))
+    window, step = (1, 3, 3, 1), (1, 1, 1, 1)
+    return jax.lax.reduce_window(around, 0.0, jax.lax.add, window, step, "VALID") / 9
 
 
 def _mirrored(image: jax.Array, side: int) -> jax.Array:

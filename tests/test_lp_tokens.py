@@ -1,0 +1,121 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inr_sr.errors import InputError
+from inr_sr.models.attention import Attention
+from inr_sr.models.encoders.lp_tokens import LpTokens
+from tests.networks import random_picture
+
+SMALL = {
+    "width": 8, "patch": 4, "spacing": 4, "learned": 2, "blocks": 1, "heads": 2,
+    "layout": "interleaved", "mixer": "attention", "states": 3, "detail": True,
+}  # fmt: skip
+
+
+def encoded(image, **changes):
+    """Tokens of an encoder of random parameters; equal ones for equal sizes of it."""
+    encoder = LpTokens(**{**SMALL, **changes})
+    params = jax.jit(encoder.init)(jax.random.key(0), image)
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    noisy = [p + 0.3 * jax.random.normal(k, p.shape) for p, k in zip(leaves, keys)]
+    return jax.jit(encoder.apply)(jax.tree.unflatten(tree, noisy), image)
+
+
+def test_attention_is_the_formula():
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, others = jax.random.normal(keys[0], (2, 5, 6)), jax.random.normal(keys[1], (2, 7, 6))
+    at, others_at = (np.random.default_rng(0).uniform(0, 9, (n, 2)).astype("f") for n in (5, 7))
+    layer = Attention(heads=2, spacing=4.0)
+    params = layer.init(keys[2], x, others, at, others_at)["params"]
+    p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
+
+    def heads(name, tokens):
+        out = np.asarray(tokens, np.float64) @ p[name]["kernel"] + p[name]["bias"]
+        return out.reshape(*out.shape[:2], 2, 3)
+
+    squared = np.sum((at[:, None] - others_at[None]) ** 2, -1)
+    logits = np.einsum("bthe,bshe->bhts", heads("query", x), heads("key", others)) / np.sqrt(3)
+    logits = logits - squared / (2 * np.exp(2 * p["log_tau"])[:, None, None])
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    mixed = np.einsum("bhts,bshe->bthe", weights, heads("value", others)).reshape(2, 5, 6)
+    expected = mixed @ p["output"]["kernel"] + p["output"]["bias"]
+    found = layer.apply({"params": params}, x, others, at, others_at)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("patch", [2, 4, 8, 16])
+def test_pictures_of_any_size_are_mirrored_to_whole_patches(patch):
+    image = random_picture(19, 9)
+    tokens = encoded(image, patch=patch)
+    side = max(patch, 4)
+    pad = [(0, -n % side) for n in (19, 9)]
+    whole = jnp.pad(image, ((0, 0), *pad, (0, 0)), mode="symmetric")
+    assert tokens.shape == (1, whole.shape[1] // 4, whole.shape[2] // 4, 8)
+    np.testing.assert_array_equal(tokens, encoded(whole, patch=patch))
+
+
+@pytest.mark.parametrize("layout", ["interleaved", "cross"])
+@pytest.mark.parametrize("mixer", ["attention", "state_space"])
+def test_each_token_hears_of_the_whole_picture(layout, mixer):
+    """The first and the last pixel change all tokens: scans go both ways."""
+    image = random_picture(12, 12)
+    tokens = encoded(image, layout=layout, mixer=mixer, blocks=2)
+    for corner in (0, 11):
+        other = encoded(image.at[0, corner, corner].add(3.0), layout=layout, mixer=mixer, blocks=2)
+        assert float(jnp.abs(other - tokens).max(axis=-1).min()) > 1e-6
+
+
+def test_learned_vectors_repeat_over_larger_pictures():
+    """In a flat picture nothing but learned vectors and places tells tokens apart."""
+    encoder = LpTokens(**{**SMALL, "blocks": 0})
+    flat = jnp.full((1, 24, 16, 3), 0.5)
+    params = encoder.init(jax.random.key(0), flat)
+    params["params"]["position"]["kernel"] *= 0
+    tokens = encoder.apply(params, flat)
+    np.testing.assert_allclose(tokens[:, 2:4, 2:4], tokens[:, :2, :2], atol=1e-6)
+    np.testing.assert_allclose(tokens[:, 4:6, :2], tokens[:, :2, :2], atol=1e-6)
+    assert float(jnp.abs(tokens[:, 0] - tokens[:, 1]).max()) > 0.1
+
+
+def test_detail_is_what_the_local_mean_leaves():
+    """Brightness reaches patches through three channels, their detail through three more."""
+    seen = []
+
+    def watch(next_function, args, kwargs, context):
+        if context.module.name == "embedding":
+            seen.append(args[0])
+        return next_function(*args, **kwargs)
+
+    encoder, image = LpTokens(**SMALL), random_picture(8, 8)
+    with nn.intercept_methods(watch):
+        encoder.init(jax.random.key(0), image)
+        LpTokens(**{**SMALL, "detail": False}).init(jax.random.key(0), image)
+    np.testing.assert_allclose(seen[1], 2 * image - 1, atol=1e-6)
+    x = np.pad(np.asarray(image), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    mean = sum(x[:, i : i + 8, j : j + 8] for i in range(3) for j in range(3)) / 9
+    np.testing.assert_allclose(seen[0][..., 3:], 32 * (np.asarray(image) - mean), atol=1e-4)
+
+
+def test_blocks_computed_anew_give_the_same_gradients():
+    image = random_picture(8, 8)
+
+    def gradient(remat):
+        encoder = LpTokens(**SMALL, remat=remat)
+        params = encoder.init(jax.random.key(0), image)
+        return jax.jit(jax.grad(lambda p: jnp.sum(encoder.apply(p, image)[..., 0])))(params)
+
+    for a, b in zip(*(jax.tree.leaves(gradient(remat)) for remat in (False, True)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_too_many_tokens_are_refused_before_memory_is():
+    encoder = LpTokens(**{**SMALL, "heads": 4})
+    encoder.check_size(256, 256)
+    with pytest.raises(InputError, match="a picture of 1000x900 makes 112500 tokens"):
+        encoder.check_size(900, 1000)
+    LpTokens(**{**SMALL, "mixer": "state_space"}).check_size(900, 1000)

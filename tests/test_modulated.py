@@ -1,0 +1,253 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inr_sr import models, render
+from inr_sr.coordinates import cells, grid_axis, upright_footprint, window_axis
+from inr_sr.errors import InputError
+from inr_sr.models.decoders.modulated_mlp import ring
+from inr_sr.models.field import Field
+from inr_sr.upscaling import NetworkUpscaler
+from tests.networks import picture, random_model, random_picture, small_config
+from tests.test_render import axes, grid, points, queries
+
+SIZE = (9, 14)
+TOKENS = {"encoder": "lp_tokens"}
+PICTURE = {"frame": "picture", "nearest": 0}
+
+
+def field_of(size=SIZE, model_changes=TOKENS, seed=0, batch=1, **changes):
+    model, params = random_model("modulated", seed, **model_changes, modulated=changes)
+    return jax.jit(model.apply)({"params": params}, random_picture(*size, batch=batch))
+
+
+def formula(field, cell, delta, size):
+    """The equation of the decoder in float64, a query at a time, all tokens looked at."""
+    field = jax.tree.map(lambda x: np.asarray(x, np.float64), field.residual)
+    m, s = field.margin, field.spacing
+    rows, cols, heads, part = field.keys.shape[1:]
+    places = [((np.arange(n) - m) + 0.5) * s for n in (rows, cols)]
+    size = np.maximum(size, field.smallest)
+
+    def waves(part, x):
+        turn = 2 * np.pi * (part.frequencies @ x)
+        fade = np.exp(-field.kappa * (2 * np.pi) ** 2 * (part.frequencies**2 @ size**2))
+        return np.concatenate([fade * np.cos(turn), fade * np.sin(turn)]) @ part.layer.kernel + (
+            part.layer.bias
+        )
+
+    def query(cell, delta):
+        x = cell + field.origin + 0.5 + delta
+        token = (cell + field.origin) // s
+        asked = x if field.frame == "picture" else x - (token + 0.5) * s
+        q = np.maximum(waves(field.query, asked), 0).reshape(heads, part)
+        squared = (places[0][:, None] - x[0]) ** 2 + (places[1][None] - x[1]) ** 2
+        logits = np.einsum("he,ijhe->ijh", q, field.keys[0]) / np.sqrt(part)
+        logits = logits - squared[..., None] / (2 * np.exp(2 * field.log_tau))
+        if field.nearest:
+            seen = np.full(squared.shape, -np.inf)
+            for row, col in field.nearest:
+                seen[int(token[0]) + m + int(row), int(token[1]) + m + int(col)] = 0
+            logits = logits + seen[..., None]
+        weights = np.exp(logits - logits.max((0, 1)))
+        weights /= weights.sum((0, 1))
+        told = np.einsum("ijh,ijhe->he", weights, field.values[0])
+        total, v = 0, None
+        for band in field.bands:
+            u = np.maximum(
+                waves(band.waves, asked) + np.einsum("he,hed->d", told, band.modulation), 0
+            )
+            v = u if v is None else u + v
+            for layer in band.layers:
+                v = v + np.maximum(v @ layer.kernel + layer.bias, 0)
+            n = (v - v.mean()) / np.sqrt(v.var() + 1e-6)
+            total = total + (n / len(v)) @ band.output.kernel + band.output.bias
+        return total
+
+    return np.stack([query(c, d) for c, d in zip(np.asarray(cell), np.asarray(delta, np.float64))])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"nearest": 5, "frame": "picture", "layers": 2},
+        {"nearest": 0},
+        PICTURE,
+        {"fades": False},
+    ],
+)
+def test_points_are_the_formula(changes):
+    field = field_of(**changes)
+    cell, delta, footprint = queries(SIZE, (22, 31))
+    some = slice(0, None, 17)
+    size = np.sqrt(np.diagonal(footprint[0, 0]))
+    found = points(Field(None, field.residual), cell[:, some], delta[:, some], footprint)
+    expected = formula(field, cell[0, some], delta[0, some], size)
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(found[0], expected, atol=3e-5)
+
+
+KINDS = [
+    (TOKENS, {}),
+    (TOKENS, {"nearest": 13, "frame": "picture"}),
+    (TOKENS, PICTURE),
+    ({"encoder": "edsr"}, {"layers": 2}),
+]
+
+
+@pytest.mark.parametrize(("model_changes", "changes"), KINDS)
+def test_grids_windows_and_strips_are_points(model_changes, changes, monkeypatch):
+    field = field_of(model_changes=model_changes, batch=2, **changes)
+    for out in ((18, 28), (27, 61)):
+        rows, cols = axes(SIZE, out)
+        cell, delta, footprint = queries(SIZE, out)
+        both = (jnp.broadcast_to(x, (2, *x.shape[1:])) for x in (cell, delta))
+        expected = points(field, *both, footprint).reshape(2, *out, 3)
+        np.testing.assert_allclose(grid(field, rows, cols), expected, atol=1e-4)
+        window = [window_axis(n, m, slice(5, 17)) for n, m in zip(SIZE, out)]
+        found = grid(field, *window)
+        np.testing.assert_allclose(found, expected[:, 5:17, 5:17], atol=1e-4)
+        strips = [strip.colours for strip in render.strips(field, rows, cols)]
+        np.testing.assert_allclose(np.concatenate(strips, axis=1), expected, atol=1e-4)
+
+
+def test_an_untrained_model_is_bicubic():
+    config = small_config("modulated", **TOKENS)
+    model = models.build(config)
+    field = model.apply({"params": models.init(model, jax.random.key(0))}, random_picture(*SIZE))
+    rows, cols = axes(SIZE, (27, 61))
+    np.testing.assert_array_equal(grid(Field(None, field.residual), rows, cols), 0)
+
+
+def test_without_the_skip_the_field_is_all():
+    config = small_config("modulated", skip=False, **TOKENS)
+    model = models.build(config)
+    field = model.apply({"params": models.init(model, jax.random.key(0))}, random_picture(*SIZE))
+    assert field.image is None
+    assert float(jnp.abs(grid(field, *axes(SIZE, (18, 28)))).max()) > 1e-3
+
+
+def test_the_small_preset_has_the_decoder_of_the_original():
+    """380 thousand parameters."""
+    from configs import lp_small
+
+    model = models.build(lp_small.get_config().model)
+    shapes = jax.eval_shape(lambda: models.init(model, jax.random.key(0)))["decoder"]
+    assert round(sum(leaf.size for leaf in jax.tree.leaves(shapes)), -4) == 380_000
+
+
+def test_rings_are_the_nearest_cells():
+    assert ring(1) == ((0, 0),)
+    assert set(ring(9)) == {(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)}
+    assert max(r * r + c * c for r, c in ring(13)) == 4
+    with pytest.raises(InputError, match=r"nearest 4 must be 0 \(all\) or one of 1, 5, 9, 13, 21"):
+        ring(4)
+
+
+def test_all_tokens_near_are_all_tokens():
+    """Where nothing else is there, the nearest are all."""
+    model, params = random_model("modulated", **TOKENS, modulated={"nearest": 0})
+    near, _ = random_model("modulated", **TOKENS, modulated={"nearest": 1})
+    image = random_picture(4, 4)
+    fields = (m.apply({"params": params}, image) for m in (model, near))
+    all_of, own = (grid(field, *axes((4, 4), (8, 9))) for field in fields)
+    np.testing.assert_allclose(own, all_of, atol=1e-5)
+
+
+def test_waves_fade_where_output_pixels_are_large():
+    """At a strong band limit nothing is left of waves, so that all offsets in a cell are alike."""
+    field = dataclasses.replace(field_of().residual, kappa=jnp.float32(1e3), nearest=((0, 0),))
+    field = dataclasses.replace(field, log_tau=field.log_tau + 20)
+    cell, delta, _ = queries(SIZE, SIZE)
+    large, small = (
+        [field.points(cell, delta + move, upright_footprint(jnp.full((1, 1, 2), size)))
+         for move in (0.0, 0.2)]
+        for size in (1.0, 0.25)
+    )  # fmt: skip
+    np.testing.assert_allclose(large[0], large[1], atol=1e-5)
+    still = dataclasses.replace(field, kappa=jnp.float32(0))
+    moved = [
+        still.points(cell, delta + m, upright_footprint(jnp.ones((1, 1, 2)))) for m in (0, 0.2)
+    ]
+    assert float(jnp.abs(moved[0] - moved[1]).max()) > 0.01
+    assert float(jnp.abs(small[0] - large[0]).max()) < 1e-5
+
+
+@pytest.mark.parametrize("control", ["end_points", "raster_distance"])
+def test_controls_are_the_wrong_conventions_they_say(control):
+    size, out = (8, 12), (22, 31)
+    right, wrong = (field_of(size, **PICTURE, control=c).residual for c in ("", control))
+    cell, delta, footprint = queries(size, out)
+    (_, expected), (_, found) = (f.attention(cell, delta, footprint) for f in (right, wrong))
+    assert float(expected[0, 0, 0]) > 1
+    if control == "end_points":  # the first and the last output pixel lie on tokens
+        assert float(found[0, 0, 0]) == pytest.approx(0, abs=1e-3)
+        assert float(found[0, -1, -1]) == pytest.approx(0, abs=1e-3)
+    else:  # the token below is a row of tokens away
+        first = np.sqrt(np.asarray(found[0, 0]))
+        np.testing.assert_allclose(np.diff(first), 4, atol=1e-4)
+
+
+def test_larger_pictures_are_seen_in_windows_of_the_trained_size():
+    model, params = random_model("modulated", **TOKENS, window=16)
+    mild = jax.tree.map(lambda p: p * jnp.asarray(0.5, p.dtype), params)
+    upscaler = NetworkUpscaler(model, mild, "tokens")
+    image, size = picture(29, 33), (64, 80)
+    whole = upscaler.upscale(image, size)
+    part = upscaler.window(image, size, slice(31, 57), slice(40, 79))
+    np.testing.assert_allclose(part, whole[31:57, 40:79], atol=1e-6)
+    # The window from cell (12, 24) on, two pixels around it.
+    around = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="symmetric")[12:28, 24:40]
+    field = model.apply({"params": mild}, jnp.asarray(around)[None], 2)
+    rows, cols = (
+        grid_axis(n, m, cell=c, count=4, origin=c) for n, m, c in zip((29, 33), size, (12, 24))
+    )
+    first = [int(np.searchsorted(cells(n, m)[0], c)) for n, m, c in zip((29, 33), size, (12, 24))]
+    expected = np.clip(grid(field, rows, cols)[0], 0, 1)
+    inside = tuple(slice(f, f + len(a)) for f, a in zip(first, (rows, cols)))
+    np.testing.assert_allclose(whole[inside], expected, atol=1e-6)
+    small = picture(16, 13)
+    field = model.apply({"params": mild}, jnp.asarray(small)[None])
+    expected = np.clip(grid(field, *axes((16, 13), (40, 26)))[0], 0, 1)
+    np.testing.assert_allclose(upscaler.upscale(small, (40, 26)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"initialisation": "normal"},
+            "unknown model.modulated.initialisation 'normal'; there are",
+        ),
+        ({"frame": "token"}, "unknown model.modulated.frame 'token'; there are: cell, picture"),
+        ({"control": "linspace"}, "unknown model.modulated.control 'linspace'"),
+        ({"control": "end_points"}, "needs frame 'picture' and nearest 0, not 'cell' and 9"),
+        ({"bands": (2.0, 1.0)}, "must be numbers above 0 that rise"),
+        ({"initialisation": "inverse_sigma"}, "must be numbers above 0 that fall"),
+        ({"features": 7}, "features 7 must be even"),
+        ({"heads": 5}, "heads 5 divide hidden"),
+        ({"nearest": 3}, "nearest 3 must be 0"),
+    ],
+)
+def test_decoders_that_cannot_be(changes, message):
+    with pytest.raises(InputError, match=message):
+        models.build(small_config("modulated", modulated=changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lp_tokens": {"mixer": "mamba"}}, "'mamba'; there are: attention, state_space"),
+        ({"lp_tokens": {"layout": "mixed"}}, "'mixed'; there are: cross, interleaved"),
+        ({"lp_tokens": {"patch": 3}}, "patch 3; there are: 2, 4, 8, 16"),
+        ({"lp_tokens": {"heads": 3}}, "heads 3 must divide model.lp_tokens.width 8"),
+        ({"decoder": "spectral"}, "'spectral' needs features of every LR pixel"),
+    ],
+)
+def test_token_systems_that_cannot_be(changes, message):
+    with pytest.raises(InputError, match=message):
+        models.build(small_config(**{"decoder": "modulated", "encoder": "lp_tokens", **changes}))
