@@ -45,7 +45,7 @@ def default() -> ConfigDict:
     # Per band, coarse to fine, cycles per LR pixel: the highest frequency; of gaussian the standard
     # deviation; of inverse_sigma its sigma, which falls.
     config.model.modulated.bands = (0.5, 1.0, 2.0)
-    config.model.modulated.alpha = 1.0  # of power: density |b|^-alpha; 1 is geometric
+    config.model.modulated.alpha = 1.0  # of power: density |b|^-alpha, 1 as of photographs
     config.model.modulated.lr_size = 32  # of inverse_sigma: LR pixels of a picture's side
     config.model.modulated.features = 128  # Fourier features per band, half as many waves
     config.model.modulated.hidden = 256  # width of its layers

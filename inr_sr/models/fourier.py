@@ -16,13 +16,14 @@ Initialiser = Callable[..., jax.Array]
 
 def annulus(inner: float, outer: float) -> Initialiser:
     """Frequencies uniform in the plane between inner <= |b| < outer."""
-    return power(inner, outer, -1.0)
+    return power(inner, outer, 0.0)
 
 
 def power(inner: float, outer: float, alpha: float) -> Initialiser:
-    """Frequencies of density |b|^-alpha in inner <= |b| < outer; inner is above 0 for alpha >= 1.
+    """Frequencies of density |b|^-alpha in the plane, inner <= |b| < outer.
 
-    At alpha = 1 their logarithms are uniform: the geometric choice. b and -b span the same
+    0 is uniform, 1 the amplitude spectrum of photographs (Field 1987), and at 2, which needs an
+    inner above 0, the logarithms of |b| are uniform: the geometric choice. b and -b span the same
     functions, so angles cover a half turn, stratified so that no direction is left out.
     """
 
@@ -31,7 +32,7 @@ def power(inner: float, outer: float, alpha: float) -> Initialiser:
         count = shape[0]
         u = jax.random.uniform(k_radius, (count,), dtype)
         # The inverse of the distribution, which is a power or, between them, a logarithm.
-        rise = 1 - alpha
+        rise = 2 - alpha
         if rise == 0:
             radius = inner * (outer / inner) ** u
         else:
@@ -58,7 +59,7 @@ def inverse_sigma(sigma: float, lr_size: int) -> Initialiser:
 
 
 INITIALISATIONS = ("annulus", "gaussian", "geometric", "inverse_sigma", "power")
-LOWEST = 1 / 8  # where the lowest band begins, of its highest frequency, if not at 0
+LOWEST = 1 / 8  # of its highest frequency: where the lowest band begins if it cannot at 0
 
 
 def band_initialisers(
@@ -77,8 +78,8 @@ def band_initialisers(
         return [gaussian(sigma) for sigma in bands]
     if name == "inverse_sigma":
         return [inverse_sigma(sigma, lr_size) for sigma in bands]
-    exponent = {"annulus": -1.0, "geometric": 1.0, "power": alpha}[name]
-    lowest = 0.0 if name == "annulus" else LOWEST * bands[0]
+    exponent = {"annulus": 0.0, "geometric": 2.0, "power": alpha}[name]
+    lowest = LOWEST * bands[0] if exponent >= 2 else 0.0
     return [power(lo, hi, exponent) for lo, hi in zip((lowest, *bands[:-1]), bands, strict=True)]
 
 

@@ -1,0 +1,31 @@
+"""Which frequencies should the waves start from?
+
+python -m inr_sr.experiments e0_frequencies
+"""
+
+from ml_collections import ConfigDict
+
+from configs.experiments import base
+from inr_sr.experiments.experiment import Experiment
+
+
+def get_experiment() -> Experiment:
+    """Initialisations of the three bands; inverse_sigma is the original's."""
+
+    def arm(name: str, bands: tuple[float, ...] = (0.5, 1.0, 2.0)) -> ConfigDict:
+        return base.repaired(model__modulated__initialisation=name, model__modulated__bands=bands)
+
+    return Experiment(
+        question="Which frequencies should the waves start from?",
+        prediction="Uniform in a disc, geometric and 1/f lie within 0.05 dB of each other at x4, "
+        "as all three cover 0 to 2 cycles per LR pixel; so does the Gaussian of like width. "
+        "inverse_sigma, whose waves are constant over a cell, loses more than half of the gain.",
+        reference="annulus",
+        arms={
+            "annulus": arm("annulus"),
+            "gaussian": arm("gaussian", (0.25, 0.5, 1.0)),
+            "geometric": arm("geometric"),
+            "1/f": arm("power"),
+            "inverse_sigma": arm("inverse_sigma", (128.0, 64.0, 32.0)),
+        },
+    )
