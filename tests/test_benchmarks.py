@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import benchmarks
-from benchmarks import counting, end_to_end, methods, render
+from benchmarks import counting, end_to_end, methods, render, tokens
 from benchmarks.decoders import PublishedLiif
 from inr_sr.coordinates import upright_footprint
 from inr_sr.models.decoders.liif import LiifDecoder
@@ -68,6 +68,22 @@ def test_benchmarks_say_how_they_are_run(name):
     module = importlib.import_module(f"benchmarks.{name}")
     if hasattr(module, "measure"):
         assert f"python -m benchmarks.{name} " in module.__doc__
+
+
+def test_ways_to_render_tokens_agree(monkeypatch):
+    config = tokens.configuration()
+    config.modulated.hidden = 16
+    field = tokens.tokens(config, 16)
+    for scale in ("2", "2.7"):
+        found = {n: f(*a) for n, (f, a) in tokens.methods(field, scale, 16).items()}
+        assert float(jnp.abs(found["plain"]).max()) > 0.01
+        for name in ("blocks", "gathered"):
+            np.testing.assert_allclose(found[name], found["plain"], atol=1e-5)
+    for name, value in {"configuration": lambda: config, "LR": 8, "ROUNDS": 1}.items():
+        monkeypatch.setattr(tokens, name, value)
+    result = json.loads(json.dumps(tokens.measure()))
+    assert [row["method"] for row in result["results"]] == ["blocks", "gathered", "plain"] * 2
+    assert tokens.table(result).count("| plain | ") == 2
 
 
 def test_work_is_counted_as_by_hand():

@@ -61,6 +61,14 @@ def test_frequencies_have_a_rate_and_a_schedule_of_their_own():
     )
 
 
+def test_frequencies_may_warm_up_on_their_own():
+    weights, frequencies = schedules(settings(frequency_warmup=8), 20)
+    assert [float(weights(t)) for t in (0, 3)] == pytest.approx([2.5e-4, 1e-3])
+    assert [float(frequencies(t)) for t in (0, 3, 7)] == pytest.approx([1.25e-4, 5e-4, 1e-3])
+    same, own = (schedules(settings(frequency_warmup=n), 20)[1] for n in (None, 4))
+    assert [float(same(t)) for t in range(20)] == [float(own(t)) for t in range(20)]
+
+
 def test_only_kernels_decay():
     gone = moved(0.0, weight_decay=0.1)
     np.testing.assert_allclose(gone.pop("kernel"), -2.0 * 0.1 * 1e-3 / 4, rtol=1e-2)
@@ -105,6 +113,7 @@ def test_renamed_frequencies_are_an_error():
         ({"clip": 0.0}, "clip 0.0"),
         ({"weight_decay": -0.1}, "weight_decay -0.1"),
         ({"warmup": -1}, "warmup -1"),
+        ({"frequency_warmup": -1}, "frequency_warmup -1"),
         ({"b2": 1.0}, "b2 1.0"),
     ],
 )

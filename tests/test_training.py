@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from inr_sr import models, render
-from inr_sr.data.feed import ResidentFeed, sampling, training_source
+from inr_sr.data.feed import ResidentFeed, samplings, training_source
 from inr_sr.devices import make_mesh, place, replicated, spread
 from inr_sr.errors import InputError
 from inr_sr.training import state as training_state
@@ -41,7 +41,8 @@ def steps(
 ) -> tuple[TrainState, TrainState, dict[str, float]]:
     """State before, state after STEPS steps, and the last one's metrics; all on the host."""
     config = tiny(folder, **changes)
-    spec, model = sampling(config), models.build(config.model)
+    specs, model = samplings(config), models.build(config.model)
+    spec = specs[0]
     optimizer = make_optimizer(config.optimizer, config.train.steps)
     params = models.init(model, jax.random.key(1))
     before = jax.tree.map(np.asarray, training_state.create(params, optimizer, seed=2))
@@ -50,7 +51,7 @@ def steps(
         data = place(np.random.default_rng(0).integers(0, 256, shape, np.uint8), spread(mesh))
     else:
         data = ResidentFeed(training_source(config), spec, mesh).take(STEPS)
-    advance = training_step.make_advance(config, model, optimizer, [spec], mesh)
+    advance = training_step.make_advance(config, model, optimizer, specs, mesh)
     after, metrics = advance(place(before, replicated(mesh)), data, STEPS)
     numbers = {name: float(value) for name, value in metrics.items()}
     return before, jax.tree.map(np.asarray, after), numbers
@@ -117,6 +118,21 @@ def test_loops_in_the_program_give_the_same_steps(folder, plain, plain_crops, mo
     monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
     assert_same_steps(steps(folder, one_device(), train__accumulate=2), plain)
     assert_same_steps(steps(folder, one_device(), crops=True), plain_crops)
+
+
+def test_steps_draw_one_of_the_sizes_of_patches(folder, plain, monkeypatch):
+    """Each as often as any other; some of the steps here have the smaller one, in both loops."""
+    rng = plain[0].rng
+    drawn = jax.vmap(lambda step: training_step.drawn_size(rng, step, 3))
+    counts = np.bincount(drawn(jnp.arange(3000)), minlength=3)
+    np.testing.assert_allclose(counts, 1000, atol=100)
+    sizes = [int(training_step.drawn_size(rng, jnp.asarray(t, jnp.int32), 2)) for t in range(STEPS)]
+    assert 0 < sum(sizes) < STEPS
+    mixed = steps(folder, one_device(), data__other_patches=(6,))
+    moved = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (mixed[1], plain[1])))]
+    assert max(moved) > 1e-4
+    monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
+    assert_same_steps(steps(folder, one_device(), data__other_patches=(6,)), mixed)
 
 
 @pytest.mark.devices
@@ -303,6 +319,18 @@ def test_what_the_machine_lacks_is_one_line(tmp_path, folder, monkeypatch):
         ({"train__ema": 1.0}, "train.ema 1.0"),
         ({"train__accumulate": 3}, "must be a multiple of train.accumulate 3 times the number"),
         ({"model__decoder": "pixel_shuffle"}, "a pixel_shuffle decoder of scale 4 needs"),
+        (
+            {"data__other_patches": (8,)},
+            "data.other_patches (8,) must differ and be smaller than data.patch 8",
+        ),
+        (
+            {"model__decoder": "modulated", "model__modulated__nearest": 0},
+            "model.window 32 must be the side of the trained patches, data.patch 8",
+        ),
+        (
+            {"model__decoder": "modulated", "model__modulated__max_scale": 3.0},
+            "model.modulated.max_scale 3.0 must be the largest trained scale, data.max_scale 2.0",
+        ),
         ({"data__mode": "lazy"}, "'lazy' must be 'resident' or 'streaming'"),
         ({"data__patch": 40}, "every picture is smaller than a crop of 80x80"),
         ({"data__patch": 40, "data__mode": "streaming"}, "every picture is smaller than a crop"),

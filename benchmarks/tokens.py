@@ -1,0 +1,161 @@
+"""What an output pixel of the token system costs, once the tokens are there.
+
+    python -m benchmarks.tokens [--json FILE]
+
+Tokens of random numbers, one for each 4 x 4 LR pixels of 128 x 128, and the decoder of the preset
+lp_small (width 256, one layer, 64 features) with two bands and the nine nearest tokens. Methods:
+
+- blocks: as the library renders it: what cells of tokens share is done once for each.
+- gathered: `render.points` at every output pixel, in chunks: each gathers its own nine tokens.
+- plain: the equations as they are written, at every output pixel, in chunks: attention over all
+  tokens, those that are not among the nine masked.
+
+All give the same colours. Medians of rounds that take turns; the peak is what the program holds
+beside its input, by XLA's account.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from benchmarks.measuring import command, markdown, mebibytes, medians, report, rounds
+from inr_sr import models, render
+from inr_sr.configuration import default
+from inr_sr.coordinates import Axis, grid_axis
+from inr_sr.devices import keep_compiled_programs
+from inr_sr.models.decoders.modulated_mlp import ModulatedField
+from inr_sr.models.decoders.query_chunks import grid_of_points
+from inr_sr.models.field import Field
+from inr_sr.scales import output_size, parse_scale
+
+LR = 128
+SPACING = 4
+SCALES = ("3.7", "4")
+ROUNDS = 3
+
+
+def configuration() -> ConfigDict:
+    """The `model` section of a system whose decoder is measured."""
+    config = default().model
+    config.encoder, config.decoder = "lp_tokens", "modulated"
+    config.lp_tokens.spacing = config.lp_tokens.patch = SPACING
+    config.lp_tokens.blocks = 0
+    config.modulated.bands = (0.5, 2.0)
+    config.modulated.features = 64
+    return config
+
+
+def tokens(config: ConfigDict, lr: int) -> Field:
+    """A field without a skip, of random parameters and tokens."""
+    decoder = models.build(config).decoder
+    side = lr // SPACING
+    features = jax.random.normal(jax.random.key(0), (1, side, side, config.lp_tokens.width))
+    params = decoder.init(jax.random.key(1), features, 0)
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    noisy = [p + 0.1 * jax.random.normal(k, p.shape) for p, k in zip(leaves, keys)]
+    residual: Any = decoder.apply(jax.tree.unflatten(tree, noisy), features, 0)
+    return Field(None, residual)
+
+
+def plain_points(
+    field: ModulatedField, cell: jax.Array, delta: jax.Array, footprint: jax.Array
+) -> jax.Array:
+    """The equations of `modulated_mlp`, all tokens attended to but for a mask."""
+    places = field.places(cell, delta)
+    asked = field.asked(places, footprint)
+    q = field.queries(field.query(asked, field.fade(field.query, footprint)))
+    rows, cols = field.keys.shape[1:3]
+    own = places.token + field.margin
+    token = jnp.stack(jnp.divmod(jnp.arange(rows * cols), cols), axis=-1)
+    away = token[None, None] - own[:, :, None]
+    offset = places.offset[:, :, None] - (field.spacing * away).astype(delta.dtype)
+    squared = jnp.sum(jnp.square(offset), axis=-1)
+    near = jnp.max(jnp.abs(away), axis=-1) <= field.margin
+    keys, values = (x.reshape(len(x), -1, *x.shape[3:]) for x in (field.keys, field.values))
+    logits = jnp.einsum("bqhe,bkhe->bqkh", q, keys)
+    weights = field.softmax(logits, jnp.where(near, squared, jnp.inf))
+    m = jnp.einsum("bqkh,bkhe->bqhe", weights, values)
+    hidden = [band.waves(asked, field.fade(band.waves, footprint)) for band in field.bands]
+    told = [jnp.einsum("bqhe,hed->bqd", m, band.modulation) for band in field.bands]
+    return field.drawn(hidden, told)
+
+
+@functools.partial(jax.jit, static_argnames="plain")
+def by_query(field: Field, rows: Axis, cols: Axis, plain: bool) -> jax.Array:
+    """A grid of a field, a query at a time."""
+    residual: Any = field.residual
+    points = functools.partial(plain_points, residual) if plain else residual.points
+    return grid_of_points(points, 1, rows, cols)
+
+
+grid = jax.jit(render.grid)
+
+
+def methods(field: Field, scale: str, lr: int) -> dict[str, tuple[Callable[..., Any], tuple]]:
+    """Each method: a jitted function, and its arguments."""
+    rows, cols = (grid_axis(lr, output_size(lr, s)) for s in parse_scale(scale))
+    return {
+        "blocks": (grid, (field, rows, cols)),
+        "gathered": (by_query, (field, rows, cols, False)),
+        "plain": (by_query, (field, rows, cols, True)),
+    }
+
+
+def measure() -> dict[str, Any]:
+    """Times and memory of everything."""
+    field = tokens(configuration(), LR)
+    works, peaks = {}, {}
+    for scale in SCALES:
+        for name, (function, arguments) in methods(field, scale, LR).items():
+            works[name, scale] = functools.partial(function, *arguments)
+            memory = function.lower(*arguments).compile().memory_analysis()  # type: ignore[attr-defined]
+            peaks[name, scale] = memory.temp_size_in_bytes
+    median = medians(rounds(works, ROUNDS))
+    return {
+        "lr": LR,
+        "rounds": ROUNDS,
+        "results": [
+            {
+                "method": name,
+                "scale": scale,
+                "median_s": seconds,
+                "peak_bytes": peaks[name, scale],
+                "faster_than_plain": median["plain", scale] / seconds,
+                "faster_than_gathered": median["gathered", scale] / seconds,
+            }
+            for (name, scale), seconds in median.items()
+        ],
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The measurement in Markdown."""
+    rows = [
+        [
+            row["method"],
+            row["scale"],
+            f"{1e3 * row['median_s']:.4g}",
+            mebibytes(row["peak_bytes"]),
+            f"{row['faster_than_plain']:.1f}",
+            f"{row['faster_than_gathered']:.1f}",
+        ]
+        for row in result["results"]
+    ]
+    head = ["method", "scale", "ms", "peak MiB", "x plain", "x gathered"]
+    told = f"LR {result['lr']} x {result['lr']}. Medians of {result['rounds']} rounds."
+    return "\n".join([markdown(head, rows), "", told])
+
+
+def main() -> None:
+    """Prints the table; writes the numbers where asked to."""
+    keep_compiled_programs()  # each is compiled to be asked what it takes, and again to be run
+    report(command(__doc__).parse_args(), measure, table)
+
+
+if __name__ == "__main__":
+    main()
