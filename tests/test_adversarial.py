@@ -382,7 +382,7 @@ def test_an_adversary_that_is_not_finite_ends_the_training(tmp_path, folder, mon
 
         return breaking
 
-    monkeypatch.setattr("inr_sr.training.loop.make_advance", make_breaking)
+    monkeypatch.setattr("inr_sr.training.setup.make_advance", make_breaking)
     with pytest.raises(NotFinite, match=r"norm is nan at step 2; .*adversarial\.learning_rate"):
         train(tiny(folder, **SHORT), tmp_path, score)
 

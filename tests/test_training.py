@@ -277,7 +277,7 @@ def test_numbers_that_are_not_finite_end_the_training(tmp_path, folder, monkeypa
     def validate(params: Any) -> tuple[dict[str, float], dict]:
         raise AssertionError("parameters that are not finite were evaluated")
 
-    monkeypatch.setattr("inr_sr.training.loop.make_advance", make_breaking)
+    monkeypatch.setattr("inr_sr.training.setup.make_advance", make_breaking)
     config = tiny(folder)
     with pytest.raises(NotFinite, match=f"{broken} is nan at step 8; the last .* is from step 4"):
         train(config, tmp_path, validate)

@@ -1,7 +1,6 @@
 """The training loop: from a configuration and a folder to a model, resumable at any time."""
 
 import dataclasses
-import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,21 +12,17 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from inr_sr import models
-from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, samplings, training_source
+from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, training_source
 from inr_sr.data.sources import fingerprint
-from inr_sr.devices import make_mesh, out_of_memory, place, replicated
+from inr_sr.devices import out_of_memory
 from inr_sr.training import frequencies
-from inr_sr.training import state as training_state
-from inr_sr.training.adversary import Adversary
 from inr_sr.training.checkpoints import CHECKPOINTS, SCORE, Checkpoints, latest_step
 from inr_sr.training.journal import Journal
-from inr_sr.training.optimizer import make_optimizer
-from inr_sr.training.perceptual import load_perceptual
 from inr_sr.training.progress import TrainingProgress
 from inr_sr.training.requirements import check
+from inr_sr.training.setup import Setup, Stages
 from inr_sr.training.state import TrainState
-from inr_sr.training.step import Advance, Metrics, make_advance
+from inr_sr.training.step import Metrics
 from inr_sr.training.stopping import Interrupted, StopRequest
 from inr_sr.training.summary import show_parameters
 from inr_sr.training.workdir import agree, agree_perceptual, agree_pictures, check_layout, store
@@ -40,12 +35,9 @@ class NotFinite(Exception):
     """The loss was no longer a finite number."""
 
 
-def _next_stop(step: int, train: ConfigDict, joins: int) -> int:
-    """The step at which the host must look next: where something is due, or the dispatch ends.
-
-    So it is where an adversary joins.
-    """
-    due = [step + train.steps_per_dispatch, train.steps, *([joins] if step < joins else [])]
+def _next_stop(step: int, train: ConfigDict, stages: Stages) -> int:
+    """The step at which the host must look next: where something is due, or the dispatch ends."""
+    due = [step + train.steps_per_dispatch, train.steps, *stages.changes(step)]
     due += [
         (step // every + 1) * every
         for every in (train.checkpoint_every, train.eval_every, train.log_every)
@@ -94,58 +86,50 @@ def train(
       MemoryError: a batch, or all pictures at once, are too much for a device.
     """
     check(config)
-    specs, mesh, model = (
-        samplings(config),
-        make_mesh(),
-        models.build(config.model, remat=config.train.remat),
-    )
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
-    perceptual = load_perceptual(config, specs[-1])
-    features = perceptual.sha256 if perceptual else ""
-    perceptual = place(perceptual, replicated(mesh))
-    adversary = Adversary(config, model) if config.adversarial.weight else None
-    advancing = functools.partial(make_advance, config, model, optimizer, specs, mesh, perceptual)
-    advance, against = advancing(), advancing(adversary=adversary) if adversary else None
-    lead = jax.process_index() == 0
+    setup = Setup.of(config, initial)
     check_layout(workdir)
     step = latest_step(workdir / CHECKPOINTS) or 0
     if step:  # before the first checkpoint there is nothing that another request could spoil
         agree(workdir, config)
-        agree_perceptual(workdir, features)
-    if initial is None:
-        initial = models.init(model, jax.random.key(config.seed))
-    key = jax.random.fold_in(jax.random.key(config.seed), 1)  # not that of the parameters
-    opponent = adversary.create(key) if adversary else None
-    state = training_state.create(initial, optimizer, config.seed, opponent)
-    state = place(jax.tree.map(np.asarray, state), replicated(mesh))
+        agree_perceptual(workdir, setup.features)
     if step >= config.train.steps:
         with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
-            return checkpoints.restore(state)
+            return checkpoints.restore(setup.state)
     source = training_source(config)
     pictures = fingerprint(source)
     if step:
         agree_pictures(workdir, config, pictures)
     with ExitStack() as opened:
         opened.enter_context(_memory_told())
-        feed = opened.enter_context(closing(open_feed(config, source, specs[0], mesh, step)))
-        if lead and not step:
-            store(workdir, config, pictures, features)
-            frequencies.record(workdir, initial)
-        checkpoints = opened.enter_context(closing(Checkpoints(workdir / CHECKPOINTS)))
-        if step:
-            state = checkpoints.restore(state)
-            if lead:  # only now that it can go on
-                store(workdir, config, pictures, features)
-        elif lead:
-            show_parameters(initial, opponent.params if opponent else None)
+        feed = open_feed(config, source, setup.specs[0], setup.mesh, step)
+        opened.enter_context(closing(feed))
+        state, checkpoints = _begun(opened, config, workdir, setup, pictures, step)
+        lead = jax.process_index() == 0
         journal = opened.enter_context(closing(Journal(workdir, step))) if lead else None
         progress = TrainingProgress(config.train.steps, step, config.train.batch_size)
         opened.enter_context(closing(progress))
-        joins = config.adversarial.start if adversary else 0
-        run = _Run(
-            config.train, advance, against, joins, feed, validate, checkpoints, journal, progress
-        )
+        run = _Run(config.train, setup.stages, feed, validate, checkpoints, journal, progress)
         return run.until_done(state, opened.enter_context(StopRequest(deadline)))
+
+
+def _begun(
+    opened: ExitStack, config: ConfigDict, workdir: Path, setup: Setup, pictures: str, step: int
+) -> tuple[TrainState, Checkpoints]:
+    """The state to go on from, and the checkpoints; `workdir` says from now on what it holds."""
+    lead = jax.process_index() == 0
+    if lead and not step:
+        store(workdir, config, pictures, setup.features)
+        frequencies.record(workdir, setup.state.params)
+    checkpoints = opened.enter_context(closing(Checkpoints(workdir / CHECKPOINTS)))
+    if not step:
+        if lead:
+            adversary = setup.state.adversary
+            show_parameters(setup.state.params, adversary.params if adversary else None)
+        return setup.state, checkpoints
+    state = checkpoints.restore(setup.state)
+    if lead:  # only now that it can go on
+        store(workdir, config, pictures, setup.features)
+    return state, checkpoints
 
 
 @dataclasses.dataclass
@@ -153,9 +137,7 @@ class _Run:
     """The collaborators of one training, and the loop over them."""
 
     train: ConfigDict
-    advance: Advance
-    against: Advance | None  # in its place, where there is an adversary, once that joins
-    joins: int
+    stages: Stages
     feed: ResidentFeed | StreamFeed
     validate: Validate
     checkpoints: Checkpoints
@@ -167,9 +149,8 @@ class _Run:
         """Runs to the last step, or raises Interrupted after saving."""
         step = int(state.step)
         while step < self.train.steps:
-            stretch = _next_stop(step, self.train, self.joins) - step
-            advance = self.against if self.against and step >= self.joins else self.advance
-            state, metrics = advance(state, self.feed.take(stretch), stretch)
+            stretch = _next_stop(step, self.train, self.stages) - step
+            state, metrics = self.stages.at(step)(state, self.feed.take(stretch), stretch)
             # Metrics are read one dispatch late, so that the device never waits for the host.
             self._read()
             step += stretch
