@@ -172,7 +172,7 @@ def test_rows_hold_numbers_and_no_clock(finished):
     assert [row["step"] for row in found] == list(range(2, 25, 2))
     always = {
         "step", "loss", "l1", "psnr", "gradient_norm", "learning_rate", "frequency_learning_rate",
-        "frequency_mean", "frequency_max", "kappa",
+        "frequency_gradient_norm", "frequency_mean", "frequency_max", "kappa",
     }  # fmt: skip
     for row in found:
         judged = {"eval_psnr"} if row["step"] in (8, 16, 24) else set()
@@ -321,10 +321,14 @@ def test_what_the_machine_lacks_is_one_line(tmp_path, folder, monkeypatch):
         ({"model__decoder": "pixel_shuffle"}, "a pixel_shuffle decoder of scale 4 needs"),
         (
             {"data__other_patches": (8,)},
-            "data.other_patches (8,) must differ and be smaller than data.patch 8",
+            r"data.other_patches \(8,\) must differ and be smaller than data.patch 8",
         ),
         (
-            {"model__decoder": "modulated", "model__modulated__nearest": 0},
+            {
+                "model__decoder": "modulated",
+                "model__modulated__nearest": 0,
+                "model__modulated__max_scale": 2.0,
+            },
             "model.window 32 must be the side of the trained patches, data.patch 8",
         ),
         (
