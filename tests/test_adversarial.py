@@ -372,8 +372,8 @@ def test_exported_weights_hold_the_generator_alone(straight):
 def test_an_adversary_that_is_not_finite_ends_the_training(tmp_path, folder, monkeypatch):
     make = training_step.make_advance
 
-    def make_breaking(*arguments: Any) -> Any:
-        advance = make(*arguments)
+    def make_breaking(*arguments: Any, **named: Any) -> Any:
+        advance = make(*arguments, **named)
 
         def breaking(state: Any, data: Any, count: int) -> tuple[Any, dict]:
             state, metrics = advance(state, data, count)
