@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from inr_sr.data.samples import Sampling
 from inr_sr.errors import InputError
 from inr_sr.training import losses
+from tests.test_samples import SPEC
 
 SIDE = 18  # halved to 9, which leaves one row out, and 4
 
@@ -15,7 +18,7 @@ def pair(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def samples(layout: str = "window", queries: int = SIDE**2) -> Sampling:
-    return Sampling(32, 1.0, 4.0, queries, layout, 1)
+    return dataclasses.replace(SPEC, patch=32, queries=queries, layout=layout)
 
 
 def windows(x: np.ndarray) -> np.ndarray:
