@@ -75,7 +75,7 @@ def with_parameters(model: Model) -> tuple[Model, Any]:
 def windows(model: Model, params: Any) -> list[np.ndarray]:
     """Pictures [1, side, side, 3], as many and as large as the tiles are, their halos included."""
     side, _ = NetworkUpscaler(model, params, "network").tile_for((LR, LR), (LR, LR), row_pixels=LR)
-    window = picture(side + 2 * model.beyond((LR, LR)))
+    window = picture(side + 2 * model.halo((LR, LR)))
     return [window[None]] * (-(-LR // side)) ** 2
 
 
@@ -102,7 +102,7 @@ def network_entries(name: str, model: Model, params: Any) -> list[Entry]:
 
 def query_entry(name: str, model: Model, params: Any, scale: str) -> Entry:
     """Tiles encoded, and the spectral decoder's formula at every output pixel."""
-    halo, grid = model.beyond((LR, LR)), axes(LR, scale)
+    halo, grid = model.halo((LR, LR)), axes(LR, scale)
     (window,) = windows(model, params)
 
     def work() -> jax.Array:
@@ -128,7 +128,7 @@ def enlarged(model: Model, params: Any, scale: str) -> Callable[[], int]:
 def per_picture(model: Model, params: Any) -> tuple[float, float]:
     """Multiply-adds of what runs once per LR pixel, and XLA's operations."""
     tiles = windows(model, params)
-    lowered = encode_tile.lower(model, params, tiles[0][0], model.beyond((LR, LR)))
+    lowered = encode_tile.lower(model, params, tiles[0][0], model.halo((LR, LR)))
     return lattice_macs(params) * LR**2, operations(lowered) * len(tiles)
 
 

@@ -55,7 +55,7 @@ def default() -> ConfigDict:
     config.model.modulated.frame = "cell"  # cell | picture: where positions of waves count from
     config.model.modulated.fades = True  # whether waves fade where output pixels are large
     config.model.modulated.max_scale = 4.0  # as of spectral
-    config.model.modulated.control = ""  # "" | end_points | raster_distance: wrong, to compare with
+    config.model.modulated.control = "none"  # | end_points | raster_distance: wrong ones
     config.model.liif = ConfigDict({"width": 256, "layers": 4})  # of the MLP
     config.model.pixel_shuffle = ConfigDict({"scale": 4})  # it enlarges by no other
 

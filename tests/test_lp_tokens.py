@@ -59,6 +59,16 @@ def test_pictures_of_any_size_are_mirrored_to_whole_patches(patch):
     np.testing.assert_array_equal(tokens, encoded(whole, patch=patch))
 
 
+@pytest.mark.parametrize(("patch", "spacing"), [(8, 4), (4, 8), (2, 2)])
+def test_tokens_leave_in_the_order_of_their_places(patch, spacing):
+    """Without blocks nothing is mixed, and both layouts give each token as it came."""
+    same = {"blocks": 0, "patch": patch, "spacing": spacing}
+    image = random_picture(24, 16)
+    interleaved, cross = (encoded(image, layout=x, **same) for x in ("interleaved", "cross"))
+    np.testing.assert_allclose(interleaved, cross, atol=1e-6)
+    assert float(jnp.abs(cross[0, 0, 0] - cross[0, 0, 1]).max()) > 0.1
+
+
 @pytest.mark.parametrize("layout", ["interleaved", "cross"])
 @pytest.mark.parametrize("mixer", ["attention", "state_space"])
 def test_each_token_hears_of_the_whole_picture(layout, mixer):

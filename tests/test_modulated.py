@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from inr_sr import models, render
-from inr_sr.coordinates import cells, grid_axis, upright_footprint, window_axis
+from inr_sr.coordinates import grid_axis, upright_footprint, window_axis
 from inr_sr.errors import InputError
 from inr_sr.models.decoders.modulated_mlp import ring
 from inr_sr.models.field import Field
 from inr_sr.upscaling import NetworkUpscaler
 from tests.networks import picture, random_model, random_picture, small_config
-from tests.test_render import axes, grid, points, queries
+from tests.test_render import at_once, axes, grid, points, queries
 
 SIZE = (9, 14)
 TOKENS = {"encoder": "lp_tokens"}
@@ -111,7 +111,10 @@ def test_grids_windows_and_strips_are_points(model_changes, changes, monkeypatch
         window = [window_axis(n, m, slice(5, 17)) for n, m in zip(SIZE, out)]
         found = grid(field, *window)
         np.testing.assert_allclose(found, expected[:, 5:17, 5:17], atol=1e-4)
-        strips = [strip.colours for strip in render.strips(field, rows, cols)]
+        with monkeypatch.context() as patch:
+            at_once(patch, 4)
+            strips = [strip.colours for strip in render.strips(field, rows, cols)]
+        assert len(strips) == 3
         np.testing.assert_allclose(np.concatenate(strips, axis=1), expected, atol=1e-4)
 
 
@@ -137,7 +140,10 @@ def test_the_small_preset_has_the_decoder_of_the_original():
 
     model = models.build(lp_small.get_config().model)
     shapes = jax.eval_shape(lambda: models.init(model, jax.random.key(0)))["decoder"]
-    assert round(sum(leaf.size for leaf in jax.tree.leaves(shapes)), -4) == 380_000
+    waves, square = 64 * 256 + 256, 256 * 256
+    layers = 3 * waves + 2 * (square + 256) + 2 * square + (square + 256) + 2 * (3 * 256 + 3)
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == layers + 3 * 32 * 2 + 4
+    assert round(layers, -4) == 380_000
 
 
 def test_rings_are_the_nearest_cells():
@@ -149,19 +155,19 @@ def test_rings_are_the_nearest_cells():
 
 
 def test_all_tokens_near_are_all_tokens():
-    """Where nothing else is there, the nearest are all."""
+    """Of three by three tokens, those in the middle see all by seeing the nearest nine."""
     model, params = random_model("modulated", **TOKENS, modulated={"nearest": 0})
-    near, _ = random_model("modulated", **TOKENS, modulated={"nearest": 1})
-    image = random_picture(4, 4)
-    fields = (m.apply({"params": params}, image) for m in (model, near))
-    all_of, own = (grid(field, *axes((4, 4), (8, 9))) for field in fields)
-    np.testing.assert_allclose(own, all_of, atol=1e-5)
+    near, _ = random_model("modulated", **TOKENS, modulated={"nearest": 9})
+    image = random_picture(12, 12)
+    all_of, nine = (m.apply({"params": params}, image).residual for m in (model, near))
+    cell, delta, footprint = queries((4, 4), (9, 11))
+    found = nine.points(cell + 4, delta, footprint)
+    np.testing.assert_allclose(found, all_of.points(cell + 4, delta, footprint), atol=1e-5)
 
 
 def test_waves_fade_where_output_pixels_are_large():
     """At a strong band limit nothing is left of waves, so that all offsets in a cell are alike."""
-    field = dataclasses.replace(field_of().residual, kappa=jnp.float32(1e3), nearest=((0, 0),))
-    field = dataclasses.replace(field, log_tau=field.log_tau + 20)
+    field = dataclasses.replace(field_of(nearest=1).residual, kappa=jnp.float32(1e3))
     cell, delta, _ = queries(SIZE, SIZE)
     large, small = (
         [field.points(cell, delta + move, upright_footprint(jnp.full((1, 1, 2), size)))
@@ -180,7 +186,7 @@ def test_waves_fade_where_output_pixels_are_large():
 @pytest.mark.parametrize("control", ["end_points", "raster_distance"])
 def test_controls_are_the_wrong_conventions_they_say(control):
     size, out = (8, 12), (22, 31)
-    right, wrong = (field_of(size, **PICTURE, control=c).residual for c in ("", control))
+    right, wrong = (field_of(size, **PICTURE, control=c).residual for c in ("none", control))
     cell, delta, footprint = queries(size, out)
     (_, expected), (_, found) = (f.attention(cell, delta, footprint) for f in (right, wrong))
     assert float(expected[0, 0, 0]) > 1
@@ -192,6 +198,21 @@ def test_controls_are_the_wrong_conventions_they_say(control):
         np.testing.assert_allclose(np.diff(first), 4, atol=1e-4)
 
 
+@pytest.mark.parametrize("spacing", [2, 4, 8])
+@pytest.mark.parametrize("changes", [{}, PICTURE])
+def test_a_halo_is_only_looked_at(spacing, changes):
+    """The field inside is that of all that is seen, asked further inside."""
+    lattice = {"patch": spacing, "spacing": spacing}
+    model, params = random_model("modulated", **TOKENS, lp_tokens=lattice, modulated=changes)
+    image, halo = random_picture(24, 24), 3
+    run = jax.jit(model.apply, static_argnums=2)
+    whole, inside = (run({"params": params}, image, h).residual for h in (0, halo))
+    cell, delta, footprint = queries((18, 18), (37, 45))
+    found = inside.points(cell, delta, footprint)
+    np.testing.assert_allclose(found, whole.points(cell + halo, delta, footprint), atol=1e-5)
+    assert inside.lattice == (18, 18)
+
+
 def test_larger_pictures_are_seen_in_windows_of_the_trained_size():
     model, params = random_model("modulated", **TOKENS, window=16)
     mild = jax.tree.map(lambda p: p * jnp.asarray(0.5, p.dtype), params)
@@ -200,20 +221,21 @@ def test_larger_pictures_are_seen_in_windows_of_the_trained_size():
     whole = upscaler.upscale(image, size)
     part = upscaler.window(image, size, slice(31, 57), slice(40, 79))
     np.testing.assert_allclose(part, whole[31:57, 40:79], atol=1e-6)
-    # The window from cell (12, 24) on, two pixels around it.
-    around = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="symmetric")[12:28, 24:40]
+    # Three by three windows of 10 x 11; the last one, and two pixels around it.
+    around = np.pad(image, ((2, 4), (2, 4), (0, 0)), mode="symmetric")[20:34, 22:37]
     field = model.apply({"params": mild}, jnp.asarray(around)[None], 2)
-    rows, cols = (
-        grid_axis(n, m, cell=c, count=4, origin=c) for n, m, c in zip((29, 33), size, (12, 24))
-    )
-    first = [int(np.searchsorted(cells(n, m)[0], c)) for n, m, c in zip((29, 33), size, (12, 24))]
-    expected = np.clip(grid(field, rows, cols)[0], 0, 1)
-    inside = tuple(slice(f, f + len(a)) for f, a in zip(first, (rows, cols)))
-    np.testing.assert_allclose(whole[inside], expected, atol=1e-6)
+    corners = [(29, 64, 20, 9), (33, 80, 22, 11)]
+    last = [grid_axis(n, m, cell=c, count=k, origin=c) for n, m, c, k in corners]
+    expected = np.clip(grid(field, *last)[0], 0, 1)
+    np.testing.assert_allclose(whole[-len(last[0]) :, -len(last[1]) :], expected, atol=1e-6)
     small = picture(16, 13)
     field = model.apply({"params": mild}, jnp.asarray(small)[None])
     expected = np.clip(grid(field, *axes((16, 13), (40, 26)))[0], 0, 1)
     np.testing.assert_allclose(upscaler.upscale(small, (40, 26)), expected, atol=1e-6)
+    with pytest.raises(InputError, match="tokens looks at whole pictures; warps need"):
+        upscaler.warp(image, np.eye(3), (29, 33))
+    with pytest.raises(InputError, match="tile 8 is not allowed for tokens, which looks at whole"):
+        NetworkUpscaler(model, mild, "tokens", tile=8)
 
 
 @pytest.mark.parametrize(

@@ -321,7 +321,7 @@ def test_what_the_machine_lacks_is_one_line(tmp_path, folder, monkeypatch):
         ({"model__decoder": "pixel_shuffle"}, "a pixel_shuffle decoder of scale 4 needs"),
         (
             {"data__other_patches": (8,)},
-            r"data.other_patches \(8,\) must differ and be smaller than data.patch 8",
+            r"data.other_patches \(8,\) must be whole numbers that differ, from 4 to below",
         ),
         (
             {

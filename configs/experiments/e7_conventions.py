@@ -28,7 +28,7 @@ def get_experiment() -> Experiment:
         "the gain is lost. Positions from the cell gain over both in so few steps.",
         reference="right",
         arms={
-            "right": arm(""),
+            "right": arm("none"),
             "end points": arm("end_points"),
             "raster distance": arm("raster_distance"),
             "from the cell": base.repaired(),

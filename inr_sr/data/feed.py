@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from inr_sr.data.resident import ResidentSet
-from inr_sr.data.samples import Sampling
+from inr_sr.data.samples import LEAST_PATCH, Sampling
 from inr_sr.data.sources import Source, open_source
 from inr_sr.devices import place, replicated, spread
 from inr_sr.errors import InputError
@@ -39,12 +39,16 @@ def samplings(config: ConfigDict) -> list[Sampling]:
     """
     largest = sampling(config)
     others = tuple(config.data.other_patches)
-    if len({*others, largest.patch}) <= len(others) or any(n > largest.patch for n in others):
+    fit = all(isinstance(n, int) and LEAST_PATCH <= n < largest.patch for n in others)
+    if not fit or len(set(others)) < len(others):
         raise InputError(
-            f"data.other_patches {others} must differ and be smaller than data.patch "
-            f"{largest.patch}"
+            f"data.other_patches {others} must be whole numbers that differ, from {LEAST_PATCH} to "
+            f"below data.patch {largest.patch}"
         )
-    return [largest, *(dataclasses.replace(largest, patch=patch) for patch in others)]
+    try:
+        return [largest, *(dataclasses.replace(largest, patch=patch) for patch in others)]
+    except InputError as error:
+        raise InputError(f"data.other_patches {others}: {error}") from error
 
 
 def training_source(config: ConfigDict) -> Source:

@@ -17,6 +17,7 @@ from inr_sr.models.field import SKIP_REACH, framed
 from inr_sr.render import skip
 from inr_sr.resampling import CUBIC_REACH, resample
 
+LEAST_PATCH = 4  # LR pixels a side
 LAYOUTS = ("points", "window")
 TARGETS = ("hr", "lr", "pseudo_hr")
 JITTERS = ("normal", "uniform")
@@ -73,10 +74,10 @@ class Sampling:
                 f"data.min_scale {self.min_scale} and data.max_scale {self.max_scale} must be "
                 "finite and 1 <= min_scale <= max_scale"
             )
-        if self.patch < 4 or self.queries < 1:
+        if self.patch < LEAST_PATCH or self.queries < 1:
             raise InputError(
-                f"data.patch {self.patch} must be at least 4 and data.queries {self.queries} at "
-                "least 1"
+                f"data.patch {self.patch} must be at least {LEAST_PATCH} and data.queries "
+                f"{self.queries} at least 1"
             )
         if self.candidates < 1:
             raise InputError(f"data.candidates {self.candidates} must be at least 1")

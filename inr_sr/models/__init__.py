@@ -1,5 +1,6 @@
 """Networks: build(config) makes encoder and decoder of one chain, image -> Field."""
 
+import functools
 import math
 import operator
 import re
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from inr_sr.coordinates import grid_axis
 from inr_sr.errors import InputError
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.models.decoders.modulated_mlp import CONTROLS, FRAMES, ModulatedDecoder
@@ -17,7 +19,7 @@ from inr_sr.models.decoders.pixel_shuffle import PixelShuffleDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.encoders.edsr import EDSR
 from inr_sr.models.encoders.lp_tokens import LAYOUTS, MIXERS, PATCHES, LpTokens
-from inr_sr.models.field import SKIP_REACH, Field, framed
+from inr_sr.models.field import SKIP_REACH, Field, framed, take
 from inr_sr.models.fourier import INITIALISATIONS
 
 MAX_WAVES = 2**12  # some 100 kB per LR pixel
@@ -40,6 +42,10 @@ class Model(nn.Module):
           halo: LR pixels around the [h, w] that the field covers; 0: pictures end at their borders.
         """
         residual = self.decoder(self.encoder(image), halo)
+        size = (image.shape[1] - 2 * halo, image.shape[2] - 2 * halo)
+        if residual.lattice != size:  # tokens reach beyond a picture that they do not divide
+            rows, cols = (grid_axis(n, n) for n in size)
+            residual = residual.cut(rows, cols, functools.partial(take, rows, cols))
         return Field(framed(image, halo, SKIP_REACH) if self.skip else None, residual)
 
     @property
@@ -47,12 +53,12 @@ class Model(nn.Module):
         """LR pixels beyond its own that any output pixel depends on; None: the whole picture.
 
         A model of whole pictures is at its best on pictures like those it was trained on: larger
-        ones are for squares of `window` LR pixels, see `beyond`.
+        ones are for squares of `window` LR pixels, see `halo`.
         """
         parts = self.encoder.receptive_field, self.decoder.receptive_field
         return None if None in parts else max(sum(parts), SKIP_REACH)
 
-    def beyond(self, size: tuple[int, int]) -> int:
+    def halo(self, size: tuple[int, int]) -> int:
         """LR pixels that tiles of a picture of this (rows, cols) are to see around them."""
         if self.receptive_field is not None:
             return self.receptive_field
@@ -159,12 +165,14 @@ def _modulated(config: ConfigDict, dtype: Any, spacing: int) -> ModulatedDecoder
             f"model.modulated.bands {bands} must be numbers above 0 that "
             f"{'fall: of inverse_sigma they are sigmas' if falls else 'rise'}"
         )
+    if not math.isfinite(c.alpha):
+        raise InputError(f"model.modulated.alpha {c.alpha} must be finite")
     if c.features % 2 or c.hidden % c.heads:
         raise InputError(
             f"model.modulated.features {c.features} must be even, and heads {c.heads} divide "
             f"hidden {c.hidden}"
         )
-    if c.control and (c.frame, c.nearest) != ("picture", 0):
+    if c.control != "none" and (c.frame, c.nearest) != ("picture", 0):
         raise InputError(
             f"model.modulated.control {c.control!r} needs frame 'picture' and nearest 0, not "
             f"{c.frame!r} and {c.nearest}"

@@ -79,21 +79,24 @@ def band_initialisers(
     if name == "inverse_sigma":
         return [inverse_sigma(sigma, lr_size) for sigma in bands]
     exponent = {"annulus": 0.0, "geometric": 2.0, "power": alpha}[name]
-    lowest = LOWEST * bands[0] if exponent >= 2 else 0.0
+    lowest = LOWEST * bands[0] if exponent > 1 else 0.0  # else nearly all would lie at 0
     return [power(lo, hi, exponent) for lo, hi in zip((lowest, *bands[:-1]), bands, strict=True)]
 
 
-def position_features(position: jax.Array, octaves: int = 7) -> jax.Array:
-    """Cosines and sines of positions, at 1/2, 1/4, 1/8 ... cycles per LR pixel along each axis.
+OCTAVES = 7  # they tell apart 2^7 places in a row
+
+
+def position_features(position: jax.Array, spacing: int) -> jax.Array:
+    """Cosines and sines of places on a lattice, along each axis, of periods that double.
 
     Args:
       position: [..., 2] in LR pixels.
-      octaves: how many frequencies; 7 tell positions apart in a picture of 128 LR pixels.
+      spacing: LR pixels between places; the shortest period is twice that.
 
     Returns:
-      [..., 4 * octaves].
+      [..., 4 * OCTAVES].
     """
-    frequency = 0.5 ** jnp.arange(1, octaves + 1, dtype=position.dtype)
+    frequency = 0.5 ** jnp.arange(1, OCTAVES + 1, dtype=position.dtype) / spacing
     phase = 2 * jnp.pi * position[..., None] * frequency.reshape((1,) * position.ndim + (-1,))
     waves = jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=-1)
     return waves.reshape(*position.shape[:-1], -1)

@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from inr_sr import models
+from inr_sr.configuration import default
 from inr_sr.data.sources import source_name
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.evaluation.machine import describe_machine
@@ -53,6 +54,11 @@ def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
         "batch": f"{config.train.batch_size} LR patches of {config.data.patch} pixels a side, "
         f"each the one of {config.data.candidates} with most edges",
         "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
+        **{
+            name: config.data[name]
+            for name in ("layout", "targets", "jitter", "raw_targets", "other_patches")
+            if config.data[name] != default().data[name]
+        },
         "loss": {name: weight for name, weight in config.loss.items() if weight},
         **({"perceptual": {"vgg16 sha256": features, **dict(perceptual)}} if features else {}),
         **({"adversarial": config.adversarial.to_dict()} if config.adversarial.weight else {}),

@@ -35,8 +35,10 @@ def check(config: ConfigDict) -> None:
             f"model.{decoder}.max_scale {known} must be the largest trained scale, data.max_scale "
             f"{trained}"
         )
-    whole = models.build(config.model).receptive_field is None
-    if whole and config.model.window != config.data.patch:
+    model = models.build(config.model)
+    if hasattr(model.encoder, "check_size"):
+        model.encoder.check_size(config.data.patch, config.data.patch)
+    if model.receptive_field is None and config.model.window != config.data.patch:
         raise InputError(
             f"model.window {config.model.window} must be the side of the trained patches, "
             f"data.patch {config.data.patch}: this model looks at whole pictures"
@@ -52,6 +54,11 @@ def check(config: ConfigDict) -> None:
     adversary.check(config)
     if config.model.decoder == "pixel_shuffle":
         scales = {config.data.min_scale, config.data.max_scale}
+        if config.data.targets == "lr" or config.data.jitter:
+            raise InputError(
+                "a pixel_shuffle decoder knows its output pixels alone: data.targets 'lr' and "
+                "data.jitter are not for it"
+            )
         if scales != {float(config.model.pixel_shuffle.scale)}:
             raise InputError(
                 f"a pixel_shuffle decoder of scale {config.model.pixel_shuffle.scale} needs "

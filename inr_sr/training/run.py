@@ -9,6 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from inr_sr import models
+from inr_sr.configuration import stored_model
 from inr_sr.data.feed import sampling, training_source
 from inr_sr.data.sources import Source, fingerprint, open_source, source_name
 from inr_sr.errors import InputError
@@ -91,8 +92,8 @@ def _initial(config: ConfigDict) -> Any | None:
         return None
     weights = load_weights(config.init)
     # Dictionaries: two ConfigDicts differ already when only one of them is locked.
-    theirs, ours = weights.config.to_dict(), config.model.to_dict()
-    parts = ("encoder", "decoder", config.model.encoder, config.model.decoder)
+    theirs, ours = stored_model(weights.config).to_dict(), config.model.to_dict()
+    parts = ("skip", "encoder", "decoder", config.model.encoder, config.model.decoder)
     differing = [name for name in parts if theirs.get(name) != ours[name]]
     if differing:
         raise InputError(

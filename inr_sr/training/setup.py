@@ -81,8 +81,8 @@ class Setup:
         key = jax.random.key(config.seed)
         if initial is None:
             initial = models.init(model, key)
-        # A key of its own: not that of the parameters.
-        opponent = adversary.create(jax.random.fold_in(key, 1)) if adversary else None
+        # A key of its own: not that of the parameters, nor of any step.
+        opponent = adversary.create(jax.random.fold_in(key, 2**30)) if adversary else None
         state = training_state.create(initial, optimizer, config.seed, opponent)
         return cls(
             specs=specs,

@@ -11,6 +11,7 @@ from inr_sr.configuration import default
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path
 from inr_sr.training.checkpoints import CHECKPOINTS
+from inr_sr.training.frequencies import RECORD
 from inr_sr.training.journal import BOARD, METRICS
 
 CONFIG = "config.json"
@@ -63,7 +64,7 @@ def check_layout(workdir: Path) -> None:
     for name in (CHECKPOINTS, BOARD):
         if (workdir / name).exists() and not (workdir / name).is_dir():
             raise InputError(f"{workdir / name} is in the way: it is no folder")
-    for name in (CONFIG, PICTURES, PERCEPTUAL, METRICS):
+    for name in (CONFIG, PICTURES, PERCEPTUAL, RECORD, METRICS):
         if (workdir / name).is_dir():
             raise InputError(f"{workdir / name} is in the way: it is a folder")
 

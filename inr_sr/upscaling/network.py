@@ -16,6 +16,7 @@ import numpy as np
 from inr_sr import models, render
 from inr_sr.configuration import stored_model
 from inr_sr.coordinates import cells_under, first_output
+from inr_sr.devices import out_of_memory
 from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.models.field import Field
@@ -74,6 +75,11 @@ class NetworkUpscaler(StripUpscaler):
         if tile != "auto" and (not isinstance(tile, int) or isinstance(tile, bool) or tile < 0):
             raise InputError(f"tile {tile!r} is not allowed; expected auto, or an integer >= 0")
         host = jax.tree.map(np.asarray, params)
+        if tile != "auto" and model.receptive_field is None:
+            raise InputError(
+                f"tile {tile!r} is not allowed for {name}, which looks at whole pictures: larger "
+                f"ones are cut into squares of the trained size, {model.window} LR pixels"
+            )
         devices = jax.local_devices()
         self.name = name
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(host))
@@ -165,12 +171,18 @@ class NetworkUpscaler(StripUpscaler):
 
         Raises:
           InputError: a picture, map, size or colour that is not allowed, a network that knows one
-            scale only, or an ensemble.
+            scale only or looks at whole pictures, or an ensemble.
           MemoryError: not even the smallest tile fits.
         """
-        if self._model.fixed_scale is not None or self._ensemble:
-            reason = "is an ensemble" if self._ensemble else "knows one scale only"
-            raise InputError(f"{self.name} {reason}; warps need one network of any scale")
+        for reason, found in {
+            "knows one scale only": self._model.fixed_scale is not None,
+            "is an ensemble": self._ensemble,
+            "looks at whole pictures": self._model.receptive_field is None,
+        }.items():
+            if found:
+                raise InputError(
+                    f"{self.name} {reason}; warps need one network of any scale that can be tiled"
+                )
         if not (isinstance(fill, numbers.Real) and 0 <= fill <= 1):
             raise InputError(f"fill {fill!r} is not allowed; expected a number from 0 to 1")
         size = target_size((1, 1), size=out_size, max_pixels=max_pixels)
@@ -241,6 +253,8 @@ class NetworkUpscaler(StripUpscaler):
                     yield strip
                     row = following
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
+                if self._windows(shape) is not None and out_of_memory(error):
+                    raise MemoryError(f"no memory for {tile[1]}x{tile[0]} LR pixels") from error
                 tile = smaller_tile(tile, error)
 
     def _tiled(
@@ -301,7 +315,7 @@ class NetworkUpscaler(StripUpscaler):
 
     def _encoded(self, image: np.ndarray, tiles: Iterable[Tile]) -> Iterator[Field]:
         """The fields of tiles; all devices have one to make before the first is waited for."""
-        halo = self._model.beyond((image.shape[0], image.shape[1]))
+        halo = self._model.halo((image.shape[0], image.shape[1]))
         waiting: collections.deque[Field] = collections.deque()
         for tile, (device, params) in zip(tiles, itertools.cycle(self._replicas)):
             window = jax.device_put(tile.pixels(image, halo), device)
@@ -314,8 +328,10 @@ class NetworkUpscaler(StripUpscaler):
         """The only tiles of a picture that a model of whole pictures is to see; None for others."""
         if self._model.receptive_field is not None:
             return None
-        side = self._model.window - 2 * self._model.beyond(shape)
-        return min(side, shape[0]), min(side, shape[1])
+        side = self._model.window - 2 * self._model.halo(shape)
+        # Of one size, and not much beyond the picture: what is mirrored there was not trained.
+        rows, cols = (-(-n // -(-n // side)) for n in shape)
+        return rows, cols
 
     def tile_for(self, shape: Size, cells: Size, row_pixels: int, margin: int = 0) -> Size:
         """The tile for some cells of a picture.
@@ -329,7 +345,7 @@ class NetworkUpscaler(StripUpscaler):
         windows = self._windows(shape)
         if windows is not None:
             return windows
-        halo = self._model.beyond(shape)
+        halo = self._model.halo(shape)
         if self._tile == 0:
             return whole_tile(cells)
         limit = None if self._tile == "auto" else int(self._tile)

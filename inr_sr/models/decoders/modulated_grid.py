@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from inr_sr.coordinates import Axis, upright_footprint
 from inr_sr.devices import on_cpu
@@ -22,38 +21,43 @@ class _Run:
     Attributes:
       first: int32, the first token cell.
       count: how many there are, or one too many.
-      slots: of a token cell.
-      offsets: [count, slots] from the cells' centres, LR pixels; [1, slots] if all are alike.
+      offsets: [slots] from the centres of the cells, which are all alike, LR pixels.
       select: int32 [n], the slot of each output pixel.
     """
 
     def __init__(self, axis: Axis, origin: jax.Array, spacing: int):
         self.first = origin // spacing
         self.count = (axis.count + 2 * spacing - 2) // spacing
-        self.slots = spacing * axis.slots
-        lead = origin - self.first * spacing  # LR cells before the run in its first token cell
-        self.select = jnp.asarray(axis.select) + lead * axis.slots
-        within = np.arange(spacing, dtype=np.float32) + np.float32(0.5 - spacing / 2)
-        cell = jnp.arange(1 if axis.uniform else self.count, dtype=jnp.int32)[:, None] * spacing
-        cell = cell + jnp.arange(spacing, dtype=jnp.int32)[None] - lead
-        start = jnp.asarray(axis.start)[jnp.clip(cell, 0, axis.count - 1)]
+        self.select = jnp.asarray(axis.select) + (origin - self.first * spacing) * axis.slots
+        within = jnp.arange(spacing, dtype=jnp.float32) + (0.5 - spacing / 2)
         step = jnp.arange(axis.slots, dtype=jnp.float32) * axis.step
-        offsets = jnp.asarray(within)[None, :, None] + start[..., None] + step[None, None]
-        self.offsets = offsets.reshape(len(offsets), -1)
+        slots = jnp.asarray(axis.start)[0] + step
+        self.offsets = (within[:, None] + slots[None]).reshape(-1)
+
+    @property
+    def slots(self) -> int:
+        """Of a token cell."""
+        return int(self.offsets.shape[0])
 
     def positions(self, frame: str, spacing: int) -> jax.Array:
-        """[count or 1, slots] where waves are asked."""
+        """[count, slots] where waves are asked; [1, slots] where it is the same in all cells."""
         if frame == "cell":
-            return self.offsets
+            return self.offsets[None]
         cell = (self.first + jnp.arange(self.count, dtype=jnp.int32)).astype(jnp.float32)
-        return (cell[:, None] + 0.5) * spacing + self.offsets
+        return (cell[:, None] + 0.5) * spacing + self.offsets[None]
+
+
+def fits_block(field: "ModulatedField", rows: Axis, cols: Axis) -> bool:
+    """Whether the output pixels of one token cell are few enough for a block."""
+    return field.spacing**2 * rows.slots * cols.slots <= _queries_at_once()
 
 
 class ModulatedGrid:
-    """A grid of a field that attends to the nearest tokens, by blocks of a row of token cells.
+    """A grid, at a whole scale, of a field that attends to the nearest tokens.
 
-    All slots of a cell see the same tokens: what multiplies these is done once per cell, P V
-    included, and waves once for all cells where all have the same slots.
+    It is made by blocks of cells of a row of tokens. All slots of a cell see the same tokens: what
+    multiplies these is done once per cell, P V included, and waves that are counted from the
+    cells' centres once for all.
     """
 
     def __init__(self, field: "ModulatedField", rows: Axis, cols: Axis):
@@ -73,14 +77,14 @@ class ModulatedGrid:
     def rendered(self) -> jax.Array:
         """[B, rows, cols, 3]."""
         field, blocks = self.field, -(-self.cols.count // self.width)
-        shared = self._hidden(0, 0) if self._alike else None
+        shared = self._hidden(0, 0) if field.frame == "cell" else None
         keys, values = (self._padded(x, blocks) for x in (field.keys, field.values))
 
         def block(number: jax.Array) -> jax.Array:
             row, col = number // blocks, number % blocks * self.width
             hidden = shared or self._hidden(row, col)
             near = [self._taken(x, row, col) for x in (keys, values)]
-            return self._block(hidden, near[0], near[1], row, col)
+            return self._block(hidden, *near)
 
         out = jax.lax.map(block, jnp.arange(self.rows.count * blocks, dtype=jnp.int32))
         # [rows * blocks, B, width, row slots, col slots, 3]
@@ -89,11 +93,6 @@ class ModulatedGrid:
         out = out.transpose(2, 0, 4, 1, 3, 5, 6)
         out = out.reshape(batch, self.rows.count * r, blocks * self.width * c, 3)
         return out[:, self.rows.select[:, None], self.cols.select[None, :]]
-
-    @property
-    def _alike(self) -> bool:
-        whole = len(self.rows.offsets) == len(self.cols.offsets) == 1
-        return whole and self.field.frame == "cell"
 
     def _padded(self, tokens: jax.Array, blocks: int) -> jax.Array:
         """The tokens under the run and `margin` around, repeated at the end to whole blocks."""
@@ -133,19 +132,12 @@ class ModulatedGrid:
             w.on_grid(rows, cols, fade) for w, fade in zip(self._waves, self.fades, strict=True)
         ]
 
-    def _block(
-        self, hidden: list[jax.Array], keys: jax.Array, values: jax.Array, row: Any, col: Any
-    ) -> jax.Array:
+    def _block(self, hidden: list[jax.Array], keys: jax.Array, values: jax.Array) -> jax.Array:
         """[B, width, row slots, col slots, 3]."""
         field = self.field
-        rows, cols = (
-            self._along(self.rows.offsets, row, 1),
-            self._along(self.cols.offsets, col, self.width),
-        )
-        pairs = (max(len(rows), len(cols)), self.rows.slots, self.cols.slots)
-        offset = jnp.stack(
-            [jnp.broadcast_to(rows[:, :, None], pairs), jnp.broadcast_to(cols[:, None], pairs)], -1
-        )
+        pairs = (1, self.rows.slots, self.cols.slots)
+        both = (self.rows.offsets[None, :, None], self.cols.offsets[None, None])
+        offset = jnp.stack([jnp.broadcast_to(x, pairs) for x in both], axis=-1)
         q = field.queries(hidden[0])
         near = self._around(keys)
         logits = jnp.einsum(

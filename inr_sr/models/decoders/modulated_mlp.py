@@ -3,11 +3,15 @@
 For a query x, tokens z_j at c_j, and a matrix of frequencies B_l for each band (arXiv 2310.05624):
 
     q = ReLU(W_q g(x; B_q))
-    m = sum_j softmax_j(q . K z_j / sqrt(d) - |x - c_j|^2 / (2 tau^2)) V z_j    for each head
+    m = sum_j softmax_j(q . K z_j / sqrt(e) - |x - c_j|^2 / (2 tau^2)) V z_j    for each head
     u_l = ReLU(W_l g(x; B_l) + P_l m)
     v_1 = u_1,   v_l = Res^n(u_l + v_{l-1}),   Res(v) = v + ReLU(H v)
-    residual(x) = sum_l O_l v_l
+    residual(x) = sum_l O_l norm(v_l) / d
     g(x; B) = a(cell) [cos 2 pi B x, sin 2 pi B x]
+
+for layers of width d and heads of width e; norm takes off the mean over the d units and divides by
+their deviation. Without it, and without the division, the first steps of Adam move all units of the
+output alike, and training silences them one by one.
 
 Queries need no projection but W_q, nor heads one but P_l: two matrices after each other are one.
 """
@@ -22,16 +26,16 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis
+from inr_sr.coordinates import Axis, aligned
 from inr_sr.errors import InputError
 from inr_sr.models.attention import distance_bias, first_widths
-from inr_sr.models.decoders.modulated_grid import ModulatedGrid
+from inr_sr.models.decoders.modulated_grid import ModulatedGrid, fits_block
 from inr_sr.models.decoders.query_chunks import grid_of_points
 from inr_sr.models.field import Take, framed
 from inr_sr.models.fourier import HALF_AT_NYQUIST, attenuation, band_initialisers, clamped
 
 FRAMES = ("cell", "picture")
-CONTROLS = ("", "end_points", "raster_distance")
+CONTROLS = ("none", "end_points", "raster_distance")
 
 
 class Affine(NamedTuple):
@@ -143,7 +147,7 @@ class ModulatedField:
       spacing: LR pixels between tokens.
       nearest: offsets of the tokens attended to from the query's own; empty for all.
       frame: what positions of waves are counted from, see `ModulatedDecoder`.
-      control: a convention that is wrong, see `ModulatedDecoder`; "" for none.
+      control: a convention that is wrong, see `ModulatedDecoder`; or "none".
       smallest: side of the smallest output pixel the field was trained for, LR pixels.
     """
 
@@ -309,9 +313,10 @@ class ModulatedField:
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
         """See `field.Residual.grid`; in blocks of bounded memory."""
-        if not self.nearest:
-            return grid_of_points(self.points, self.keys.shape[0], rows, cols)
-        return ModulatedGrid(self, rows, cols).rendered()
+        if self.nearest and aligned(rows, cols) and fits_block(self, rows, cols):
+            return ModulatedGrid(self, rows, cols).rendered()
+        attended = len(self.nearest) or math.prod(self.tokens)
+        return grid_of_points(self.points, self.keys.shape[0], rows, cols, attended)
 
 
 def _normalised(v: jax.Array) -> jax.Array:
@@ -355,8 +360,8 @@ class ModulatedDecoder(nn.Module):
       max_scale: largest trained scale; finer cells are treated as that scale's.
       control: wrong conventions, kept to show what they cost: "end_points" puts the first and last
         output pixels and tokens on the picture's border, "raster_distance" takes the distance of
-        tokens along the rows, one after the other; both of frame "picture" and all tokens. "" is
-        right.
+        tokens along the rows, one after the other; both of frame "picture" and all tokens. "none"
+        is right.
       spacing: LR pixels between tokens.
       skip: whether the field is added to bicubic: then it starts at zero.
     """
@@ -395,8 +400,9 @@ class ModulatedDecoder(nn.Module):
             self.initialisation, self.bands, alpha=self.alpha, lr_size=self.lr_size
         )
 
-        # Tokens of the halo are kept where all matter; else as many as are looked at.
-        kept = halo if self.receptive_field is None else 0
+        # Tokens of the halo are kept where all matter; else as many as are looked at. LR pixels of
+        # it that are left lie before the field's first.
+        kept = halo if self.receptive_field is None else halo % self.spacing
 
         def tokens(name: str) -> jax.Array:
             x = nn.Dense(self.hidden, dtype=self.dtype, name=name)(features)

@@ -13,12 +13,21 @@ from inr_sr.devices import on_cpu
 Points = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
-def grid_of_points(points: Points, batch: int, rows: Axis, cols: Axis) -> jax.Array:
-    """Values [batch, len(rows), len(cols), 3] of a function of queries."""
+def grid_of_points(
+    points: Points, batch: int, rows: Axis, cols: Axis, attended: int = 1
+) -> jax.Array:
+    """Values [batch, len(rows), len(cols), 3] of a function of queries.
+
+    Args:
+      points: the function.
+      batch: pictures of the field.
+      rows, cols: the grid.
+      attended: how many things each query looks at: more of them make chunks smaller.
+    """
     n_rows, n_cols = len(rows), len(cols)
     footprint = upright_footprint(jnp.stack([rows.step, cols.step]))[None, None]
     total = n_rows * n_cols
-    at_once = min(total, _queries_at_once())
+    at_once = min(total, max(1, _queries_at_once() // max(1, attended // MANY)))
 
     def pairs(r: Any, c: Any) -> jax.Array:
         both = jnp.stack([jnp.asarray(r), jnp.asarray(c)], axis=-1)[None]
@@ -34,6 +43,9 @@ def grid_of_points(points: Points, batch: int, rows: Axis, cols: Axis) -> jax.Ar
     out = jax.lax.map(chunk, jnp.arange(0, total, at_once, dtype=jnp.int32))
     out = jnp.moveaxis(out, 0, 1).reshape(batch, -1, 3)
     return out[:, :total].reshape(batch, n_rows, n_cols, 3)
+
+
+MANY = 64  # things looked at that take as much memory as the layers of an MLP
 
 
 def _queries_at_once() -> int:

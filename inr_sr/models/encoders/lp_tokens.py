@@ -148,7 +148,7 @@ class LpTokens(nn.Module):
             order = _reading_order(seen, own)
             at = np.concatenate([seen.centres, own.centres])[order]
             x = self._mixed(jnp.concatenate([patches, tokens], axis=1)[:, order], at, None, at)
-            tokens = x[:, np.flatnonzero(order >= len(seen.centres))]
+            tokens = x[:, np.argsort(order)[len(seen.centres) :]]
         else:
             tokens = self._mixed(tokens, own.centres, patches, seen.centres)
         tokens = nn.LayerNorm(dtype=self.dtype, name="norm")(tokens)
@@ -163,7 +163,7 @@ class LpTokens(nn.Module):
         return x.reshape(len(image), -1, self.width)
 
     def _placed(self, lattice: _Lattice, name: str) -> jax.Array:
-        features = position_features(jnp.asarray(lattice.centres))
+        features = position_features(jnp.asarray(lattice.centres), lattice.spacing)
         embed = nn.Dense(self.width, use_bias=False, dtype=self.dtype, kernel_init=FAINT, name=name)
         return embed(features)[None]
 
