@@ -5,7 +5,8 @@
 Tokens of random numbers, one for each 4 x 4 LR pixels of 128 x 128, and the decoder of the preset
 lp_small (width 256, one layer, 64 features) with two bands and the nine nearest tokens. Methods:
 
-- blocks: as the library renders it: what cells of tokens share is done once for each.
+- library: as the library renders it: at whole scales what a cell of tokens shares is done once for
+  all of its output pixels; at others as `gathered`.
 - gathered: `render.points` at every output pixel, in chunks: each gathers its own nine tokens.
 - plain: the equations as they are written, at every output pixel, in chunks: attention over all
   tokens, those that are not among the nine masked.
@@ -100,7 +101,7 @@ def methods(field: Field, scale: str, lr: int) -> dict[str, tuple[Callable[..., 
     """Each method: a jitted function, and its arguments."""
     rows, cols = (grid_axis(lr, output_size(lr, s)) for s in parse_scale(scale))
     return {
-        "blocks": (grid, (field, rows, cols)),
+        "library": (grid, (field, rows, cols)),
         "gathered": (by_query, (field, rows, cols, False)),
         "plain": (by_query, (field, rows, cols, True)),
     }

@@ -184,7 +184,9 @@ def _check(
         if found != tuple(shape):
             raise Refused(f"its {name} is {list(found)}, not {list(shape)}")
         if not floating:
-            raise Refused(f"its {name} holds no floating numbers")
+            raise Refused(
+                f"its {name} holds no floating numbers of 16, 32 or 64 bits as IEEE has them"
+            )
 
 
 def _describe(value: Any) -> Description:

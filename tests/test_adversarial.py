@@ -118,7 +118,7 @@ def test_feature_matching_and_the_adaptive_weight_are_their_formulas():
     assert adversarial.adaptive_weight(nothing, real) == 0
 
 
-@pytest.mark.parametrize("decoder", ["spectral", "liif", "pixel_shuffle"])
+@pytest.mark.parametrize("decoder", ["spectral", "modulated", "liif", "pixel_shuffle"])
 def test_the_last_layer_is_what_starts_at_zero(decoder):
     model = models.build(small_config(decoder))
     params = jax.jit(lambda: models.init(model, jax.random.key(0)))()
@@ -126,7 +126,7 @@ def test_the_last_layer_is_what_starts_at_zero(decoder):
     last = model.last_layer(params)
     kernels = [x for path, x in leaves if "kernel" in path[-1].key]
     assert [id(x) for x in last] == [id(x) for x in kernels if not x.any()]
-    assert len(last) == {"spectral": 2, "liif": 1, "pixel_shuffle": 1}[decoder]
+    assert len(last) == {"spectral": 2, "modulated": 3, "liif": 1, "pixel_shuffle": 1}[decoder]
 
 
 @pytest.fixture(scope="module")

@@ -77,12 +77,12 @@ def test_ways_to_render_tokens_agree(monkeypatch):
     for scale in ("2", "2.7"):
         found = {n: f(*a) for n, (f, a) in tokens.methods(field, scale, 16).items()}
         assert float(jnp.abs(found["plain"]).max()) > 0.01
-        for name in ("blocks", "gathered"):
+        for name in ("library", "gathered"):
             np.testing.assert_allclose(found[name], found["plain"], atol=1e-5)
     for name, value in {"configuration": lambda: config, "LR": 8, "ROUNDS": 1}.items():
         monkeypatch.setattr(tokens, name, value)
     result = json.loads(json.dumps(tokens.measure()))
-    assert [row["method"] for row in result["results"]] == ["blocks", "gathered", "plain"] * 2
+    assert [row["method"] for row in result["results"]] == ["library", "gathered", "plain"] * 2
     assert tokens.table(result).count("| plain | ") == 2
 
 

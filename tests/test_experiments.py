@@ -17,7 +17,7 @@ from inr_sr.errors import InputError
 from inr_sr.evaluation.protocols import make_pair
 from inr_sr.experiments.__main__ import main
 from inr_sr.experiments.catalogue import load
-from inr_sr.experiments.crops import HeldOut, lattice
+from inr_sr.experiments.crops import HeldOut, arrangement
 from inr_sr.experiments.experiment import Experiment
 from inr_sr.experiments.runs import identity, plan, seconds_left
 from inr_sr.scales import parse_scales
@@ -326,7 +326,7 @@ def test_trainings_are_told_apart_by_what_makes_them_different():
     ],
 )
 def test_crops_lie_side_by_side_in_the_centre(size, places):
-    assert lattice(size, 10) == places
+    assert arrangement(size, 10) == places
 
 
 def test_crops_are_of_exactly_as_many_lr_pixels_at_any_scale(clone):

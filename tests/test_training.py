@@ -135,6 +135,30 @@ def test_steps_draw_one_of_the_sizes_of_patches(folder, plain, monkeypatch):
     assert_same_steps(steps(folder, one_device(), data__other_patches=(6,)), mixed)
 
 
+TOKENS = {
+    "model__encoder": "lp_tokens", "model__decoder": "modulated", "model__window": 8,
+    "model__lp_tokens__width": 8, "model__lp_tokens__blocks": 1, "model__lp_tokens__learned": 2,
+    "model__lp_tokens__heads": 2, "model__lp_tokens__patch": 2, "model__lp_tokens__spacing": 2,
+    "model__modulated__hidden": 8, "model__modulated__features": 4, "model__modulated__heads": 2,
+    "model__modulated__max_scale": 2.0,
+}  # fmt: skip
+
+
+@pytest.mark.devices
+def test_the_token_system_is_trained_whole(folder):
+    """All of its parameters move, alike however the batch is cut; so do those of scans."""
+    for changes in (
+        {},
+        {"model__lp_tokens__mixer": "state_space", "model__lp_tokens__layout": "cross"},
+    ):
+        whole = steps(folder, one_device(), **TOKENS, **changes)
+        moved = [
+            np.abs(a - b).sum() for a, b in zip(*(jax.tree.leaves(s.params) for s in whole[:2]))
+        ]
+        assert min(moved) > 0
+    assert_same_steps(steps(folder, make_mesh(), **TOKENS, **changes), whole)
+
+
 @pytest.mark.devices
 def test_dense_patches_give_the_steps_of_points(folder, monkeypatch):
     window = {"data__layout": "window", "data__queries": 36}

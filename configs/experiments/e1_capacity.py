@@ -10,7 +10,7 @@ from inr_sr.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Widths and layers, and the parameters of the largest put into the encoder instead."""
+    """Widths and layers, and as many parameters as 128 x 3 has, put into the encoder instead."""
 
     def arm(hidden: int, layers: int, width: int = 64) -> ConfigDict:
         return base.repaired(

@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-import sys
 from typing import Any
 
 from inr_sr.cli import arguments as types
@@ -52,9 +51,11 @@ def _diagnose(arguments: argparse.Namespace) -> int:
             f"diagnose needs {name}, which is not installed: pip install 'inr_sr[train]'"
         ) from error
     keep_compiled_programs()
-    command = shlex.join(["inr-sr", *sys.argv[1:]])
     axes = arguments.scale
     scale = Scale(axes[0], axes[1], scale_label(*axes)) if axes else None
+    given = {"--data": arguments.data, "--scale": scale.label if scale else None}
+    options = [f"{name}={value}" for name, value in given.items() if value is not None]
+    command = shlex.join(["inr-sr", "diagnose", str(arguments.workdir), *options])
     found, page = diagnose(arguments.workdir, data=arguments.data, scale=scale, command=command)
     for verdict in found:
         print(verdict.line)

@@ -5,9 +5,7 @@ What is smooth every method enlarges alike, and texture nobody can tell from its
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +14,7 @@ import numpy as np
 from inr_sr.data.edges import WINDOW, edge_windows
 from inr_sr.data.sources import Source
 from inr_sr.errors import InputError
-from inr_sr.evaluation.protocols import make_pair
+from inr_sr.evaluation.protocols import crop_side, make_pair
 from inr_sr.scales import Scale
 
 PICTURES = 8
@@ -51,7 +49,7 @@ def crops(source: Source, scale: Scale, patch: int, dataset: str) -> list[Crop]:
     Raises:
       InputError: no picture is large enough.
     """
-    side = math.ceil(patch * Fraction(repr(scale.rows)))
+    side = crop_side(scale, patch)
     found: list[Crop] = []
     pictures = 0
     for index in range(len(source)):

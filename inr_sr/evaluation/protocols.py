@@ -112,6 +112,11 @@ def pair_sizes(hr_size: tuple[int, int], scale: Scale) -> tuple[tuple[int, int],
     return (lr[0], lr[1]), (hr[0], hr[1])
 
 
+def crop_side(scale: Scale, lr_side: int) -> int:
+    """HR pixels a side of which exactly `lr_side` LR pixels are made, at a scale of both axes."""
+    return math.ceil(lr_side * Fraction(repr(scale.rows)))
+
+
 def make_pair(
     hr: np.ndarray,
     scale: Scale,

@@ -154,16 +154,3 @@ def compare(pairs: Iterable[tuple[np.ndarray, np.ndarray]], scale: float) -> Spe
 def _by_annulus(values: np.ndarray, bins: np.ndarray, count: int) -> np.ndarray:
     """Sums of values [h, w] over the bins of `radial_bins`, float64 [count]."""
     return np.bincount(bins.ravel(), values.ravel(), minlength=count + 1)[:count]
-
-
-def radial_power(planes: Iterable[np.ndarray], scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean power by frequency of planes [h, w] of one shape: what each frequency has on average.
-
-    Returns:
-      Frequencies in cycles per LR pixel, and |X|^2 averaged over annulus and planes, float64 [n].
-
-    Raises:
-      ValueError: no plane, or planes of different shapes.
-    """
-    found = compare(((plane, plane) for plane in planes), scale)
-    return found.frequency, found.truth_power

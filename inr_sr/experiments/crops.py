@@ -3,19 +3,17 @@
 import functools
 import hashlib
 import itertools
-import math
-from fractions import Fraction
 
 import numpy as np
 
 from inr_sr.data.sources import ArraySource, fingerprint, open_source, source_name
 from inr_sr.errors import InputError
 from inr_sr.evaluation.evaluate import check_sizes
-from inr_sr.evaluation.protocols import get_protocol
+from inr_sr.evaluation.protocols import crop_side, get_protocol
 from inr_sr.scales import Scale
 
 PROTOCOL = get_protocol("y")
-_LATTICES = ((2, 2), (1, 4), (4, 1), (1, 3), (3, 1), (1, 2), (2, 1), (1, 1))
+_ARRANGEMENTS = ((2, 2), (1, 4), (4, 1), (1, 3), (3, 1), (1, 2), (2, 1), (1, 1))
 
 
 class Crops(ArraySource):
@@ -78,7 +76,7 @@ class HeldOut:
             if min(self._source.size(index)) < side:
                 continue
             photo = self._source[index]
-            for row, col in lattice((photo.shape[0], photo.shape[1]), side):
+            for row, col in arrangement((photo.shape[0], photo.shape[1]), side):
                 crops.append(photo[row : row + side, col : col + side])
                 photos.append(self._source.name(index))
         if not crops:
@@ -96,19 +94,14 @@ class HeldOut:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def crop_side(scale: Scale, lr_size: int) -> int:
-    """HR pixels of which a protocol makes exactly `lr_size` LR pixels."""
-    return math.ceil(lr_size * Fraction(repr(scale.rows)))
-
-
-def lattice(size: tuple[int, int], side: int) -> list[tuple[int, int]]:
+def arrangement(size: tuple[int, int], side: int) -> list[tuple[int, int]]:
     """(row, col) of the first pixels of up to four crops that touch and lie in the centre.
 
     Args:
       size: (rows, cols) of the picture, each at least `side`.
       side: of a crop.
     """
-    fitting = (n for n in _LATTICES if n[0] * side <= size[0] and n[1] * side <= size[1])
+    fitting = (n for n in _ARRANGEMENTS if n[0] * side <= size[0] and n[1] * side <= size[1])
     down, across = next(fitting)
     top, left = (size[0] - down * side) // 2, (size[1] - across * side) // 2
     places = itertools.product(range(down), range(across))
