@@ -28,7 +28,7 @@ from inr_sr import models, render
 from inr_sr.configuration import default
 from inr_sr.coordinates import Axis, grid_axis
 from inr_sr.devices import keep_compiled_programs
-from inr_sr.models.decoders.modulated_mlp import ModulatedField
+from inr_sr.models.decoders.modulated_field import ModulatedField
 from inr_sr.models.decoders.query_chunks import grid_of_points
 from inr_sr.models.field import Field
 from inr_sr.scales import output_size, parse_scale
@@ -66,7 +66,7 @@ def tokens(config: ConfigDict, lr: int) -> Field:
 def plain_points(
     field: ModulatedField, cell: jax.Array, delta: jax.Array, footprint: jax.Array
 ) -> jax.Array:
-    """The equations of `modulated_mlp`, all tokens attended to but for a mask."""
+    """The equations of `modulated_field`, all tokens attended to but for a mask."""
     places = field.places(cell, delta)
     asked = field.asked(places, footprint)
     q = field.queries(field.query(asked, field.fade(field.query, footprint)))

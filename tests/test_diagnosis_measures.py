@@ -17,8 +17,9 @@ from inr_sr.diagnosis.queries import asked, on_grid, scattered
 from inr_sr.errors import InputError
 from inr_sr.evaluation.spectra import compare
 from inr_sr.models.decoders.liif import LiifField
-from inr_sr.models.decoders.modulated_mlp import Affine, ModulatedField, Waves, ring
+from inr_sr.models.decoders.modulated_field import ModulatedField, ring
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleField
+from inr_sr.models.decoders.wave_layers import Affine, Waves
 from inr_sr.scales import Scale
 from tests.networks import random_picture, small_config, waves
 

@@ -8,7 +8,7 @@ import pytest
 from inr_sr import models, render
 from inr_sr.coordinates import grid_axis, upright_footprint, window_axis
 from inr_sr.errors import InputError
-from inr_sr.models.decoders.modulated_mlp import ring
+from inr_sr.models.decoders.modulated_field import ring
 from inr_sr.models.field import Field
 from inr_sr.upscaling import NetworkUpscaler
 from tests.networks import picture, random_model, random_picture, small_config

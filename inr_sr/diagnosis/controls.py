@@ -19,7 +19,7 @@ import numpy as np
 from inr_sr.diagnosis.crops import Crop
 from inr_sr.diagnosis.output import mean_psnr, spectra_of
 from inr_sr.models.decoders.liif import LiifField
-from inr_sr.models.decoders.modulated_mlp import ModulatedField
+from inr_sr.models.decoders.modulated_field import ModulatedField
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleField
 from inr_sr.models.decoders.spectral import SpectralField
 from inr_sr.models.field import framed

@@ -15,7 +15,7 @@ from inr_sr.diagnosis import controls, frequencies, modulation, output
 from inr_sr.diagnosis.crops import Crop
 from inr_sr.diagnosis.subject import Subject, enlarged
 from inr_sr.evaluation.metrics import unit
-from inr_sr.models.decoders.modulated_mlp import ModulatedField
+from inr_sr.models.decoders.modulated_field import ModulatedField
 from inr_sr.scales import Scale
 from inr_sr.upscaling import ResampleUpscaler
 

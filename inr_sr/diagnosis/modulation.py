@@ -14,7 +14,7 @@ import numpy as np
 from inr_sr.diagnosis.output import share_beyond
 from inr_sr.diagnosis.queries import Queries, asked, on_grid, scattered
 from inr_sr.evaluation.spectra import Spectra, compare
-from inr_sr.models.decoders.modulated_mlp import ModulatedField
+from inr_sr.models.decoders.modulated_field import ModulatedField
 
 PICTURES = 4
 """Of how many pictures the spectrum of the modulation is taken: it has hundreds of channels."""

@@ -9,7 +9,8 @@ from inr_sr.coordinates import Axis, upright_footprint
 from inr_sr.devices import on_cpu
 
 if TYPE_CHECKING:
-    from inr_sr.models.decoders.modulated_mlp import Band, ModulatedField, Waves
+    from inr_sr.models.decoders.modulated_field import Band, ModulatedField
+    from inr_sr.models.decoders.wave_layers import Waves
 
 
 class _Run:

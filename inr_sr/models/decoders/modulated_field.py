@@ -1,0 +1,272 @@
+"""The modulated Fourier decoder: tokens tell an MLP of position what to draw, band by band.
+
+For a query x, tokens z_j at c_j, and a matrix of frequencies B_l for each band (arXiv 2310.05624):
+
+    q = ReLU(W_q g(x; B_q))
+    m = sum_j softmax_j(q . K z_j / sqrt(e) - |x - c_j|^2 / (2 tau^2)) V z_j    for each head
+    u_l = ReLU(W_l g(x; B_l) + P_l m)
+    v_1 = u_1,   v_l = Res^n(u_l + v_{l-1}),   Res(v) = v + ReLU(H v)
+    residual(x) = sum_l O_l norm(v_l) / d
+    g(x; B) = a(cell) [cos 2 pi B x, sin 2 pi B x]
+
+for layers of width d and heads of width e; norm takes off the mean over the d units and divides by
+their deviation. Without it, and without the division, the first steps of Adam move all units of the
+output alike, and training silences them one by one.
+
+Queries need no projection but W_q, nor heads one but P_l: two matrices after each other are one.
+"""
+
+import dataclasses
+import math
+from typing import Any, ClassVar, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from inr_sr.coordinates import Axis, aligned
+from inr_sr.errors import InputError
+from inr_sr.models.attention import distance_bias
+from inr_sr.models.decoders.modulated_grid import ModulatedGrid, fits_block
+from inr_sr.models.decoders.query_chunks import grid_of_points
+from inr_sr.models.decoders.wave_layers import Affine, Waves
+from inr_sr.models.field import Take
+from inr_sr.models.fourier import attenuation, clamped
+
+
+class Band(NamedTuple):
+    """One band: its waves, P [heads, d / heads, d], the layers of Res, and O."""
+
+    waves: Waves
+    modulation: jax.Array
+    layers: tuple[Affine, ...]
+    output: Affine
+
+
+class Places(NamedTuple):
+    """Where queries are.
+
+    Attributes:
+      token: int32 [B, Q, 2] the cell of the token lattice, from the first token on.
+      offset: [B, Q, 2] from that cell's centre, LR pixels.
+      position: [B, Q, 2] from the corner of the first token's cell, LR pixels.
+    """
+
+    token: jax.Array
+    offset: jax.Array
+    position: jax.Array
+
+
+def ring(count: int) -> tuple[tuple[int, int], ...]:
+    """The `count` cells of a lattice that are nearest to one of them, nearest first.
+
+    Raises:
+      InputError: a count that would take some of several cells that are equally near.
+    """
+    side = range(-math.isqrt(count) - 1, math.isqrt(count) + 2)
+    near = sorted(
+        ((row, col) for row in side for col in side), key=lambda n: (n[0] ** 2 + n[1] ** 2, n)
+    )
+    distances = [row**2 + col**2 for row, col in near]
+    whole = [i for i in range(1, len(near)) if distances[i] > distances[i - 1]]
+    if count not in whole:
+        allowed = ", ".join(map(str, [n for n in whole if n <= 49]))
+        raise InputError(f"model.modulated.nearest {count} must be 0 (all) or one of {allowed}")
+    return tuple(near[:count])
+
+
+@flax.struct.dataclass
+class ModulatedField:
+    """Keys and values of tokens on a lattice, and the MLP that they modulate.
+
+    Attributes:
+      keys, values: [B, H + 2 margin, W + 2 margin, heads, d / heads], the tokens' own; `margin`
+        tokens around those of the picture where only the nearest are attended to.
+      query: the layer that makes queries.
+      bands: coarse to fine.
+      log_tau: [heads] of the distance bias, LR pixels.
+      kappa: strength of the output pixel's band limit; 0: none.
+      origin: int32 [2], the field's first LR pixel, counted from the first token's cell.
+      cells: LR (rows, cols) of the field.
+      spacing: LR pixels between tokens.
+      nearest: offsets of the tokens attended to from the query's own; empty for all.
+      frame: what positions of waves are counted from, see `ModulatedDecoder`.
+      control: a convention that is wrong, see `ModulatedDecoder`; or "none".
+      smallest: side of the smallest output pixel the field was trained for, LR pixels.
+    """
+
+    keys: jax.Array
+    values: jax.Array
+    query: Waves
+    bands: tuple[Band, ...]
+    log_tau: jax.Array
+    kappa: jax.Array
+    origin: jax.Array
+    cells: tuple[int, int] = flax.struct.field(pytree_node=False)
+    spacing: int = flax.struct.field(pytree_node=False)
+    nearest: tuple[tuple[int, int], ...] = flax.struct.field(pytree_node=False)
+    frame: str = flax.struct.field(pytree_node=False)
+    control: str = flax.struct.field(pytree_node=False)
+    smallest: float = flax.struct.field(pytree_node=False)
+
+    dense: ClassVar[bool] = False
+
+    @property
+    def lattice(self) -> tuple[int, int]:
+        """LR (rows, cols); with those by which the picture was padded to whole tokens."""
+        return self.cells
+
+    @property
+    def margin(self) -> int:
+        """Tokens around those of the picture."""
+        return max((max(abs(row), abs(col)) for row, col in self.nearest), default=0)
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """(rows, cols) of the lattice of tokens, those around it left out."""
+        return self.keys.shape[1] - 2 * self.margin, self.keys.shape[2] - 2 * self.margin
+
+    def cut(self, rows: Axis, cols: Axis, take: Take) -> "ModulatedField":
+        """See `field.Residual.cut`; tokens stay: there are few, and queries find their own."""
+        first = jnp.stack([jnp.asarray(rows.first), jnp.asarray(cols.first)])
+        return dataclasses.replace(self, origin=self.origin + first, cells=(rows.count, cols.count))
+
+    def fade(self, waves: Waves, footprint: jax.Array) -> jax.Array:
+        footprint = clamped(footprint, self.smallest)
+        return attenuation(waves.frequencies, self.kappa, footprint)
+
+    def places(self, cell: jax.Array, delta: jax.Array) -> Places:
+        """Where queries of `render.points` are on the lattice of tokens."""
+        cell = cell + self.origin[None, None]
+        token = cell // self.spacing
+        within = (cell - token * self.spacing).astype(delta.dtype) + 0.5 + delta
+        position = cell.astype(delta.dtype) + 0.5 + delta
+        return Places(token, within - self.spacing / 2, position)
+
+    def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
+        """See `field.Residual.points`."""
+        position = self.asked(self.places(cell, delta), footprint)
+        m = self.modulation(cell, delta, footprint)
+        hidden = [band.waves(position, self.fade(band.waves, footprint)) for band in self.bands]
+        return self.drawn(
+            hidden, [jnp.einsum("bqhe,hed->bqd", m, b.modulation) for b in self.bands]
+        )
+
+    def modulation(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
+        """What tokens tell each query, [B, Q, heads, d / heads]; arguments as of `points`."""
+        weights, _ = self.attention(cell, delta, footprint)
+        if not self.nearest:
+            return jnp.einsum("bqkh,bkhe->bqhe", weights, _flat(self.values))
+        return jnp.einsum("bqkh,bqkhe->bqhe", weights, self._near(self.values, cell, delta))
+
+    def attention(
+        self, cell: jax.Array, delta: jax.Array, footprint: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """How much each query attends to each token, and the squared distances between them.
+
+        Args:
+          cell, delta, footprint: as of `points`.
+
+        Returns:
+          [B, Q, k, heads], which sum to 1 over k, and [B, Q, k] in LR pixels, squared: of the
+          nearest tokens, or of all, row by row.
+        """
+        places = self.places(cell, delta)
+        position = self.asked(places, footprint)
+        q = self.queries(self.query(position, self.fade(self.query, footprint)))
+        if self.nearest:
+            logits = jnp.einsum("bqhe,bqkhe->bqkh", q, self._near(self.keys, cell, delta))
+            squared = self.squared(places.offset)
+        else:
+            logits = jnp.einsum("bqhe,bkhe->bqkh", q, _flat(self.keys))
+            squared = self._squared_to_all(self._in_picture(places, footprint))
+        return self.softmax(logits, squared), squared
+
+    def queries(self, hidden: jax.Array) -> jax.Array:
+        return jax.nn.relu(hidden).reshape(*hidden.shape[:-1], *self.keys.shape[3:])
+
+    def softmax(self, logits: jax.Array, squared: jax.Array) -> jax.Array:
+        """Weights over axis -2 of [..., k, heads], of logits and squared distances [..., k]."""
+        bias = distance_bias(squared, self.log_tau)
+        scale = 1 / math.sqrt(self.keys.shape[-1])
+        weights = jax.nn.softmax(scale * logits.astype(jnp.float32) + bias, axis=-2)
+        return weights.astype(self.keys.dtype)
+
+    def _near(self, tokens: jax.Array, cell: jax.Array, delta: jax.Array) -> jax.Array:
+        """The tokens [B, Q, k, ...] nearest to queries."""
+        row, col = jnp.moveaxis(self.places(cell, delta).token + self.margin, -1, 0)
+        moves = jnp.array([r * tokens.shape[2] + c for r, c in self.nearest], jnp.int32)
+        index = (row * tokens.shape[2] + col)[..., None] + moves[None, None]
+        flat = tokens.reshape(len(tokens), -1, math.prod(tokens.shape[3:]))
+        found = jnp.take_along_axis(flat, index.reshape(len(tokens), -1)[..., None], axis=1)
+        return found.reshape(*index.shape, *tokens.shape[3:])
+
+    def squared(self, offset: jax.Array) -> jax.Array:
+        """Squared distances [..., k] to the nearest tokens, of offsets [..., 2] from their own."""
+        moves = self.spacing * jnp.array(self.nearest, offset.dtype)
+        between = offset[..., None, :] - moves.reshape((1,) * (offset.ndim - 1) + moves.shape)
+        return jnp.sum(jnp.square(between), axis=-1)
+
+    def _squared_to_all(self, position: jax.Array) -> jax.Array:
+        """Squared distances [B, Q, tokens] between positions [B, Q, 2] and all tokens."""
+        rows, cols = self.tokens
+        if self.control == "raster_distance":
+            number = jnp.arange(rows * cols, dtype=position.dtype)
+            own = jnp.floor(position[..., 0] / self.spacing) * cols
+            own = own + position[..., 1] / self.spacing - 0.5
+            return jnp.square(self.spacing * (own[..., None] - number[None, None]))
+        centres = [(jnp.arange(n, dtype=position.dtype) + 0.5) * self.spacing for n in (rows, cols)]
+        if self.control == "end_points":
+            centres = [jnp.linspace(0, n * self.spacing, n) for n in (rows, cols)]
+        row, col = (
+            jnp.square(position[..., i, None] - centre[None, None])
+            for i, centre in enumerate(centres)
+        )
+        squared = row[..., :, None] + col[..., None, :]
+        return squared.reshape(*position.shape[:-1], -1)
+
+    def asked(self, places: Places, footprint: jax.Array) -> jax.Array:
+        """Where the waves are asked, [B, Q, 2] in LR pixels."""
+        return places.offset if self.frame == "cell" else self._in_picture(places, footprint)
+
+    def _in_picture(self, places: Places, footprint: jax.Array) -> jax.Array:
+        if self.control != "end_points":
+            return places.position
+        # The first and the last output pixel are put at the ends of the picture.
+        size = jnp.sqrt(jnp.diagonal(footprint, axis1=-2, axis2=-1))
+        extent = self.spacing * jnp.array(self.tokens, size.dtype)[None, None]
+        number = places.position / size - 0.5
+        return number * extent / jnp.maximum(extent / size - 1, 1)
+
+    def drawn(self, hidden: list[jax.Array], modulations: list[jax.Array]) -> jax.Array:
+        """The residual [..., 3] of each band's W g and P m, [..., d]."""
+        total, v = None, None
+        for band, wave, m in zip(self.bands, hidden, modulations, strict=True):
+            u = jax.nn.relu(wave + m)
+            v = u if v is None else u + v
+            for layer in band.layers:
+                v = v + jax.nn.relu(layer(v))
+            out = band.output(_normalised(v) / v.shape[-1]).astype(jnp.float32)
+            total = out if total is None else total + out
+        assert total is not None
+        return total
+
+    def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
+        """See `field.Residual.tables`; there is nothing."""
+        return (), ()
+
+    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+        """See `field.Residual.grid`; in blocks of bounded memory."""
+        if self.nearest and aligned(rows, cols) and fits_block(self, rows, cols):
+            return ModulatedGrid(self, rows, cols).rendered()
+        attended = len(self.nearest) or math.prod(self.tokens)
+        return grid_of_points(self.points, self.keys.shape[0], rows, cols, attended)
+
+
+def _normalised(v: jax.Array) -> jax.Array:
+    v = v - jnp.mean(v, axis=-1, keepdims=True)
+    return v * jax.lax.rsqrt(jnp.mean(jnp.square(v), axis=-1, keepdims=True) + 1e-6)
+
+
+def _flat(tokens: jax.Array) -> jax.Array:
+    return tokens.reshape(len(tokens), -1, *tokens.shape[3:])
