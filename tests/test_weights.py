@@ -119,7 +119,7 @@ KEY = "decoder/cos/kernel"
             lambda path: _rewrite(path, lambda t: None, small_config("liif").to_json()),
             "weights of another model",
         ),
-        (lambda path: _rewrite(path, lambda t: None, '{"encoder": "edsr"}'), "describes no model"),
+        (lambda path: _rewrite(path, lambda t: None, '{"coder": "edsr"}'), "describes no model"),
         (lambda path: _rewrite(path, lambda t: None, "no json"), "damaged"),
     ],
 )
