@@ -26,7 +26,7 @@ from inr_sr.files import atomic_path
 from inr_sr.request import Size
 from inr_sr.scales import Scale, parse_scales
 from inr_sr.training.checkpoints import SCORE
-from inr_sr.training.export import load_average
+from inr_sr.training.export import load_network
 from inr_sr.training.validation import HIGHEST
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, Upscaler
 
@@ -96,7 +96,7 @@ def scores(
         path = run.folder / SCORES / f"{key}_x{scale.label}.json"
         try:
             if not path.exists():
-                network = network or _network(run)
+                network = network or load_network(run.folder, name="network")
                 measured = _measured(network, photos.crops(scale, lr_size), scale)
                 path.parent.mkdir(exist_ok=True)
                 with atomic_path(path) as temporary:
@@ -105,11 +105,6 @@ def scores(
         except (OSError, json.JSONDecodeError) as error:
             raise InputError(f"{path} cannot be read or written: {error}") from error
     return found
-
-
-def _network(run: Run) -> NetworkUpscaler:
-    config, _, params = load_average(run.folder)
-    return NetworkUpscaler(models.build(config.model), params, "network")
 
 
 def _measured(network: NetworkUpscaler, crops: Crops, scale: Scale) -> dict[str, Any]:

@@ -67,10 +67,12 @@ def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
     }
 
 
-def load_network(workdir: Path, *, best: bool = False, ensemble: bool = False) -> NetworkUpscaler:
-    """The network of a training, from its newest or best checkpoint, named after the folder."""
+def load_network(
+    workdir: Path, *, name: str | None = None, best: bool = False, ensemble: bool = False
+) -> NetworkUpscaler:
+    """The network of a training, from its newest or best checkpoint; by default named after it."""
     config, _, params = load_average(workdir, best=best)
-    name = workdir.resolve().name
+    name = workdir.resolve().name if name is None else name
     return NetworkUpscaler(models.build(config.model), params, name, ensemble=ensemble)
 
 

@@ -44,10 +44,14 @@ def ema_decay(decay: float, step: jax.Array) -> jax.Array:
     return jnp.minimum(decay, (1 + t) / (10 + t))
 
 
+def step_key(rng: jax.Array, step: jax.Array) -> jax.Array:
+    """The key of all randomness of a step."""
+    return jax.random.fold_in(jax.random.wrap_key_data(rng), step)
+
+
 def drawn_size(rng: jax.Array, step: jax.Array, count: int) -> jax.Array:
     """Which of the sides of LR patches a step has, as likely as any other."""
-    key = jax.random.fold_in(jax.random.wrap_key_data(rng), step)
-    return jax.random.randint(jax.random.fold_in(key, 2**30), (), 0, count)
+    return jax.random.randint(jax.random.fold_in(step_key(rng, step), 2**30), (), 0, count)
 
 
 def make_gradients(
@@ -173,7 +177,7 @@ def make_advance(
             found: tuple[Any, Metrics] = jax.lax.switch(size_of(state), kinds, *arguments)
             return found
 
-        key = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
+        key = step_key(state.rng, state.step)
         opponent = state.adversary
         if adversary is None:
             grads, metrics = gradients(state.params, key, data)
