@@ -13,6 +13,8 @@ from inr_sr.data.sources import Source, open_source
 from inr_sr.devices import place, replicated, spread
 from inr_sr.errors import InputError
 
+MODES = ("resident", "streaming")
+
 
 def sampling(config: ConfigDict) -> Sampling:
     """The Sampling that a configuration describes."""
@@ -49,6 +51,12 @@ def samplings(config: ConfigDict) -> list[Sampling]:
         return [largest, *(dataclasses.replace(largest, patch=patch) for patch in others)]
     except InputError as error:
         raise InputError(f"data.other_patches {others}: {error}") from error
+
+
+def check_mode(config: ConfigDict) -> None:
+    """Raises InputError for a `data.mode` that there is not."""
+    if config.data.mode not in MODES:
+        raise InputError(f"data.mode {config.data.mode!r} must be one of {', '.join(MODES)}")
 
 
 def training_source(config: ConfigDict) -> Source:
@@ -111,8 +119,6 @@ def open_feed(
     config: ConfigDict, source: Source, spec: Sampling, mesh: Mesh, step: int
 ) -> ResidentFeed | StreamFeed:
     """The feed of `config` from `source`, ready to go on after `step`."""
-    if config.data.mode == "resident":
-        return ResidentFeed(source, spec, mesh)
     if config.data.mode == "streaming":
         return StreamFeed(config, source, spec, mesh, step)
-    raise InputError(f"data.mode {config.data.mode!r} must be 'resident' or 'streaming'")
+    return ResidentFeed(source, spec, mesh)

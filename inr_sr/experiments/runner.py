@@ -106,7 +106,8 @@ def _train(
         except Interrupted as stop:
             if time.monotonic() < request.deadline:
                 raise
-            say(f"{name}: out of time, {stop}")
+            if not run.finished:
+                say(f"{name}: out of time, {stop}")
         if run.failure:
             say(f"{name}: {run.arm}, seed {run.seed} failed: {run.failure}")
         elif run.finished:

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from inr_sr import models
 from inr_sr.configuration import default
-from inr_sr.data.feed import sampling, training_source
+from inr_sr.data.feed import training_source
 from inr_sr.data.sources import fingerprint
 from inr_sr.errors import InputError
 from inr_sr.evaluation.machine import describe_machine
@@ -25,7 +25,6 @@ from inr_sr.experiments.experiment import Experiment
 from inr_sr.experiments.record import Record, read_record
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.loop import NotFinite, Validate, train
-from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.requirements import check
 from inr_sr.training.stopping import Interrupted
 from inr_sr.training.workdir import FREE, agree, fields
@@ -144,9 +143,6 @@ def _run(
     """One training; `pictures` holds the fingerprints of the sources that were looked at."""
     config = configured(config, seed, folder)
     check(config)
-    models.build(config.model)
-    make_optimizer(config.optimizer, config.train.steps)
-    sampling(config)
     source = json.dumps([config.data.folder, config.data.dataset, config.data.split])
     if source not in pictures:
         pictures[source] = fingerprint(training_source(config))

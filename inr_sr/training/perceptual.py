@@ -47,8 +47,14 @@ class Perceptual:
         return sum((w * d for w, d in zip(self.weights, distances, strict=True)), jnp.zeros(()))
 
 
-def _check(config: ConfigDict, spec: Sampling) -> None:
-    """Raises InputError where the `perceptual` section, or the samples, do not do."""
+def check(config: ConfigDict, spec: Sampling) -> None:
+    """Refuses a perceptual loss that cannot work; opens no file.
+
+    Raises:
+      InputError: the `perceptual` section, or the samples, do not do.
+    """
+    if not config.loss.perceptual:
+        return
     wanted, layers = config.perceptual, tuple(config.perceptual.layers)
     weights = tuple(wanted.layer_weights)
     try:
@@ -108,9 +114,9 @@ def load_perceptual(config: ConfigDict, spec: Sampling) -> Perceptual | None:
     Raises:
       InputError: settings that cannot work, no file, or a file that is not of VGG16.
     """
+    check(config, spec)
     if not config.loss.perceptual:
         return None
-    _check(config, spec)
     wanted = config.perceptual
     layers = tuple(wanted.layers)
     try:

@@ -4,12 +4,14 @@ import jax
 from ml_collections import ConfigDict
 
 from inr_sr import models
+from inr_sr.data.feed import check_mode, samplings
 from inr_sr.errors import InputError
-from inr_sr.training import adversary
+from inr_sr.training import adversary, losses, perceptual
+from inr_sr.training.optimizer import make_optimizer
 
 
 def check(config: ConfigDict) -> None:
-    """Refuses `train` and `adversarial` sections that cannot work.
+    """Refuses what cannot work, without opening a file or tracing a program.
 
     Raises:
       InputError: naming the field, its value and what is allowed.
@@ -51,7 +53,13 @@ def check(config: ConfigDict) -> None:
             f"train.batch_size {train.batch_size} must be a multiple of train.accumulate "
             f"{train.accumulate} times the number of devices {jax.device_count()}"
         )
+    check_mode(config)
+    specs = samplings(config)
+    for spec in specs:
+        losses.check(config.loss, spec)
+    perceptual.check(config, specs[-1])
     adversary.check(config)
+    make_optimizer(config.optimizer, train.steps)
     if config.model.decoder == "pixel_shuffle":
         scales = {config.data.min_scale, config.data.max_scale}
         if config.data.targets == "lr" or config.data.jitter:

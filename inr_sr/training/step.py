@@ -158,8 +158,6 @@ def make_advance(
     count is data, so that one program serves every stretch between looks from the host. The
     state is donated. `perceptual` lies on the devices.
     """
-    for spec in specs:  # now: what follows is traced at the first call
-        losses.check(config.loss, spec)
     rate, frequency_rate = schedules(config.optimizer, config.train.steps)
 
     def size_of(state: TrainState) -> jax.Array:
