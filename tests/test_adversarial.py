@@ -19,7 +19,7 @@ from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
 from inr_sr.models.discriminators import STATISTICS, PatchDiscriminator
 from inr_sr.models.field import SKIP_REACH, Field, framed
-from inr_sr.training import adversarial, losses
+from inr_sr.training import adversarial, gradients, losses
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
 from inr_sr.training.adversary import Adversary, check
@@ -202,7 +202,7 @@ def test_all_devices_give_the_step_of_one(folder, alone):
 
 
 def test_slices_and_loops_give_the_same_step(folder, alone, monkeypatch):
-    monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
+    monkeypatch.setattr(gradients, "loops_are_slow", lambda: False)
     assert_same_steps(steps(folder, one_device(), train__accumulate=2), alone)
 
 
@@ -298,12 +298,12 @@ def test_a_discriminator_learns_to_tell_bicubic_from_truth(folder, loss):
     changes = {"adversarial__loss": loss, "adversarial__learning_rate": 1e-2}
     config = tiny(folder, **{**WINDOW, **changes, "adversarial__width": 8})
     adversary = Adversary(config, models.build(config.model))
-    gradients = adversary.gradients(lambda _, batch: enlarged(batch), reconstruct)
+    of_batch = adversary.gradients(lambda _, batch: enlarged(batch), reconstruct)
     batch = fixed_batch(folder)
 
     @jax.jit
     def learn(opponent: Any) -> tuple[Any, dict]:
-        (_, theirs), metrics = gradients(((), opponent), batch)
+        (_, theirs), metrics = of_batch(((), opponent), batch)
         return adversary.updated(opponent, theirs), metrics
 
     opponent, told = adversary.create(jax.random.key(3)), []

@@ -17,7 +17,7 @@ from inr_sr.data.feed import ResidentFeed, sampling, training_source
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
 from inr_sr.models import features
-from inr_sr.training import losses
+from inr_sr.training import gradients, losses
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
 from inr_sr.training.export import WEIGHTS, export
@@ -176,7 +176,7 @@ def test_the_network_is_an_argument_of_the_program(root, monkeypatch, slow):
 
         return lower
 
-    monkeypatch.setattr(training_step, "loops_are_slow", lambda: slow)
+    monkeypatch.setattr(gradients, "loops_are_slow", lambda: slow)
     with monkeypatch.context() as patch:
         patch.setattr(training_step.jax, "jit", lowering)
         _, advanced = step(config(root))

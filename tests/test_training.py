@@ -22,6 +22,7 @@ from inr_sr import models, render
 from inr_sr.data.feed import ResidentFeed, samplings, training_source
 from inr_sr.devices import make_mesh, place, replicated, spread
 from inr_sr.errors import InputError
+from inr_sr.training import gradients
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
@@ -115,7 +116,7 @@ def test_slices_give_the_same_step(folder, plain):
 
 @pytest.mark.devices
 def test_loops_in_the_program_give_the_same_steps(folder, plain, plain_crops, monkeypatch):
-    monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
+    monkeypatch.setattr(gradients, "loops_are_slow", lambda: False)
     assert_same_steps(steps(folder, one_device(), train__accumulate=2), plain)
     assert_same_steps(steps(folder, one_device(), crops=True), plain_crops)
 
@@ -131,7 +132,7 @@ def test_steps_draw_one_of_the_sizes_of_patches(folder, plain, monkeypatch):
     mixed = steps(folder, one_device(), data__other_patches=(6,))
     moved = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (mixed[1], plain[1])))]
     assert max(moved) > 1e-4
-    monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
+    monkeypatch.setattr(gradients, "loops_are_slow", lambda: False)
     assert_same_steps(steps(folder, one_device(), data__other_patches=(6,)), mixed)
 
 
@@ -163,8 +164,8 @@ def test_the_token_system_is_trained_whole(folder):
 def test_dense_patches_give_the_steps_of_points(folder, monkeypatch):
     window = {"data__layout": "window", "data__queries": 36}
     gathered = steps(folder, one_device(), **window)
-    monkeypatch.setattr(training_step, "loops_are_slow", lambda: True)
-    monkeypatch.setattr(training_step, "on_cpu", lambda: False)
+    monkeypatch.setattr(gradients, "loops_are_slow", lambda: True)
+    monkeypatch.setattr(gradients, "on_cpu", lambda: False)
     calls = []
     patches = render.patches
     monkeypatch.setattr(render, "patches", lambda *args: calls.append(1) or patches(*args))

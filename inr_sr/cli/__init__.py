@@ -18,8 +18,8 @@ from typing import NoReturn
 import inr_sr
 from inr_sr.cli import diagnose, upscale
 from inr_sr.cli.arguments import join_json
-from inr_sr.cli.output import say
-from inr_sr.errors import EXPECTED, InputError, explain
+from inr_sr.command_line import Parser, say
+from inr_sr.errors import EXPECTED, explain
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,13 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, line = explain(error)
         say(line)
         return code
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports mistakes in one line, as everything else here does."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (see {self.prog} --help)")
 
 
 class _Version(argparse.Action):
@@ -79,7 +72,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="inr-sr", description="Super-resolution at any scale.")
+    parser = Parser(prog="inr-sr", description="Super-resolution at any scale.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print it and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     upscale.add_command(commands)

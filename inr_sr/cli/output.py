@@ -13,11 +13,6 @@ from inr_sr.errors import InputError
 from inr_sr.files import atomic_path, check_file
 
 
-def say(line: str) -> None:
-    """A line on stderr."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def show_path(path: Path) -> None:
     """A path on stdout as the file system has it, whatever stdout's encoding."""
     sys.stdout.flush()

@@ -87,13 +87,18 @@ class Sampling:
             raise InputError("data.jitter needs data.layout 'points': windows are of whole pixels")
         if self.raw_targets and not (self.jitter and self.targets == "hr"):
             raise InputError("data.raw_targets needs data.jitter above 0 and data.targets 'hr'")
-        side = math.isqrt(self.queries)
+        side = self.side
         smallest = self.patch if self.targets == "lr" else int(self.patch * self.min_scale)
         if self.layout == "window" and (side**2 != self.queries or side > smallest):
             raise InputError(
                 f"data.layout 'window' needs data.queries to be a square of a side up to "
                 f"{smallest} (patch times min_scale), not {self.queries}"
             )
+
+    @property
+    def side(self) -> int:
+        """Of a window of all queries, HR pixels."""
+        return math.isqrt(self.queries)
 
     @property
     def border(self) -> int:
@@ -116,7 +121,7 @@ def _augment(key: jax.Array, crop: jax.Array) -> jax.Array:
 
 def _pixels(key: jax.Array, spec: Sampling, extent: jax.Array) -> jax.Array:
     """int32 [Q, 2] HR pixels of the patch, whose side is `extent` HR pixels (traced)."""
-    side = math.isqrt(spec.queries)
+    side = spec.side
     if spec.layout == "points":
         u = jax.random.uniform(key, (spec.queries, 2))
         return jnp.minimum(jnp.floor(u * extent), extent - 1).astype(jnp.int32)

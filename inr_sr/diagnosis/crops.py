@@ -30,11 +30,13 @@ class Crop:
       name: of the picture it is from, and which of its crops it is.
       lr: uint8 [patch, patch, 3].
       truth: uint8 [H, W, 3].
+      scale: between the two.
     """
 
     name: str
     lr: np.ndarray
     truth: np.ndarray
+    scale: Scale
 
 
 def crops(source: Source, scale: Scale, patch: int, dataset: str) -> list[Crop]:
@@ -58,7 +60,8 @@ def crops(source: Source, scale: Scale, patch: int, dataset: str) -> list[Crop]:
         picture, name = source[index], source.name(index)
         for number, (row, col) in enumerate(places_of_edges(picture, side)[:FROM_EACH], 1):
             truth = picture[row : row + side, col : col + side]
-            found.append(Crop(f"{name}, part {number}", *make_pair(truth, scale, name=name)))
+            pair = make_pair(truth, scale, name=name)
+            found.append(Crop(f"{name}, part {number}", *pair, scale))
         pictures += 1
         if pictures == PICTURES:
             break

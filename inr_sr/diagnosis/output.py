@@ -10,8 +10,11 @@ import numpy as np
 
 from inr_sr.diagnosis.crops import Crop
 from inr_sr.evaluation.metrics import lr_consistency, luma, psnr, quantise, shave
+from inr_sr.evaluation.protocols import get_protocol
 from inr_sr.evaluation.spectra import LR_NYQUIST, Spectra, compare
 from inr_sr.training.validation import HIGHEST
+
+PROTOCOL = get_protocol("y")
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,8 @@ def measure(
 
 def spectra_of(crops: Sequence[Crop], outputs: Sequence[np.ndarray]) -> Spectra:
     """Spectra of the luma of outputs [H, W, 3] against the truth."""
-    scale = crops[0].truth.shape[0] / crops[0].lr.shape[0]
-    return compare([(luma(x), luma(c.truth)) for x, c in zip(outputs, crops, strict=True)], scale)
+    pairs = [(luma(x), luma(crop.truth)) for x, crop in zip(outputs, crops, strict=True)]
+    return compare(pairs, crops[0].scale.rows)
 
 
 def share_beyond(spectra: Spectra, frequency: float = LR_NYQUIST) -> float:
@@ -113,12 +116,11 @@ def slope(spectra: Spectra, frequency: float = LR_NYQUIST) -> float:
 
 
 def mean_psnr(crops: Sequence[Crop], outputs: Sequence[np.ndarray]) -> float:
-    """PSNR of the luma in dB as protocol y has it, mean over crops."""
-    border = 2 * (math.ceil(crops[0].truth.shape[0] / crops[0].lr.shape[0]),)
+    """PSNR of the luma in dB as `PROTOCOL` has it, mean over crops."""
 
     def score(output: np.ndarray, crop: Crop) -> float:
-        pair = (luma(shave(x, border)) for x in (quantise(output), crop.truth))
-        return _decibels(*pair)
+        border = PROTOCOL.border(crop.scale)
+        return _decibels(*(luma(shave(x, border)) for x in (quantise(output), crop.truth)))
 
     return float(np.mean([score(x, crop) for x, crop in zip(outputs, crops, strict=True)]))
 

@@ -13,24 +13,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from inr_sr.command_line import Parser, say
 from inr_sr.devices import keep_compiled_programs
-from inr_sr.errors import EXPECTED, INTERRUPTED, InputError, explain
+from inr_sr.errors import EXPECTED, INTERRUPTED, explain
 from inr_sr.experiments import catalogue
-from inr_sr.experiments.runner import Request, carry_out, listing, say
+from inr_sr.experiments.runner import Request, carry_out, listing
 from inr_sr.training.stopping import Interrupted
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports mistakes in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (see {self.prog} --help)")
-
-
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m inr_sr.experiments",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

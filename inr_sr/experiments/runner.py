@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from inr_sr.command_line import say
 from inr_sr.data.sources import source_name
 from inr_sr.errors import InputError
 from inr_sr.experiments.comparison import compared, write_finished, write_results
@@ -50,11 +50,6 @@ class Request:
                 a_folder = spec != "embedded" and not spec.startswith("tfds:")
                 words.append(f"--{option}={f'FOLDER/{source_name(spec)}' if a_folder else spec}")
         return shlex.join(words)
-
-
-def say(text: str) -> None:
-    """A line on standard error."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def carry_out(experiments: Mapping[str, Experiment], request: Request) -> None:

@@ -17,12 +17,12 @@ from inr_sr.data.sources import fingerprint
 from inr_sr.devices import out_of_memory
 from inr_sr.training import frequencies
 from inr_sr.training.checkpoints import CHECKPOINTS, SCORE, Checkpoints, latest_step
+from inr_sr.training.gradients import Metrics
 from inr_sr.training.journal import Journal
 from inr_sr.training.progress import TrainingProgress
 from inr_sr.training.requirements import check
 from inr_sr.training.setup import Setup, Stages
 from inr_sr.training.state import TrainState
-from inr_sr.training.step import Metrics
 from inr_sr.training.stopping import Interrupted, StopRequest
 from inr_sr.training.summary import show_parameters
 from inr_sr.training.workdir import agree, agree_perceptual, agree_pictures, check_layout, store
