@@ -322,11 +322,10 @@ def test_trainings_are_told_apart_by_what_makes_them_different():
 @pytest.mark.parametrize(
     ("size", "places"),
     [
-        ((20, 21), [(0, 0), (0, 10), (10, 0), (10, 10)]),
-        ((19, 45), [(4, 2), (4, 12), (4, 22), (4, 32)]),
-        ((31, 12), [(0, 1), (10, 1), (20, 1)]),
+        ((20, 21), [(5, 0), (5, 10)]),
+        ((19, 45), [(4, 12), (4, 22)]),
+        ((31, 12), [(5, 1), (15, 1)]),
         ((10, 19), [(0, 4)]),
-        ((100, 100), [(40, 40), (40, 50), (50, 40), (50, 50)]),
     ],
 )
 def test_crops_lie_side_by_side_in_the_centre(size, places):
@@ -338,5 +337,5 @@ def test_crops_are_of_exactly_as_many_lr_pixels_at_any_scale(clone):
         crops = HeldOut("held_out").crops(scale, 8)
         for index in range(len(crops)):
             assert make_pair(crops[index], scale)[0].shape == (8, 8, 3)
-    named = ["0.png 0", "0.png 1", "1.png 0", "1.png 1", "1.png 2", "1.png 3"]
+    named = ["0.png 0", "0.png 1", "1.png 0", "1.png 1"]
     assert [crops.name(i) for i in range(len(crops))] == named

@@ -136,6 +136,17 @@ def test_steps_draw_one_of_the_sizes_of_patches(folder, plain, monkeypatch):
     assert_same_steps(steps(folder, one_device(), data__other_patches=(6,)), mixed)
 
 
+def test_smaller_patches_are_cut_from_anywhere_in_a_crop():
+    crops = np.zeros((2, 7, 7, 3), np.uint8)
+    crops[:, :, :, 0], crops[:, :, :, 1] = np.mgrid[:7, :7]
+    keys = jax.random.split(jax.random.key(0), 400)
+    parts = np.asarray(jax.vmap(lambda key: gradients.part(key, jnp.asarray(crops), 4))(keys))
+    corners = {(int(row), int(col)) for row, col, _ in parts[:, 0, 0, 0]}
+    assert corners == {(row, col) for row in range(4) for col in range(4)}
+    assert (parts[:, 0] == parts[:, 1]).all()
+    assert parts.shape == (400, 2, 4, 4, 3)
+
+
 TOKENS = {
     "model__encoder": "lp_tokens", "model__decoder": "modulated", "model__window": 8,
     "model__lp_tokens__width": 8, "model__lp_tokens__blocks": 1, "model__lp_tokens__learned": 2,

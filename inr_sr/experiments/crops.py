@@ -13,7 +13,7 @@ from inr_sr.evaluation.protocols import crop_side, get_protocol
 from inr_sr.scales import Scale
 
 PROTOCOL = get_protocol("y")
-_ARRANGEMENTS = ((2, 2), (1, 4), (4, 1), (1, 3), (3, 1), (1, 2), (2, 1), (1, 1))
+_ARRANGEMENTS = ((1, 2), (2, 1), (1, 1))
 
 
 class Crops(ArraySource):
@@ -61,7 +61,7 @@ class HeldOut:
 
     @functools.cache  # noqa: B019 - there is one of these in a program
     def crops(self, scale: Scale, lr_size: int) -> Crops:
-        """Up to four crops of the centre of each photo, side by side; small photos are left out.
+        """Up to two crops of the centre of each photo, side by side; small photos are left out.
 
         Args:
           scale: the same for both axes.
@@ -95,7 +95,7 @@ class HeldOut:
 
 
 def arrangement(size: tuple[int, int], side: int) -> list[tuple[int, int]]:
-    """(row, col) of the first pixels of up to four crops that touch and lie in the centre.
+    """(row, col) of the first pixels of up to two crops that touch and lie in the centre.
 
     Args:
       size: (rows, cols) of the picture, each at least `side`.

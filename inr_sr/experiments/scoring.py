@@ -31,7 +31,7 @@ from inr_sr.training.validation import HIGHEST
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, Upscaler
 
 SCORES = "scores"
-VERSION = 1
+VERSION = 2
 """Of what is measured, and how: another one makes all scores anew."""
 
 _LOOKED_AT = 4

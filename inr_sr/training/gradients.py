@@ -1,6 +1,7 @@
 """Gradients of one batch: in slices, spread over a mesh, and by all terms of the loss."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -119,7 +120,16 @@ def _batch(keys: jax.Array, data: Any, spec: Sampling) -> Batch:
     if isinstance(data, ResidentSet):
         candidates = jax.vmap(lambda key: jax.random.split(key, spec.candidates))(crop_keys)
         data = jax.vmap(data.draw)(candidates)
-    return make_batch(sample_keys, data[:, :, : spec.crop, : spec.crop], spec)
+    if data.shape[2] > spec.crop:
+        data = jax.vmap(functools.partial(part, side=spec.crop))(sample_keys, data)
+    return make_batch(sample_keys, data, spec)
+
+
+def part(key: jax.Array, crops: jax.Array, side: int) -> jax.Array:
+    """Squares of [candidates, crop, crop, 3], all at the same place, which is drawn."""
+    room = crops.shape[1] - side
+    row, col = jax.random.randint(jax.random.fold_in(key, 2**30), (2,), 0, room + 1)
+    return jax.lax.dynamic_slice(crops, (0, row, col, 0), (len(crops), side, side, 3))
 
 
 def _summed(function: Callable[[Any], Any], parts: Any) -> Any:
