@@ -20,6 +20,11 @@ def get_config() -> ConfigDict:
     config.model.skip = False
     config.model.encoder = "lp_tokens"
     config.model.lp_tokens.width = 256
+    config.model.lp_tokens.patch = 2
+    config.model.lp_tokens.spacing = 2
+    config.model.lp_tokens.learned = 16
+    config.model.lp_tokens.blocks = 1
+    config.model.lp_tokens.layout = "cross"
     config.model.lp_tokens.detail = False
     config.model.decoder = "modulated"
     config.model.modulated.initialisation = "inverse_sigma"
@@ -31,10 +36,10 @@ def get_config() -> ConfigDict:
     config.model.modulated.frame = "picture"
     config.model.modulated.fades = False
     config.data.targets = "lr"
-    config.data.queries = 1024
+    config.data.queries = 256
     config.loss.l1 = 0.0
     config.loss.mse = 1.0
     config.optimizer.learning_rate = 1e-3
-    config.train.steps = 4000
+    config.train.steps = 3000
     config.eval.scales = "2,4"
     return config

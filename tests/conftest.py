@@ -1,5 +1,7 @@
 """What every test runs under: the CPU, strict dtypes and ranks, a compile cache of its own.
 
+Programs are compiled in half the time, to slower ones: tests run them once or twice.
+
 All of it goes through the environment and comes before JAX is imported, so that the programs which
 tests start run under it too. `INR_SR_TEST_DEVICES=8 pytest` makes eight devices of the CPU.
 """
@@ -18,9 +20,10 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE
+_FLAGS = ["--xla_backend_optimization_level=0"]
 if _DEVICES > 1:
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={_DEVICES}"
-    os.environ["XLA_FLAGS"] = flags.strip()
+    _FLAGS.append(f"--xla_force_host_platform_device_count={_DEVICES}")
+os.environ["XLA_FLAGS"] = " ".join([*_FLAGS, os.environ.get("XLA_FLAGS", "")]).strip()
 
 import jax
 

@@ -213,6 +213,19 @@ def test_a_halo_is_only_looked_at(spacing, changes):
     assert inside.lattice == (18, 18)
 
 
+def test_an_ensemble_of_whole_pictures_turns_with_the_picture():
+    model, params = random_model("modulated", **TOKENS, window=16)
+    upscaler = NetworkUpscaler(model, params, "tokens", ensemble=True)
+    image, size = picture(16, 13), (40, 27)
+    found = upscaler.upscale(image, size)
+    for flip in (np.s_[::-1, :], np.s_[:, ::-1]):
+        np.testing.assert_allclose(upscaler.upscale(image[flip], size)[flip], found, atol=1e-5)
+    turned = upscaler.upscale(image.swapaxes(0, 1), size[::-1]).swapaxes(0, 1)
+    np.testing.assert_allclose(turned, found, atol=1e-5)
+    plain = NetworkUpscaler(model, params, "tokens").upscale(image, size)
+    assert 1e-3 < np.abs(plain - found).mean() < 0.1
+
+
 def test_larger_pictures_are_seen_in_windows_of_the_trained_size():
     model, params = random_model("modulated", **TOKENS, window=16)
     mild = jax.tree.map(lambda p: p * jnp.asarray(0.5, p.dtype), params)

@@ -119,7 +119,7 @@ def run_command(*arguments: Any, **named: Any) -> tuple[int, str, str]:
 
 
 def _start(arguments: list[str], devices: int, cwd: Path = ROOT) -> subprocess.Popen[str]:
-    forced = f"--xla_force_host_platform_device_count={devices}"
+    forced = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=cwd,

@@ -328,7 +328,8 @@ class NetworkUpscaler(StripUpscaler):
         """The only tiles of a picture that a model of whole pictures is to see; None for others."""
         if self._model.receptive_field is not None:
             return None
-        side = self._model.window - 2 * self._model.halo(shape)
+        halo = self._model.halo(shape)
+        side = self._model.window - 2 * halo - (1 if self._ensemble and halo else 0)  # Span.spare
         # Of one size, and not much beyond the picture: what is mirrored there was not trained.
         rows, cols = (-(-n // -(-n // side)) for n in shape)
         return rows, cols
