@@ -113,7 +113,7 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     assert str(clone) not in text
     assert "Not complete" not in text
     assert "Trained on sharp, 12 steps, seeds 0, 1, 2; " in text
-    assert "(9 at ×2, 2 at ×4)" in text
+    assert "(5 at ×2, 2 at ×4)" in text
     assert "Too small at ×4: small.png." in text
     assert Path("docs", "experiments", "e1_rate.svg").read_text().count("×") == 2
     plain, fast = cells(text, "`plain`"), cells(text, "`fast`")
