@@ -24,6 +24,13 @@ def describe_machine() -> dict[str, str]:
     }
 
 
+def describe_hardware() -> str:
+    """What of `describe_machine` a training ran on, in one line."""
+    machine = describe_machine()
+    cores = "1 core" if machine["cores"] == "1" else f"{machine['cores']} cores"
+    return f"{machine['jax devices']}, {cores}, {machine['processor']}"
+
+
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():

@@ -20,7 +20,7 @@ from inr_sr.configuration import default
 from inr_sr.data.feed import training_source
 from inr_sr.data.sources import fingerprint
 from inr_sr.errors import InputError
-from inr_sr.evaluation.machine import describe_machine
+from inr_sr.evaluation.machine import describe_hardware
 from inr_sr.experiments.experiment import Experiment
 from inr_sr.experiments.record import Record, read_record
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
@@ -108,9 +108,7 @@ class _Timed:
 def _fresh_record(config: ConfigDict) -> Record:
     shapes = jax.eval_shape(lambda: models.init(models.build(config.model), jax.random.key(0)))
     counts = {name: sum(x.size for x in jax.tree.leaves(part)) for name, part in shapes.items()}
-    machine = describe_machine()
-    hardware = f"{machine['jax devices']}, {machine['cores']} cores, {machine['processor']}"
-    return Record(counts["encoder"], counts["decoder"], hardware)
+    return Record(counts["encoder"], counts["decoder"], describe_hardware())
 
 
 def plan(experiment: Experiment, workdir: Path, folder: str = "") -> list[Run]:

@@ -11,7 +11,7 @@ from inr_sr import models
 from inr_sr.configuration import default
 from inr_sr.data.sources import source_name
 from inr_sr.devices import make_mesh, place, replicated
-from inr_sr.evaluation.machine import describe_machine
+from inr_sr.evaluation.machine import describe_hardware
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
 from inr_sr.training.workdir import perceptual_checksum, read_config
 from inr_sr.upscaling import NetworkUpscaler
@@ -42,7 +42,6 @@ def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int,
 
 def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
     """What a model card says of a training; `features` is the checksum of the perceptual loss's."""
-    machine = describe_machine()
     perceptual = zip(config.perceptual.layers, config.perceptual.layer_weights)
     return {
         "init": config.init or "random",
@@ -62,8 +61,8 @@ def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
         "loss": {name: weight for name, weight in config.loss.items() if weight},
         **({"perceptual": {"vgg16 sha256": features, **dict(perceptual)}} if features else {}),
         **({"adversarial": config.adversarial.to_dict()} if config.adversarial.weight else {}),
-        "hardware": f"{machine['jax devices']}, {machine['cores']} cores, {machine['processor']}",
-        "jax": machine["jax"],
+        "hardware": describe_hardware(),
+        "jax": jax.__version__,
     }
 
 
