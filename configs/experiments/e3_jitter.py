@@ -10,21 +10,23 @@ from inr_sr.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Widths of a uniform jitter in output pixels, with targets taken there, or the pixel's own."""
+    """Widths of a jitter in output pixels, with targets taken there, or the pixel's own."""
 
-    def arm(width: float, raw: bool) -> ConfigDict:
-        return base.repaired(data__jitter=width, data__raw_targets=raw)
+    def arm(width: float, raw: bool, shape: str = "uniform") -> ConfigDict:
+        return base.repaired(data__jitter=width, data__raw_targets=raw, data__jitter_shape=shape)
 
     return Experiment(
         question="Do jittered coordinates help, and must the target be taken at the same place?",
         prediction="With true targets a jitter changes nothing, within 0.03 dB: scales are "
         "continuous, so that pixel centres fall everywhere in a cell already. Targets that stay "
         "behind teach a blur: at 1 pixel a loss of 0.05 dB at x4 and more at x2, at 2 pixels "
-        "several times that.",
+        "several times that. A normal jitter of deviation 0.5 is as bad as a uniform one of "
+        "equal variance, 1.7 pixels wide.",
         reference="none",
         arms={
             "none": base.repaired(),
             **{f"{w} px": arm(w, False) for w in (0.5, 1.0, 2.0)},
             **{f"{w} px raw": arm(w, True) for w in (0.5, 1.0, 2.0)},
+            "0.5 px raw, normal": arm(0.5, True, "normal"),
         },
     )
