@@ -290,6 +290,13 @@ def test_outside_a_clone_there_are_no_experiments(tmp_path, monkeypatch, capsys)
     assert "run this from the root of a clone" in capsys.readouterr().err
 
 
+def test_experiments_come_in_the_order_that_is_asked_for(clone):
+    for name in ("e1_a", "e2_b", "e10_c"):
+        write_experiment(name, "")
+    assert list(load(["e10_c", "e1_a", "e10_c"])) == ["e10_c", "e1_a"]
+    assert list(load(["e2_b", "all"])) == ["e1_a", "e2_b", "e10_c"]
+
+
 def test_what_an_experiment_refuses():
     arms = {"a": tiny(), "b": tiny()}
     common = {"question": "", "prediction": "", "reference": "a", "arms": arms}
