@@ -2,8 +2,9 @@
 
     python -m benchmarks.tokens [--json FILE]
 
-Tokens of random numbers, one for each 4 x 4 LR pixels of 128 x 128, and the decoder of the preset
-lp_small (width 256, one layer, 64 features) with two bands and the nine nearest tokens. Methods:
+Tokens of random numbers, one for each 4 x 4 LR pixels of 128 x 128, and a decoder as large as that
+of the preset lp_small (width 256, one layer, 64 features) with two bands and the nine nearest
+tokens. Methods:
 
 - library: as the library renders it: at whole scales what a cell of tokens shares is done once for
   all of its output pixels; at others as `gathered`.

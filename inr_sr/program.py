@@ -11,6 +11,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import __main__
+from inr_sr.configuration import default
 from inr_sr.errors import EXPECTED, MISTAKE, InputError, explain
 
 REPORT_TIMEOUT = 24 * 3600  # seconds the other hosts wait at the end while the first one evaluates
@@ -72,7 +73,7 @@ def _parse(argv: list[str]) -> None:
         if field is None:
             raise InputError(f"--config: {_line(error)}") from error
         hint = re.search(r'Did you mean "(\w+)"', str(error.args[0]))
-        question = f"; did you mean {hint[1]!r}?" if hint else ""
+        question = f"; did you mean {hint[1]!r}?" if hint else _siblings(argv, field[1])
         raise InputError(f"unknown config field {field[1]!r}{question}") from error
     except OSError as error:
         given = [(arg.partition("="), after) for arg, after in zip(argv, [*argv[1:], ""])]
@@ -85,6 +86,17 @@ def _parse(argv: list[str]) -> None:
         raise InputError(f"--config: {reason.strip()}") from error
     if rest:
         raise InputError(f"unexpected argument {rest[0]!r}; all arguments are --name=value")
+
+
+def _siblings(argv: list[str], field: str) -> str:
+    """The fields that there are where an argument names an unknown one; "" if that is unclear."""
+    for name in (argument.lstrip("-").partition("=")[0].split(".") for argument in argv):
+        if name[0] == "config" and field in name[1:]:
+            section = default()
+            for part in name[1 : name.index(field)]:
+                section = section[part]
+            return f"; there are: {', '.join(section)}" if isinstance(section, ConfigDict) else ""
+    return ""
 
 
 def _line(error: Exception) -> str:

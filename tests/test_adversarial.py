@@ -317,6 +317,7 @@ def test_a_discriminator_learns_to_tell_bicubic_from_truth(folder, loss):
 
 SHORT = {
     **WINDOW,
+    "adversarial__discriminator": "unet",
     "adversarial__start": 1,
     "train__steps": 4,
     "train__steps_per_dispatch": 3,

@@ -3,10 +3,18 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from inr_sr import models
 from inr_sr.coordinates import upright_footprint
-from inr_sr.models.fourier import annulus, attenuation, clamped, gain
+from inr_sr.models.fourier import (
+    annulus,
+    attenuation,
+    band_initialisers,
+    clamped,
+    gain,
+    position_features,
+)
 from tests.networks import random_model
 
 
@@ -18,6 +26,40 @@ def test_frequencies_start_in_their_band():
     assert np.all(np.asarray(b)[:, 0] >= 0)  # half a turn, since b and -b are the same waves
     # Uniform in area: half of the annulus lies below this radius.
     assert abs(np.mean(length < np.sqrt(0.625)) - 0.5) < 0.07
+
+
+# Medians of |b| in a band from 0.5 to 1, and in the lowest, which ends at 0.5.
+MEDIANS = {
+    ("annulus", 1.0): (math.sqrt((0.25 + 1) / 2), 0.5 / math.sqrt(2)),
+    ("power", 1.0): (0.75, 0.25),
+    ("power", 1.5): (((math.sqrt(0.5) + 1) / 2) ** 2, ((0.25 + math.sqrt(0.5)) / 2) ** 2),
+    ("geometric", 1.0): (math.sqrt(0.5), math.sqrt(0.5 / 16)),
+    # Of a normal pair of standard deviation 1 the median length is sqrt(2 ln 2).
+    ("gaussian", 1.0): (math.sqrt(2 * math.log(2)), 0.5 * math.sqrt(2 * math.log(2))),
+}
+
+
+@pytest.mark.parametrize(("name", "alpha"), MEDIANS)
+def test_each_initialisation_has_its_distribution(name, alpha):
+    low, high = band_initialisers(name, (0.5, 1.0), alpha=alpha, lr_size=32)
+    for init, median in zip((high, low), MEDIANS[name, alpha], strict=True):
+        length = np.linalg.norm(init(jax.random.key(0), (40_000, 2)), axis=1)
+        assert np.median(length) == pytest.approx(median, rel=0.02)
+
+
+def test_inverse_sigmas_are_of_the_picture():
+    bands = band_initialisers("inverse_sigma", (128.0, 32.0), alpha=1.0, lr_size=16)
+    for init, sigma in zip(bands, (128, 32), strict=True):
+        b = np.asarray(init(jax.random.key(0), (20_000, 2)))
+        assert b.std() == pytest.approx(1 / (sigma * 16), rel=0.02)
+
+
+def test_places_are_told_by_waves_of_periods_that_double():
+    """The shortest period is two places, the longest 2^7; rows first, cosines before sines."""
+    position = np.array([[2.0, 6.0], [10.0, 130.0]], np.float32)
+    phase = 2 * np.pi * position[..., None] / (4.0 * 2.0 ** np.arange(1, 8))
+    expected = np.concatenate([np.cos(phase), np.sin(phase)], axis=-1).reshape(2, -1)
+    np.testing.assert_allclose(position_features(jnp.asarray(position), 4), expected, atol=1e-5)
 
 
 def test_attenuation_halves_at_nyquist_and_fades_per_axis():

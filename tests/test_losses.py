@@ -114,6 +114,8 @@ def test_mistakes():
         losses.check({"l1": 0.0}, samples())
     with pytest.raises(InputError, match="must be finite and >= 0"):
         losses.check({"l1": 1.0, "mse": -1.0}, samples())
+    with pytest.raises(InputError, match=r"unknown loss\.huber; there are: charbonnier, fourier, "):
+        losses.check({"huber": 1.0}, samples())
     for name in ("fourier", "gradient", "laplacian"):
         assert losses.check({name: 0.1}, samples(queries=16)) == {name: 0.1}
         with pytest.raises(InputError, match=rf"loss\.{name} needs data\.layout = 'window'"):

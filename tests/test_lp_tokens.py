@@ -1,3 +1,5 @@
+import itertools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -6,7 +8,8 @@ import pytest
 
 from inr_sr.errors import InputError
 from inr_sr.models.attention import Attention
-from inr_sr.models.encoders.lp_tokens import LpTokens
+from inr_sr.models.encoders.lp_tokens import Block, Lattice, LpTokens, reading_order
+from inr_sr.models.state_space import SelectiveScan
 from tests.networks import random_picture
 
 SMALL = {
@@ -78,6 +81,69 @@ def test_each_token_hears_of_the_whole_picture(layout, mixer):
     for corner in (0, 11):
         other = encoded(image.at[0, corner, corner].add(3.0), layout=layout, mixer=mixer, blocks=2)
         assert float(jnp.abs(other - tokens).max(axis=-1).min()) > 1e-6
+
+
+def test_layouts_and_mixers_differ():
+    image = random_picture(12, 12)
+    found = [
+        encoded(image, layout=layout, mixer=mixer)
+        for layout in ("interleaved", "cross")
+        for mixer in ("attention", "state_space")
+    ]
+    for i, j in itertools.combinations(range(4), 2):
+        assert float(jnp.abs(found[i] - found[j]).max()) > 1e-2
+
+
+def normed(x: np.ndarray) -> np.ndarray:
+    x = np.asarray(x)
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+
+
+@pytest.mark.parametrize("mixer", ["attention", "state_space"])
+@pytest.mark.parametrize("cross", [False, True])
+def test_a_block_is_pre_norm_with_residuals(mixer, cross):
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, others = jax.random.normal(keys[0], (2, 5, 6)), jax.random.normal(keys[1], (2, 7, 6))
+    at, others_at = (np.random.default_rng(0).uniform(0, 9, (n, 2)).astype("f") for n in (5, 7))
+    block = Block(2, 4.0, mixer, 3, cross, jnp.float32)
+    params = block.init(keys[2], x, at, others, others_at)["params"]
+    found = block.apply({"params": params}, x, at, others, others_at)
+    attention = Attention(2, 4.0)
+    if cross:
+        look = {"params": params["look"]}
+        x = x + attention.apply(look, normed(x), normed(others), at, others_at)
+    if mixer == "attention":
+        own = {"params": params["attention"]}
+        x = x + attention.apply(own, normed(x), normed(x), at, at)
+    else:
+        x = x + SelectiveScan(3).apply({"params": params["scan"]}, jnp.asarray(normed(x)))
+    widen, narrow = (jax.tree.map(np.asarray, params[name]) for name in ("widen", "narrow"))
+    hidden = np.asarray(nn.gelu(normed(x) @ widen["kernel"] + widen["bias"]))
+    expected = np.asarray(x) + hidden @ narrow["kernel"] + narrow["bias"]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_tokens_are_read_after_the_patches_of_their_cell():
+    """Patches of 4 and tokens of 8 LR pixels over 8 x 16: two cells of four patches and a token."""
+    patches, tokens = (Lattice.over((8, 16), n) for n in (4, 8))
+    # Patches 0 1 2 3 above 4 5 6 7, then tokens 8 9.
+    assert reading_order(patches, tokens).tolist() == [0, 1, 4, 5, 8, 2, 3, 6, 7, 9]
+
+
+def test_attention_is_told_where_patches_and_tokens_are():
+    seen = []
+
+    def watch(next_function, args, kwargs, context):
+        if context.module.name == "look":
+            seen.append(args[2:])
+        return next_function(*args, **kwargs)
+
+    encoder = LpTokens(**{**SMALL, "patch": 4, "spacing": 8, "layout": "cross"})
+    with nn.intercept_methods(watch):
+        encoder.init(jax.random.key(0), random_picture(8, 16))
+    ((tokens_at, patches_at),) = seen
+    assert tokens_at.tolist() == [[4, 4], [4, 12]]
+    assert patches_at.tolist() == [[r, c] for r in (2, 6) for c in (2, 6, 10, 14)]
 
 
 def test_learned_vectors_repeat_over_larger_pictures():

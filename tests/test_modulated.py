@@ -9,6 +9,7 @@ from inr_sr import models, render
 from inr_sr.coordinates import grid_axis, upright_footprint, window_axis
 from inr_sr.errors import InputError
 from inr_sr.models.decoders.modulated_field import ring
+from inr_sr.models.decoders.modulated_mlp import FRAMES
 from inr_sr.models.field import Field
 from inr_sr.upscaling import NetworkUpscaler
 from tests.networks import picture, random_model, random_picture, small_config
@@ -146,6 +147,26 @@ def test_the_small_preset_has_the_decoder_of_the_original():
     assert round(layers, -4) == 380_000
 
 
+def test_the_large_preset_has_its_width_layers_and_features():
+    from configs import lp_large
+
+    model = models.build(lp_large.get_config().model)
+    shapes = jax.eval_shape(lambda: models.init(model, jax.random.key(0)))["decoder"]
+    query_and_bands = 4 * (64 * 2 + 128 * 512 + 512)
+    tokens = 2 * (256 * 512 + 512) + 3 * 512**2
+    residual = 2 * 3 * (512**2 + 512)
+    expected = query_and_bands + tokens + residual + 3 * (3 * 512 + 3) + 1 + 8
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == expected
+
+
+def test_fields_know_frame_and_largest_scale():
+    image = random_picture(8, 8)
+    for frame in FRAMES:
+        model, params = random_model("modulated", modulated={"frame": frame, "max_scale": 3.0})
+        field = model.apply({"params": params}, image).residual
+        assert (field.frame, field.smallest) == (frame, 1 / 3)
+
+
 def test_rings_are_the_nearest_cells():
     assert ring(1) == ((0, 0),)
     assert set(ring(9)) == {(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)}
@@ -266,6 +287,7 @@ def test_larger_pictures_are_seen_in_windows_of_the_trained_size():
         ({"features": 7}, "features 7 must be even"),
         ({"heads": 5}, "heads 5 divide hidden"),
         ({"nearest": 3}, "nearest 3 must be 0"),
+        ({"nearest": 4, "frame": "picture"}, "nearest 4 must be 0"),
     ],
 )
 def test_decoders_that_cannot_be(changes, message):

@@ -38,6 +38,12 @@ def place(tmp_path_factory) -> Path:
     ("flags", "message"),
     [
         (["--config.train.stpes=3"], "unknown config field 'stpes'; did you mean 'steps'?"),
+        (
+            ["--config.loss.huber=1"],
+            "unknown config field 'huber'; there are: charbonnier, fourier, gradient, l1, ",
+        ),
+        (["--config.seed.x=1"], "seed.x"),
+        (["--config.nosuch.x=1"], "unknown config field 'nosuch'; there are: adversarial, data, "),
         (["--config.trian.steps=3"], "unknown config field 'trian'; did you mean 'train'?"),
         (["--config.train.steps=many"], "--config.train.steps=many: invalid literal for int"),
         (["--wrokdir=x"], "Unknown command line flag 'wrokdir'. Did you mean: workdir"),

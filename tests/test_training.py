@@ -22,7 +22,7 @@ from inr_sr import models, render
 from inr_sr.data.feed import ResidentFeed, samplings, training_source
 from inr_sr.devices import make_mesh, place, replicated, spread
 from inr_sr.errors import InputError
-from inr_sr.training import gradients
+from inr_sr.training import frequencies, gradients
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
@@ -140,7 +140,7 @@ def test_smaller_patches_are_cut_from_anywhere_in_a_crop():
     crops = np.zeros((2, 7, 7, 3), np.uint8)
     crops[:, :, :, 0], crops[:, :, :, 1] = np.mgrid[:7, :7]
     keys = jax.random.split(jax.random.key(0), 400)
-    parts = np.asarray(jax.vmap(lambda key: gradients.part(key, jnp.asarray(crops), 4))(keys))
+    parts = np.asarray(jax.vmap(lambda key: gradients.cut_square(key, jnp.asarray(crops), 4))(keys))
     corners = {(int(row), int(col)) for row, col, _ in parts[:, 0, 0, 0]}
     assert corners == {(row, col) for row in range(4) for col in range(4)}
     assert (parts[:, 0] == parts[:, 1]).all()
@@ -407,6 +407,9 @@ def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, folder, finished
     assert code == 0, stderr
     resumed = train(tiny(folder, **changes), workdir, score)  # it is finished: this restores it
     jax.tree.map(np.testing.assert_array_equal, resumed, final)
+    first = models.init(models.build(tiny(folder).model), jax.random.key(tiny(folder).seed))
+    for name, matrix in frequencies.matrices(first).items():
+        np.testing.assert_array_equal(frequencies.recorded(workdir)[name], matrix)
     assert (workdir / METRICS).read_bytes() == (straight / METRICS).read_bytes()
     assert saved(workdir) == saved(straight)
 

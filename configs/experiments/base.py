@@ -1,6 +1,6 @@
 """What all experiments start from: the token system as it began, and as it is repaired.
 
-Both are narrow enough to be trained in two to three minutes on 2 CPU cores, which is far from
+Both are narrow enough to be trained in two to four minutes on one CPU core, which is far from
 converged: differences between arms are those of 450 steps.
 """
 

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
 from inr_sr.models.decoders.liif import LiifDecoder
+from inr_sr.models.decoders.modulated_field import ring
 from inr_sr.models.decoders.modulated_mlp import CONTROLS, FRAMES, ModulatedDecoder
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
@@ -112,15 +113,15 @@ def _modulated(config: ConfigDict, dtype: Any, spacing: int) -> ModulatedDecoder
             f"model.modulated.control {c.control!r} needs frame 'picture' and nearest 0, not "
             f"{c.frame!r} and {c.nearest}"
         )
-    decoder = ModulatedDecoder(
+    if c.nearest:
+        ring(c.nearest)
+    return ModulatedDecoder(
         **{name: c[name] for name in c if name != "bands"},
         bands=bands,
         spacing=spacing,
         skip=config.skip,
         dtype=dtype,
     )
-    decoder.receptive_field  # noqa: B018  refuses what `nearest` cannot be
-    return decoder
 
 
 def _lp_tokens(config: ConfigDict, dtype: Any, remat: bool) -> LpTokens:

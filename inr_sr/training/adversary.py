@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from inr_sr.data.feed import sampling
 from inr_sr.data.samples import Batch
 from inr_sr.errors import InputError
 from inr_sr.models import Model
@@ -69,7 +70,7 @@ def _check_together(config: ConfigDict) -> None:
             "discriminator judges pictures, not points apart"
         )
     try:
-        check_sides((math.isqrt(data.queries),) * 2)
+        check_sides((sampling(config).side,) * 2)
     except InputError as error:
         raise InputError(f"data.queries {data.queries}: {error}") from None
     if c.start >= config.train.steps:
@@ -102,7 +103,7 @@ class Adversary:
         self._optimizer = optax.adam(
             self._config.learning_rate, b1=self._config.b1, b2=self._config.b2
         )
-        self._side = math.isqrt(config.data.queries)
+        self._side = sampling(config).side
         self._last_layer = model.last_layer
 
     def create(self, key: jax.Array) -> AdversaryState:

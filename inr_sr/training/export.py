@@ -18,6 +18,8 @@ from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.weights import save_weights
 
 WEIGHTS = "model.safetensors"
+# Fields of `config.data` that are told where they are not the default.
+UNUSUAL = ("layout", "targets", "jitter", "jitter_shape", "raw_targets", "other_patches")
 
 
 def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int, Any]:
@@ -54,9 +56,7 @@ def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
         f"each the one of {config.data.candidates} with most edges",
         "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
         **{
-            name: config.data[name]
-            for name in ("layout", "targets", "jitter", "raw_targets", "other_patches")
-            if config.data[name] != default().data[name]
+            name: config.data[name] for name in UNUSUAL if config.data[name] != default().data[name]
         },
         "loss": {name: weight for name, weight in config.loss.items() if weight},
         **({"perceptual": {"vgg16 sha256": features, **dict(perceptual)}} if features else {}),

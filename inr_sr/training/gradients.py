@@ -83,9 +83,10 @@ def make_gradients(
 
     With an adversary, `params` are a pair: the parameters and an AdversaryState; so are gradients.
 
-    `data` is a ResidentSet, or uint8 crops [batch, candidates, crop, crop, 3]. The batch is cut
-    into `train.accumulate` slices, one after the other, each spread over the mesh. `perceptual` is
-    the term of `loss.perceptual`, where that is above 0.
+    `data` is a ResidentSet, or uint8 crops [batch, candidates, crop, crop, 3]; of larger ones than
+    `spec.crop` squares are cut. The batch is cut into `train.accumulate` slices, one after the
+    other, each spread over the mesh. `perceptual` is the term of `loss.perceptual`, where that is
+    above 0.
     """
     batch_size, slices = config.train.batch_size, config.train.accumulate
     objective = Objective(model, spec, losses.check(config.loss, spec), perceptual)
@@ -121,11 +122,11 @@ def _batch(keys: jax.Array, data: Any, spec: Sampling) -> Batch:
         candidates = jax.vmap(lambda key: jax.random.split(key, spec.candidates))(crop_keys)
         data = jax.vmap(data.draw)(candidates)
     if data.shape[2] > spec.crop:
-        data = jax.vmap(functools.partial(part, side=spec.crop))(sample_keys, data)
+        data = jax.vmap(functools.partial(cut_square, side=spec.crop))(sample_keys, data)
     return make_batch(sample_keys, data, spec)
 
 
-def part(key: jax.Array, crops: jax.Array, side: int) -> jax.Array:
+def cut_square(key: jax.Array, crops: jax.Array, side: int) -> jax.Array:
     """Squares of [candidates, crop, crop, 3], all at the same place, which is drawn."""
     room = crops.shape[1] - side
     row, col = jax.random.randint(jax.random.fold_in(key, 2**30), (2,), 0, room + 1)

@@ -121,14 +121,17 @@ def check(weights: Mapping[str, float], spec: Sampling) -> dict[str, float]:
     """The terms of non-zero weight.
 
     Raises:
-      InputError: no term is left, a weight is negative or not finite, or a term does not fit the
-        samples.
+      InputError: no term is left, one is unknown or does not fit the samples, or a weight is
+        negative or not finite.
     """
     used = {name: float(w) for name, w in weights.items() if w}
     if not used or not all(0 < weight < math.inf for weight in used.values()):
         raise InputError(
             f"loss weights {dict(weights)} must be finite and >= 0, at least one of them above 0"
         )
+    known = {*TERMS, "perceptual"}
+    for name in sorted(used.keys() - known):
+        raise InputError(f"unknown loss.{name}; there are: {', '.join(sorted(known))}")
     for name in used.keys() & OF_WINDOWS.keys():
         if spec.layout != "window":
             raise InputError(f"loss.{name} needs data.layout = 'window': it compares whole squares")

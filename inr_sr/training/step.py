@@ -88,7 +88,7 @@ class _Step:
         new = TrainState(state.step + 1, params, ema, opt_state, state.rng, opponent)
         return new, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), metrics)
 
-    def size(self, state: TrainState) -> jax.Array:
+    def drawn(self, state: TrainState) -> jax.Array:
         """Which of `specs` is drawn."""
         return drawn_size(state.rng, state.step, len(self.specs))
 
@@ -107,7 +107,7 @@ class _Step:
         ]
         if size is not None:
             return kinds[size](params, key, data)
-        found: tuple[Any, Metrics] = jax.lax.switch(self.size(state), kinds, params, key, data)
+        found: tuple[Any, Metrics] = jax.lax.switch(self.drawn(state), kinds, params, key, data)
         return found
 
     def _told(self, state: TrainState, params: Any, grads: Any, error: jax.Array) -> Metrics:
@@ -156,7 +156,7 @@ def make_advance(
 def _one_by_one(step: _Step, perceptual: Perceptual | None, only: int | None) -> Advance:
     """A dispatch for each step."""
     single = jax.jit(step.__call__, donate_argnums=0, static_argnums=3)
-    drawn = jax.jit(step.size)
+    drawn = jax.jit(step.drawn)
 
     def advance(state: TrainState, data: Any, count: int) -> tuple[TrainState, Metrics]:
         for i in range(count):

@@ -27,7 +27,7 @@ MAX_LOGITS = 2**28
 """Most attention logits of a picture, all heads together: 1 GiB of them."""
 
 
-class _Lattice(NamedTuple):
+class Lattice(NamedTuple):
     """Places of tokens: rows x cols of them, `spacing` LR pixels apart."""
 
     rows: int
@@ -35,7 +35,7 @@ class _Lattice(NamedTuple):
     spacing: int
 
     @classmethod
-    def over(cls, size: tuple[int, int], spacing: int) -> "_Lattice":
+    def over(cls, size: tuple[int, int], spacing: int) -> "Lattice":
         return cls(size[0] // spacing, size[1] // spacing, spacing)
 
     @property
@@ -132,7 +132,8 @@ class LpTokens(nn.Module):
             raise InputError(
                 f"a picture of {width}x{height} makes {patches + tokens} tokens that attend to "
                 f"each other {self.heads * pairs} times; at most {MAX_LOGITS} are allowed. Enlarge "
-                "parts of it, or train with larger patches or the mixer state_space"
+                "parts of it, or train with larger patches, or with the mixer state_space and the "
+                "layout interleaved"
             )
 
     @nn.compact
@@ -140,12 +141,12 @@ class LpTokens(nn.Module):
         self.check_size(*image.shape[1:3])
         image = _mirrored(image, max(self.patch, self.spacing))
         size = (image.shape[1], image.shape[2])
-        seen, own = (_Lattice.over(size, side) for side in (self.patch, self.spacing))
+        seen, own = (Lattice.over(size, side) for side in (self.patch, self.spacing))
         patches = self._patches(image) + self._placed(seen, "patch_position")
         tokens = self._learned(own)[None] + self._placed(own, "position")
         tokens = jnp.broadcast_to(tokens, (len(image), *tokens.shape[1:]))
         if self.layout == "interleaved":
-            order = _reading_order(seen, own)
+            order = reading_order(seen, own)
             at = np.concatenate([seen.centres, own.centres])[order]
             x = self._mixed(jnp.concatenate([patches, tokens], axis=1)[:, order], at, None, at)
             tokens = x[:, np.argsort(order)[len(seen.centres) :]]
@@ -162,12 +163,12 @@ class LpTokens(nn.Module):
         x = nn.Conv(self.width, side, side, "VALID", dtype=self.dtype, name="embedding")(x)
         return x.reshape(len(image), -1, self.width)
 
-    def _placed(self, lattice: _Lattice, name: str) -> jax.Array:
+    def _placed(self, lattice: Lattice, name: str) -> jax.Array:
         features = position_features(jnp.asarray(lattice.centres), lattice.spacing)
         embed = nn.Dense(self.width, use_bias=False, dtype=self.dtype, kernel_init=FAINT, name=name)
         return embed(features)[None]
 
-    def _learned(self, lattice: _Lattice) -> jax.Array:
+    def _learned(self, lattice: Lattice) -> jax.Array:
         shape = (self.learned, self.learned, self.width)
         tokens = self.param("tokens", FAINT, shape).astype(self.dtype)
         row, col = np.divmod(np.arange(lattice.rows * lattice.cols), lattice.cols)
@@ -202,7 +203,7 @@ def _mirrored(image: jax.Array, side: int) -> jax.Array:
     return jnp.pad(image, pad, mode="symmetric")
 
 
-def _reading_order(patches: _Lattice, tokens: _Lattice) -> np.ndarray:
+def reading_order(patches: Lattice, tokens: Lattice) -> np.ndarray:
     """How a sequence of patches and tokens is put in order: by cells, patches before tokens."""
     cell = max(patches.spacing, tokens.spacing)
     keys = []
