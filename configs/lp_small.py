@@ -8,7 +8,7 @@ Its frequencies start as normal numbers divided by sigma = 128 and 32, in cycles
 they hardly vary over it; its only truth is the picture of 32 x 32 pixels that it is given; it is
 trained on squared errors. docs/experiments.md says what each of these costs.
 
-Some 50 minutes on one core of an AMD EPYC (jax 0.10.2), 70 beside other work. Trained on the tiles of
+70 minutes on one core of an AMD EPYC (jax 0.10.2) beside other work. Trained on the tiles of
 inr_sr/pretrained/compact.md with seed 0 it draws its 32 x 32 pixels at 28.4 dB (PSNR over RGB, the
 crops of the diagnosis in Kodak24) and is 1.43 dB below bicubic at x4 on Kodak24 (protocol y).
 """
