@@ -54,6 +54,13 @@ def repaired(**changes: Any) -> ConfigDict:
     return changed(config, {name.replace("__", "."): value for name, value in changes.items()})
 
 
+def convolutional(**changes: Any) -> ConfigDict:
+    """The repaired system with 4 residual blocks of 32 features in place of tokens."""
+    return repaired(
+        model__encoder="edsr", model__edsr__features=32, model__edsr__blocks=4, **changes
+    )
+
+
 def changed(config: ConfigDict, fields: dict[str, Any]) -> ConfigDict:
     """The configuration with other values of some fields, by their dotted names."""
     config.update_from_flattened_dict(fields)

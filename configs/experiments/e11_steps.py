@@ -22,14 +22,11 @@ def get_experiment() -> Experiment:
         optimizer__learning_rate=1e-3,
         optimizer__warmup=200,
     )
-    convolutions = base.repaired(
-        model__encoder="edsr", model__edsr__features=32, model__edsr__blocks=4
-    )
     systems = {
         "repaired": base.repaired(),
         "original": base.original(),
         "wider": wider,
-        "convolutions": convolutions,
+        "convolutions": base.convolutional(),
     }
     long = {f"{name}, 7200 steps": longer(config, 7200) for name, config in systems.items()}
     return Experiment(

@@ -3,22 +3,12 @@
 python -m inr_sr.experiments e8_decoders
 """
 
-from typing import Any
-
-from ml_collections import ConfigDict
-
 from configs.experiments import base
 from inr_sr.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
     """The modulated and the spectral decoder behind one convolutional encoder, or tokens."""
-
-    def arm(**changes: Any) -> ConfigDict:
-        return base.repaired(
-            model__encoder="edsr", model__edsr__features=32, model__edsr__blocks=4, **changes
-        )
-
     return Experiment(
         question="Is the modulated decoder better than the spectral one, at equal parameters and "
         "at equal time?",
@@ -27,9 +17,9 @@ def get_experiment() -> Experiment:
         "in place of convolutions cost another 0.1 dB or more.",
         reference="spectral",
         arms={
-            "spectral": arm(model__decoder="spectral", model__spectral__width=186),
-            "modulated": arm(),
-            "spectral for longer": arm(
+            "spectral": base.convolutional(model__decoder="spectral", model__spectral__width=186),
+            "modulated": base.convolutional(),
+            "spectral for longer": base.convolutional(
                 model__decoder="spectral", model__spectral__width=186, train__steps=675
             ),
             "tokens and modulated": base.repaired(),

@@ -69,8 +69,9 @@ def _check_together(config: ConfigDict) -> None:
             f"adversarial.weight {c.weight} needs data.layout = 'window', not {data.layout!r}: a "
             "discriminator judges pictures, not points apart"
         )
+    side = sampling(config).side
     try:
-        check_sides((sampling(config).side,) * 2)
+        check_sides((side, side))
     except InputError as error:
         raise InputError(f"data.queries {data.queries}: {error}") from None
     if c.start >= config.train.steps:

@@ -29,22 +29,7 @@ def check(config: ConfigDict) -> None:
         raise InputError(
             f"train.log_every {train.log_every} must be at most 10: scripts rely on it"
         )
-    trained = config.data.max_scale
-    decoder = config.model.decoder
-    known = config.model[decoder].get("max_scale", trained) if decoder in config.model else trained
-    if known != trained:
-        raise InputError(
-            f"model.{decoder}.max_scale {known} must be the largest trained scale, data.max_scale "
-            f"{trained}"
-        )
-    model = models.build(config.model)
-    if hasattr(model.encoder, "check_size"):
-        model.encoder.check_size(config.data.patch, config.data.patch)
-    if model.receptive_field is None and config.model.window != config.data.patch:
-        raise InputError(
-            f"model.window {config.model.window} must be the side of the trained patches, "
-            f"data.patch {config.data.patch}: this model looks at whole pictures"
-        )
+    _check_model(config)
     if not 0 <= train.ema < 1:
         raise InputError(f"train.ema {train.ema} must be at least 0 and below 1")
     share = train.accumulate * jax.device_count()
@@ -61,14 +46,39 @@ def check(config: ConfigDict) -> None:
     adversary.check(config)
     make_optimizer(config.optimizer, train.steps)
     if config.model.decoder == "pixel_shuffle":
-        scales = {config.data.min_scale, config.data.max_scale}
-        if config.data.targets == "lr" or config.data.jitter:
-            raise InputError(
-                "a pixel_shuffle decoder knows its output pixels alone: data.targets 'lr' and "
-                "data.jitter are not for it"
-            )
-        if scales != {float(config.model.pixel_shuffle.scale)}:
-            raise InputError(
-                f"a pixel_shuffle decoder of scale {config.model.pixel_shuffle.scale} needs "
-                f"data.min_scale = data.max_scale = that, not {sorted(scales)}"
-            )
+        _check_pixel_shuffle(config)
+
+
+def _check_model(config: ConfigDict) -> None:
+    """Refuses a model that does not fit the data it is to be trained on."""
+    trained = config.data.max_scale
+    decoder = config.model.decoder
+    known = config.model[decoder].get("max_scale", trained) if decoder in config.model else trained
+    if known != trained:
+        raise InputError(
+            f"model.{decoder}.max_scale {known} must be the largest trained scale, data.max_scale "
+            f"{trained}"
+        )
+    model = models.build(config.model)
+    if hasattr(model.encoder, "check_size"):
+        model.encoder.check_size(config.data.patch, config.data.patch)
+    if model.receptive_field is None and config.model.window != config.data.patch:
+        raise InputError(
+            f"model.window {config.model.window} must be the side of the trained patches, "
+            f"data.patch {config.data.patch}: this model looks at whole pictures"
+        )
+
+
+def _check_pixel_shuffle(config: ConfigDict) -> None:
+    """Refuses data of which a decoder of one scale knows nothing."""
+    scales = {config.data.min_scale, config.data.max_scale}
+    if config.data.targets == "lr" or config.data.jitter:
+        raise InputError(
+            "a pixel_shuffle decoder knows its output pixels alone: data.targets 'lr' and "
+            "data.jitter are not for it"
+        )
+    if scales != {float(config.model.pixel_shuffle.scale)}:
+        raise InputError(
+            f"a pixel_shuffle decoder of scale {config.model.pixel_shuffle.scale} needs "
+            f"data.min_scale = data.max_scale = that, not {sorted(scales)}"
+        )

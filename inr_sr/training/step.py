@@ -69,13 +69,13 @@ class _Step:
             become constants.
           size: which of `specs` the samples have; None: the one that is drawn, on the device.
         """
-        key, opponent = step_key(state.rng, state.step), state.adversary
+        opponent = state.adversary
         if self.adversary is None:
-            grads, metrics = self._gradients(state, state.params, key, data, perceptual, size)
+            grads, metrics = self._gradients(state, state.params, data, perceptual, size)
         else:
             assert opponent is not None
             both = (state.params, opponent)
-            (grads, theirs), metrics = self._gradients(state, both, key, data, perceptual, size)
+            (grads, theirs), metrics = self._gradients(state, both, data, perceptual, size)
             opponent = self.adversary.updated(opponent, theirs)
             metrics["adversary_gradient_norm"] = optax.tree.norm(theirs)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes int32 counts and floats
@@ -96,7 +96,6 @@ class _Step:
         self,
         state: TrainState,
         params: Any,
-        key: jax.Array,
         data: Any,
         perceptual: Perceptual | None,
         size: int | None,
@@ -105,6 +104,7 @@ class _Step:
             make_gradients(self.config, self.model, spec, self.mesh, perceptual, self.adversary)
             for spec in self.specs
         ]
+        key = step_key(state.rng, state.step)
         if size is not None:
             return kinds[size](params, key, data)
         found: tuple[Any, Metrics] = jax.lax.switch(self.drawn(state), kinds, params, key, data)
