@@ -15,6 +15,7 @@ from ml_collections import config_flags
 from inr_sr import program
 from inr_sr.devices import keep_compiled_programs
 from inr_sr.errors import FAILED, INTERRUPTED, InputError
+from inr_sr.memory import keep_freed_memory
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="A file in configs/.")
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of this training.")
@@ -25,6 +26,7 @@ def main() -> int:
     """Returns the exit code."""
     if CONFIG.value is None or not WORKDIR.value:
         raise InputError("--config=FILE and --workdir=FOLDER are needed")
+    keep_freed_memory()
     program.join_hosts()
     keep_compiled_programs()
     from inr_sr.training.loop import NotFinite

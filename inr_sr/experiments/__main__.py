@@ -19,6 +19,7 @@ from inr_sr.devices import keep_compiled_programs
 from inr_sr.errors import EXPECTED, INTERRUPTED, explain
 from inr_sr.experiments import catalogue
 from inr_sr.experiments.runner import Request, carry_out, listing
+from inr_sr.memory import keep_freed_memory
 from inr_sr.training.stopping import Interrupted
 
 
@@ -54,6 +55,7 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     try:
         arguments = _arguments(argv)
+        keep_freed_memory()
         keep_compiled_programs()
         if not arguments.names:
             print(listing(catalogue.load(["all"]), arguments.workdir, arguments.train))
