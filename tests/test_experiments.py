@@ -43,6 +43,7 @@ def get_experiment():
         arms={{"plain": arm(), {arms}}},
         fewer={fewer},
         controls={controls},
+        against={against},
         scales=(2, 4),
         lr_size=8,
     )
@@ -54,11 +55,11 @@ SHUFFLE = (
 WILD = '"wild": arm(optimizer__learning_rate=1e30)'
 
 
-def write_experiment(name: str, arms: str, fewer: str = "{}", controls: str = "()", steps=12):
+def write_experiment(name, arms, fewer="{}", controls="()", against="{}", steps=12):
     folder = Path("configs", "experiments")
     folder.mkdir(parents=True, exist_ok=True)
-    text = EXPERIMENT.format(arms=arms, fewer=fewer, controls=controls, steps=steps)
-    (folder / f"{name}.py").write_text(text)
+    given = {"fewer": fewer, "controls": controls, "against": against}
+    (folder / f"{name}.py").write_text(EXPERIMENT.format(arms=arms, steps=steps, **given))
 
 
 @pytest.fixture
@@ -88,7 +89,8 @@ def cells(text: str, arm: str) -> list[str]:
 
 
 def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
-    write_experiment("e1_rate", '"fast": arm(optimizer__learning_rate=3e-3)')
+    arms = '"fast": arm(optimizer__learning_rate=3e-3), "again": arm()'
+    write_experiment("e1_rate", arms, against='{"again": "fast"}')
     one_seed = '{"shuffle": (0,), "wild": (1,)}'
     write_experiment("e10_others", f"{SHUFFLE}, {WILD}", one_seed, '("wild",)')
     assert run("--only-report", "all") == 0
@@ -119,13 +121,16 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     plain, fast = cells(text, "`plain`"), cells(text, "`fast`")
     assert plain[5] == "reference"
     assert re.fullmatch(r"[+-]0\.\d{3} \[[+-]0\.\d{3}, [+-]0\.\d{3}\]", fast[5])
+    assert cells(text, "`again`")[5].endswith("] to `fast`")
+    assert "less that of `plain`, or of the arm that is named, at ×4" in text
+    assert "again, to fast" in Path("docs", "experiments", "e1_rate.svg").read_text()
 
     # The table's numbers, once more from the scores.
     results = json.loads(Path("work", "e1_rate", "results.json").read_text())
     of_fast = results["arms"][1]
     finished = rows_of(Path("work", "e1_rate", "runs.jsonl"))
     assert [(row["arm"], row["seed"]) for row in finished] == [
-        (arm, seed) for seed in range(3) for arm in ("plain", "fast")
+        (arm, seed) for seed in range(3) for arm in ("plain", "fast", "again")
     ]
     scored = {
         (row["arm"], row["seed"]): json.loads(next(found.glob("*_x4.json")).read_text())
@@ -139,6 +144,7 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     assert of_fast["gains"]["4"] == pytest.approx([gains["fast", s].mean() for s in range(3)])
     difference = np.mean([gains["fast", s] - gains["plain", s] for s in range(3)])
     assert of_fast["differences"]["4"]["mean"] == pytest.approx(difference)
+    assert results["arms"][2]["differences"]["4"]["mean"] == pytest.approx(-difference)
     low, high = (of_fast["differences"]["4"][name] for name in ("low", "high"))
     assert low < difference < high
     assert fast[5].startswith(f"{difference:+.3f} ")
@@ -169,7 +175,7 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     before = content(clone)
     assert main(["--train=sharp", "--workdir=work"]) == 0
     listed = capsys.readouterr().out
-    assert "e1_rate: Which of them?\n    arms: plain, fast\n    runs: 6 of 6 done" in listed
+    assert "e1_rate: Which of them?\n    arms: plain, fast, again\n    runs: 9 of 9 done" in listed
     assert listed.index("e1_rate") < listed.index("e10_others")
     assert content(clone) == before
 
@@ -305,6 +311,8 @@ def test_what_an_experiment_refuses():
         ({"seeds": (0, 1)}, "at least 3"),
         ({"seeds": (0, 1, 1)}, "differ"),
         ({"fewer": {"b": (7,)}}, "must be some of"),
+        ({"against": {"b": "c"}}, "no arm 'c'"),
+        ({"against": {"b": "b"}}, "arm 'b' cannot be compared with itself"),
         ({"scales": (2, 3)}, "must have 4 among them"),
         ({"arms": {"a": tiny(init="compact")}}, "must be empty"),
     ):

@@ -19,6 +19,7 @@ def get_experiment() -> Experiment:
         config = base.changed(config.copy_and_resolve_references(), repair)
         arms[f"+ {name}"] = config
     arms["repaired"] = arms.pop(f"+ {name}")
+    way = list(arms)
     for name, fields in base.FAULTS.items():
         arms[f"without {name}"] = base.changed(base.repaired(), fields)
     return Experiment(
@@ -30,4 +31,5 @@ def get_experiment() -> Experiment:
         "decibel at most in so few steps, but for the skip.",
         reference="repaired",
         arms=arms,
+        against=dict(zip(way[1:], way)),
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from inr_sr.evaluation.plot import COLOURS
-from inr_sr.experiments.comparison import Comparison
+from inr_sr.experiments.comparison import Arm, Comparison
 from inr_sr.files import atomic_path
 
 
@@ -45,7 +45,7 @@ def write_chart(path: Path, comparison: Comparison) -> bool:
                 markerfacecolor="white" if arm.control else colour,
                 markersize=5,
                 capsize=3,
-                label=f"{arm.name} (control)" if arm.control else arm.name,
+                label=_label(arm, comparison),
             )
         reference = comparison.experiment.reference
         axes.set(xlabel="scale", ylabel=f"difference to {reference}, dB (Y)")
@@ -57,3 +57,9 @@ def write_chart(path: Path, comparison: Comparison) -> bool:
         with atomic_path(path) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None})
     return True
+
+
+def _label(arm: Arm, comparison: Comparison) -> str:
+    control = " (control)" if arm.control else ""
+    other = f", to {arm.against}" if arm.against != comparison.experiment.reference else ""
+    return f"{arm.name}{control}{other}"

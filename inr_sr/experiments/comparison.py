@@ -51,7 +51,8 @@ class Arm:
       encoder, decoder: parameters of either; 0 while no run has begun.
       minutes: mean time of a finished run.
       gains: over bicubic in dB (luma), means over the crops, by seed as in `seeds`.
-      differences: of the gain to that of the reference, over the seeds both have.
+      against: the arm that it is compared with, or "".
+      differences: of the gain to that of `against`, over the seeds both have.
       quality: means over seeds.
     """
 
@@ -64,6 +65,7 @@ class Arm:
     decoder: int
     minutes: float
     gains: Mapping[str, tuple[float, ...]]
+    against: str
     differences: Mapping[str, Interval]
     quality: Mapping[str, Quality]
 
@@ -170,6 +172,7 @@ def _arm(name: str, experiment: Experiment, runs: Sequence[Run], scored: Scored)
         decoder=records[0].decoder if records else 0,
         minutes=_mean([run.record.seconds / 60 for run in finished if run.record]),
         gains={label: tuple(float(_gain(f[label]).mean()) for f in found) for label in labels},
+        against=experiment.compared_with(name),
         differences=_differences(name, experiment, scored),
         quality={label: _quality([f[label]["network"] for f in found]) for label in labels},
     )
@@ -181,14 +184,12 @@ def _gain(entry: Mapping[str, Any]) -> np.ndarray:
 
 
 def _differences(arm: str, experiment: Experiment, scored: Scored) -> dict[str, Interval]:
-    """The gain of an arm less that of the reference, on the seeds and scales of both."""
-    reference = experiment.reference
-    if arm == reference:
-        return {}
-    seeds = [s for s in experiment.seeds if (arm, s) in scored and (reference, s) in scored]
+    """The gain of an arm less that of the other, on the seeds and scales of both."""
+    other = experiment.compared_with(arm)
+    seeds = [s for s in experiment.seeds if (arm, s) in scored and (other, s) in scored]
     found = {}
     for scale in experiment.parsed_scales:
-        pairs = [(scored[arm, s], scored[reference, s]) for s in seeds]
+        pairs = [(scored[arm, s], scored[other, s]) for s in seeds]
         both = [(a[scale.label], b[scale.label]) for a, b in pairs if scale.label in a.keys() & b]
         if both:
             rows = np.stack([_gain(a) - _gain(b) for a, b in both])

@@ -30,6 +30,8 @@ class Experiment:
       lr_size: side of the LR crops they are compared on, pixels.
       controls: arms that should make no difference, or do harm: where one does better, the
         comparison is not to be trusted.
+      against: arm to another one that it is compared with instead of the reference, such as the one
+        before it where each adds something.
 
     Raises:
       InputError: arms, seeds or scales that do not fit together.
@@ -44,9 +46,11 @@ class Experiment:
     scales: tuple[float, ...] = (2, 4, 6, 8)
     lr_size: int = 32
     controls: tuple[str, ...] = ()
+    against: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in (self.reference, *self.fewer, *self.controls):
+        others = (*self.against, *self.against.values())
+        for name in (self.reference, *self.fewer, *self.controls, *others):
             if name not in self.arms:
                 raise InputError(f"there is no arm {name!r}; arms: {', '.join(self.arms)}")
         if len(set(self.seeds)) < max(LEAST_SEEDS, len(self.seeds)):
@@ -54,6 +58,9 @@ class Experiment:
         for arm, seeds in self.fewer.items():
             if not seeds or not set(seeds) <= set(self.seeds):
                 raise InputError(f"seeds {seeds} of arm {arm!r} must be some of {self.seeds}")
+        for arm, other in self.against.items():
+            if arm == other:
+                raise InputError(f"arm {arm!r} cannot be compared with itself")
         for arm, config in self.arms.items():
             if config.init:
                 raise InputError(f"init {config.init!r} of arm {arm!r} must be empty")
@@ -66,6 +73,10 @@ class Experiment:
     def parsed_scales(self) -> list[Scale]:
         """The scales as evaluations take them."""
         return parse_scales(",".join(str(scale) for scale in self.scales))
+
+    def compared_with(self, arm: str) -> str:
+        """The arm that one is compared with; "" for the reference, unless it says another."""
+        return self.against.get(arm, "" if arm == self.reference else self.reference)
 
     def seeds_of(self, arm: str) -> tuple[int, ...]:
         """The seeds that an arm is trained with."""

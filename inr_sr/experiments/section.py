@@ -122,6 +122,7 @@ def _protocol(comparison: Comparison) -> str:
         f" Too small at ×{label}: {', '.join(names)}."
         for label, names in comparison.too_small.items()
     )
+    named = ", or of the arm that is named," if experiment.against else ""
     return (
         f"Trained on {' and '.join(comparison.trained_on)}, {steps} steps, seeds "
         f"{', '.join(map(str, experiment.seeds))}; {spent} min a run on "
@@ -129,8 +130,8 @@ def _protocol(comparison: Comparison) -> str:
         f"{comparison.tested_on}, crops of {experiment.lr_size} × {experiment.lr_size} LR pixels "
         f"({crops}), protocol `{PROTOCOL.name}`: {PROTOCOL.description}.{small} Gains are PSNR (Y) "
         f"above bicubic in dB, mean ± standard deviation over seeds. The difference is the gain "
-        f"less that of `{experiment.reference}` at ×{PRIMARY}, with a {LEVEL:.0%} interval by "
-        f"{RESAMPLES:,} resamples of seeds and photos. Consistency, energy and coherence are at "
+        f"less that of `{experiment.reference}`{named} at ×{PRIMARY}, with a {LEVEL:.0%} interval "
+        f"by {RESAMPLES:,} resamples of seeds and photos. Consistency, energy and coherence are at "
         f"×{PRIMARY}, the last two beyond the LR Nyquist frequency."
     )
 
@@ -163,8 +164,9 @@ def _table(comparison: Comparison) -> str:
 
 
 def _row(arm: Arm, comparison: Comparison, labels: Sequence[str]) -> list[str]:
-    reference = arm.name == comparison.experiment.reference
-    difference = "reference" if reference else _interval(arm.differences.get(PRIMARY))
+    difference = _interval(arm.differences.get(PRIMARY)) if arm.against else "reference"
+    if arm.against not in ("", comparison.experiment.reference):
+        difference += f" to `{arm.against}`"
     return [
         f"`{arm.name}`{' (control)' if arm.control else ''}",
         f"{arm.encoder:,} + {arm.decoder:,}" if arm.encoder else "–",
