@@ -159,6 +159,35 @@ def test_what_a_decoder_lacks_is_said_and_the_rest_is_measured(place, tmp_path, 
     json.loads((page.parent / "measures.json").read_text())
 
 
+@pytest.mark.parametrize(
+    ("changes", "setup", "region"),
+    [
+        (
+            {"model__skip": False, "model__modulated__initialisation": "inverse_sigma",
+             "model__modulated__bands": (64.0,), "model__modulated__frame": "picture",
+             "data__targets": "lr"},
+            Setup("modulated", "inverse_sigma", False, "lr", 0.0, False, 4.0, 2.0),
+            Region("the whole patch, 8 LR pixels a side", 0.0, 8.0),
+        ),
+        (
+            {"data__jitter": 0.5, "data__raw_targets": True},
+            Setup("modulated", "annulus", True, "hr", 0.5, True, 4.0, 2.0),
+            Region("one cell of the tokens, 4 LR pixels a side", -2.0, 4.0),
+        ),
+        (
+            {"model__encoder": "edsr", "model__decoder": "spectral"},
+            Setup("spectral", "", True, "hr", 0.0, False, 4.0, 2.0),
+            Region("one LR pixel", -0.5, 1.0),
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_told_of_a_training_is_what_it_was(changes, setup, region):
+    config = tiny(**{**LP, "model__lp_tokens__spacing": 4, **changes})
+    subject = Subject(config, 1, models.build(config.model), {}, {}, {}, [])
+    assert Setup.of(subject, 4.0) == setup
+    assert subject.region == region
+
+
 def healthy() -> Measures:
     """Of a network that nothing is wrong with."""
     points = np.ones((4, 2))
