@@ -68,6 +68,11 @@ def located(position: Any, *, last: int | None = None, xp: Any = np) -> tuple[An
     return cell.astype(xp.int32), position - cell - 0.5
 
 
+def cell_centre(cell: Any, side: float) -> Any:
+    """Where along an axis the centre of cell `cell` lies, of cells of `side` each."""
+    return (cell + 0.5) * side
+
+
 def upright_footprint(size: jax.Array) -> jax.Array:
     """Footprint of output pixels whose sides lie along the axes.
 

@@ -19,9 +19,15 @@ from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
 from inr_sr.models.discriminators import STATISTICS, PatchDiscriminator
 from inr_sr.models.field import SKIP_REACH, Field, framed
-from inr_sr.training import adversarial, gradients, losses
+from inr_sr.training import gradients, losses
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
+from inr_sr.training.adversarial_losses import (
+    GAMES,
+    adaptive_weight,
+    feature_matching,
+    gradient_penalty,
+)
 from inr_sr.training.adversary import Adversary, check
 from inr_sr.training.export import WEIGHTS, export
 from inr_sr.training.journal import METRICS, rows
@@ -65,16 +71,16 @@ def test_losses_are_their_formulas():
         "hinge": (-f.mean(), np.maximum(1 - r, 0).mean() + np.maximum(1 + f, 0).mean()),
         "relativistic": (softplus(r - f).mean(), softplus(f - r).mean()),
     }
-    assert set(expected) == set(adversarial.GAMES)
+    assert set(expected) == set(GAMES)
     for name, values in expected.items():
-        found = [loss(jnp.asarray(r), jnp.asarray(f)) for loss in adversarial.GAMES[name]]
+        found = [loss(jnp.asarray(r), jnp.asarray(f)) for loss in GAMES[name]]
         np.testing.assert_allclose(found, values, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", adversarial.GAMES)
+@pytest.mark.parametrize("name", GAMES)
 def test_each_side_gains_by_what_costs_the_other(name):
     r, f = (jnp.clip(jnp.asarray(x), -0.9, 0.9) for x in logits())  # where the hinge is open
-    theirs, ours = (jax.grad(loss, argnums=1)(r, f) for loss in adversarial.GAMES[name][::-1])
+    theirs, ours = (jax.grad(loss, argnums=1)(r, f) for loss in GAMES[name][::-1])
     assert (ours < 0).all()
     assert (theirs > 0).all()
 
@@ -89,8 +95,8 @@ def test_the_penalty_of_linear_discriminators_is_that_of_their_weights():
     def quarters(x):
         return (x * w[:1]).reshape(len(x), 2, 4, 2, 4, 3).sum((2, 4, 5))
 
-    np.testing.assert_allclose(adversarial.gradient_penalty(whole, x), square / 2, rtol=1e-5)
-    np.testing.assert_allclose(adversarial.gradient_penalty(quarters, x), square / 8, rtol=1e-5)
+    np.testing.assert_allclose(gradient_penalty(whole, x), square / 2, rtol=1e-5)
+    np.testing.assert_allclose(gradient_penalty(quarters, x), square / 8, rtol=1e-5)
 
 
 def test_the_penalty_has_gradients():
@@ -98,7 +104,7 @@ def test_the_penalty_has_gradients():
     x = jax.random.normal(jax.random.key(0), (4, 8, 8, 3))
 
     def penalty(a):
-        return adversarial.gradient_penalty(lambda x: a * jnp.sum(x**2, (1, 2, 3)) / 2, x)
+        return gradient_penalty(lambda x: a * jnp.sum(x**2, (1, 2, 3)) / 2, x)
 
     expected = 3 * np.square(np.asarray(x)).sum((1, 2, 3)).mean()
     np.testing.assert_allclose(jax.grad(penalty)(3.0), expected, rtol=1e-5)
@@ -108,14 +114,14 @@ def test_feature_matching_and_the_adaptive_weight_are_their_formulas():
     rng = np.random.default_rng(0)
     real, fake = ([rng.random((2, n, n, 8 // n), np.float32) for n in (4, 2)] for _ in range(2))
     expected = np.mean([np.abs(a - b).mean() for a, b in zip(real, fake)])
-    np.testing.assert_allclose(adversarial.feature_matching(real, fake), expected, rtol=1e-5)
+    np.testing.assert_allclose(feature_matching(real, fake), expected, rtol=1e-5)
     norms = [np.sqrt(sum(np.square(x).sum() for x in xs)) for xs in (real, fake)]
     ratio = norms[0] / (norms[1] + 1e-4)
-    np.testing.assert_allclose(adversarial.adaptive_weight(real, fake), ratio, rtol=1e-5)
+    np.testing.assert_allclose(adaptive_weight(real, fake), ratio, rtol=1e-5)
     nothing = [np.zeros_like(x) for x in fake]
     big = [100 * x for x in real]
-    assert adversarial.adaptive_weight(big, nothing) == 1e4
-    assert adversarial.adaptive_weight(nothing, real) == 0
+    assert adaptive_weight(big, nothing) == 1e4
+    assert adaptive_weight(nothing, real) == 0
 
 
 @pytest.mark.parametrize("decoder", ["spectral", "modulated", "liif", "pixel_shuffle"])
@@ -261,8 +267,8 @@ def test_gradients_are_those_of_the_losses(folder):
     def terms(params: Any, theirs: Any) -> jax.Array:
         out = generate(params, batch)
         real, fake = (judge(theirs, x) for x in (truth, out.reshape(truth.shape)))
-        ours, its = (loss(real.logits, fake.logits) for loss in adversarial.GAMES["relativistic"])
-        matching = adversarial.feature_matching(real.features, fake.features)
+        ours, its = (loss(real.logits, fake.logits) for loss in GAMES["relativistic"])
+        matching = feature_matching(real.features, fake.features)
         return jnp.stack([losses.l1(out, batch.target), ours, matching, its])
 
     by_term = jax.jit(jax.jacrev(terms))(params, opponent.params)
@@ -282,7 +288,7 @@ def test_gradients_are_those_of_the_losses(folder):
     def their_loss(theirs: Any) -> jax.Array:
         fakes = generate(params, batch).reshape(truth.shape)
         r1, r2 = (
-            adversarial.gradient_penalty(lambda x: judge(theirs, x).logits, pictures)
+            gradient_penalty(lambda x: judge(theirs, x).logits, pictures)
             for pictures in (truth, fakes)
         )
         return terms(params, theirs)[3] + 0.5 * r1 + 0.25 * r2
@@ -293,7 +299,7 @@ def test_gradients_are_those_of_the_losses(folder):
     )
 
 
-@pytest.mark.parametrize("loss", adversarial.GAMES)
+@pytest.mark.parametrize("loss", GAMES)
 def test_a_discriminator_learns_to_tell_bicubic_from_truth(folder, loss):
     changes = {"adversarial__loss": loss, "adversarial__learning_rate": 1e-2}
     config = tiny(folder, **{**WINDOW, **changes, "adversarial__width": 8})

@@ -246,7 +246,7 @@ LOW = ("frequencies.together.beyond_lr", 0.0)
         ([("setup.raw_targets", True), ("setup.jitter", 0.5)], ["Targets without detail"]),
         ([("setup.raw_targets", True)], []),
         ([("frequencies.together.length", {"0.95": 0.06, "max": 0.1})],
-         ["Frequencies that vanish over the picture"]),
+         ["Frequencies that vanish"]),
         ([("frequencies.together.length", {"0.95": 0.07, "max": 0.1})], []),
         ([LOW], ["No frequency beyond LR Nyquist"]),
         ([LOW, ("frequencies.together.moved", 0.001)],

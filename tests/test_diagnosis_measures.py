@@ -69,21 +69,26 @@ def test_distances_know_that_b_and_minus_b_are_the_same():
 
 def test_effective_rank_of_orthogonal_equal_and_constant_waves():
     orthogonal = np.array([[1, 0], [0, 1], [2, -1], [1, 3]]) / 4
-    assert frequencies.effective_rank(orthogonal, -2.0, 4.0) == pytest.approx(8)
+    assert frequencies.effective_rank(orthogonal, -2.0, 4.0, 16) == pytest.approx(8)
     equal = np.array([[1, 2], [-1, -2], [1, 2]]) / 4
-    assert frequencies.effective_rank(equal, 0.0, 4.0) == pytest.approx(2, abs=1e-6)
-    assert frequencies.effective_rank(np.zeros((5, 2)), 0.0, 4.0) == pytest.approx(1, abs=1e-6)
+    assert frequencies.effective_rank(equal, 0.0, 4.0, 16) == pytest.approx(2, abs=1e-6)
+    assert frequencies.effective_rank(np.zeros((5, 2)), 0.0, 4.0, 16) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("start", [-2.0, 0.0])
-def test_effective_rank_is_that_of_a_dense_grid(start):
-    b = np.random.default_rng(0).normal(0, 0.3, (5, 2))
-    x = start + (np.arange(200) + 0.5) / 50
+@pytest.mark.parametrize("count", [1, 2, 7, 16])
+def test_effective_rank_is_that_of_the_query_grid(start, count):
+    """Also of waves that no query tells from others: at twice the grid's Nyquist frequency."""
+    b = np.random.default_rng(0).normal(0, 1, (5, 2))
+    b[0] = count / 4
+    x = start + (np.arange(count) + 0.5) * 4 / count
     phase = 2 * np.pi * (b[:, 0] * x[:, None, None] + b[:, 1] * x[None, :, None]).reshape(-1, 5)
     values = np.linalg.svd(np.hstack([np.cos(phase), np.sin(phase)]), compute_uv=False)
-    share = values / values.sum()
+    share = values[values > 1e-9] / values.sum()
     expected = np.exp(-np.sum(share * np.log(share)))
-    assert frequencies.effective_rank(b, start, 4.0) == pytest.approx(expected, rel=1e-3)
+    found = frequencies.effective_rank(b, start, 4.0, count)
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert found < min(10, count**2) + 1e-3
 
 
 def test_movement_and_gradients():
@@ -256,6 +261,7 @@ def test_crops_are_where_edges_are():
     picture[10:60, 80:] = 180  # an edge in the last of three squares
     assert places_of_edges(picture, 32)[0][1] == 2 + 2 * 32
     assert len(places_of_edges(picture, 32)) == 6
+    assert places_of_edges(picture, 12)[0][1] >= 2 + 6 * 12  # smaller than what edges are seen in
     found = crops(ArraySource([picture[:20], *[picture] * 9]), Scale(4.0, 4.0, "4"), 8, "made")
     assert len(found) == FROM_EACH * PICTURES
     assert found[0].name == "1, part 1"

@@ -111,6 +111,12 @@ class Sampling:
         return math.ceil(self.patch * self.max_scale) + 2 * self.border
 
 
+def windows(values: jax.Array) -> jax.Array:
+    """Values [B, Q, n] of the queries of layout "window" as the squares [B, side, side, n]."""
+    side = math.isqrt(values.shape[1])
+    return values.reshape(len(values), side, side, -1)
+
+
 def _augment(key: jax.Array, crop: jax.Array) -> jax.Array:
     """One of the 8 flips and rotations of a square crop [c, c, 3]."""
     flip_rows, flip_cols, transpose = jax.random.bernoulli(key, 0.5, (3,))

@@ -84,7 +84,9 @@ def places_of_edges(picture: np.ndarray, side: int) -> list[tuple[int, int]]:
     top, left = ((n - m * side) // 2 for n, m in zip(picture.shape, (rows, cols)))
     inside = picture[top : top + rows * side, left : left + cols * side]
     squares = inside.reshape(rows, side, cols, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
-    whole = side // WINDOW * WINDOW
-    edges = jax.vmap(edge_windows)(jnp.asarray(squares[:, :whole, :whole]))
+    whole = max(1, side // WINDOW) * WINDOW
+    missing = max(0, whole - side)  # of squares that are smaller than a window
+    inside = np.pad(squares[:, :whole, :whole], ((0, 0), *2 * [(0, missing)], (0, 0)), mode="edge")
+    edges = jax.vmap(edge_windows)(jnp.asarray(inside))
     order = np.argsort(-np.asarray(edges.sum(axis=(1, 2), dtype=jnp.int32)), kind="stable")
     return [(top + int(n) // cols * side, left + int(n) % cols * side) for n in order]

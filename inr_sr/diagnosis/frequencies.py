@@ -28,9 +28,9 @@ class Waves:
       beyond_output: above that of the output, s / 2.
       beyond_trained: above that of the largest scale, of this output or of the training.
       closest: least distance of two frequencies, where b and -b are the same; NaN of one wave.
-      effective_rank: see `effective_rank`.
-      most: what that could reach: the number of cosines and sines, or of output pixels in the
-        region where that is less.
+      effective_rank: see `effective_rank`, at the output pixels of the region.
+      most: what that can reach: the number of cosines and sines, or of those pixels where that is
+        less.
     """
 
     first: np.ndarray
@@ -58,6 +58,7 @@ class Waves:
         """
         first, now = (b.astype(np.float64) for b in (first, now))
         length = np.linalg.norm(now, axis=1)
+        pixels = pixels_along(region, scale)
         return cls(
             first=first,
             now=now,
@@ -70,8 +71,8 @@ class Waves:
             beyond_output=float(np.mean(length > scale / 2)),
             beyond_trained=float(np.mean(length > max(scale, trained) / 2)),
             closest=closest(now),
-            effective_rank=effective_rank(now, region.start, region.side),
-            most=min(2.0 * len(now), (scale * region.side) ** 2),
+            effective_rank=effective_rank(now, region.start, region.side, pixels),
+            most=min(2.0 * len(now), pixels**2),
         )
 
 
@@ -129,20 +130,26 @@ def closest(frequencies: np.ndarray) -> float:
     return float(apart[~np.eye(len(frequencies), dtype=bool)].min())
 
 
-def effective_rank(frequencies: np.ndarray, start: float, side: float) -> float:
-    """How many functions the cosines and sines of waves amount to over a square.
+def pixels_along(region: Region, scale: float) -> int:
+    """Output pixels along a side of a region, of `scale` pixels per LR pixel."""
+    return max(1, round(scale * region.side))
+
+
+def effective_rank(frequencies: np.ndarray, start: float, side: float, count: int) -> float:
+    """How many functions the cosines and sines of waves amount to on a grid of queries.
 
     exp of the entropy of the normalised singular values of the basis [cos, sin](2 pi b x) (Roy and
-    Vetterli 2007): K orthogonal waves have 2 K, K equal ones 2, and K constant ones 1. The basis is
-    taken as functions, not at so many points: its inner products are known in closed form.
+    Vetterli 2007): K orthogonal waves have 2 K, K equal ones 2, and K constant ones 1. It is not
+    made point by point: the inner products of its columns are known in closed form.
 
     Args:
       frequencies: [K, 2] in cycles per LR pixel.
-      start: of the square along both axes, LR pixels.
+      start: of the square that the grid fills, along both axes, LR pixels.
       side: of the square, LR pixels.
+      count: queries along a side, at the centres of as many equal parts.
     """
     one, other = frequencies[:, None], frequencies[None]
-    plus, minus = (_mean_wave(b, start, side) for b in (one + other, one - other))
+    plus, minus = (_mean_wave(b, start, side, count) for b in (one + other, one - other))
     cos, sin = (minus + plus).real / 2, (minus - plus).real / 2
     mixed = (plus.imag - minus.imag) / 2  # of cos of the one and sin of the other
     gram = np.block([[cos, mixed], [mixed.T, sin]])
@@ -152,10 +159,16 @@ def effective_rank(frequencies: np.ndarray, start: float, side: float) -> float:
     return float(np.exp(-(share @ np.log(share))))
 
 
-def _mean_wave(b: np.ndarray, start: float, side: float) -> np.ndarray:
-    """Mean of e^(2 pi i b x) over the square, complex [...], of b [..., 2]."""
+def _mean_wave(b: np.ndarray, start: float, side: float, count: int) -> np.ndarray:
+    """Mean of e^(2 pi i b x) over the grid, complex [...], of b [..., 2]: Dirichlet's kernel."""
     middle = 2j * np.pi * (start + side / 2) * b.sum(axis=-1)
-    return np.exp(middle) * np.sinc(side * b).prod(axis=-1)
+    turn = np.pi * side * b / count  # from a query to the next, half
+    alias = np.round(turn / np.pi)  # whole turns, which no query sees, but for their sign
+    turn = turn - np.pi * alias
+    sign = np.where(alias * (count - 1) % 2, -1.0, 1.0)
+    small = np.abs(turn) < 1e-9
+    ratio = np.sin(count * turn) / (count * np.sin(np.where(small, 1.0, turn)))
+    return np.exp(middle) * (sign * np.where(small, 1.0, ratio)).prod(axis=-1)
 
 
 def gradient_ratio(rows: Sequence[Mapping[str, float]]) -> float:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from inr_sr.diagnosis.crops import Crop
-from inr_sr.evaluation.metrics import lr_consistency, luma, psnr, quantise, shave
+from inr_sr.evaluation.metrics import MOST_DB, lr_consistency, luma, psnr, quantise, shave
 from inr_sr.evaluation.protocols import get_protocol
 from inr_sr.evaluation.spectra import LR_NYQUIST, Spectra, compare
-from inr_sr.training.validation import HIGHEST
 
 PROTOCOL = get_protocol("y")
 
@@ -129,14 +128,14 @@ def _method(crops: Sequence[Crop], outputs: Sequence[np.ndarray], spectra: Spect
     pairs = zip(outputs, crops, strict=True)
     return Method(
         power=spectra.output_power,
-        coherence=spectra.signed_coherence,
+        coherence=spectra.coherence,
         energy=spectra.energy_ratio(),
         mean_coherence=spectra.mean_coherence(),
         slope=slope(spectra),
         psnr=mean_psnr(crops, outputs),
-        lr_psnr=float(np.mean([min(lr_consistency(x, c.lr), HIGHEST) for x, c in pairs])),
+        lr_psnr=float(np.mean([min(lr_consistency(x, c.lr), MOST_DB) for x, c in pairs])),
     )
 
 
 def _decibels(image: np.ndarray, truth: np.ndarray) -> float:
-    return min(psnr(image, truth), HIGHEST)
+    return min(psnr(image, truth), MOST_DB)

@@ -181,7 +181,7 @@ def _frequency_table(found: Frequencies) -> Table:
     def row(name: str, waves: Waves) -> tuple[str, ...]:
         quantiles = (_number(x, 4) for x in waves.length.values())
         shares = (f"{x:.0%}" for x in (waves.beyond_lr, waves.beyond_output))
-        rank = f"{waves.effective_rank:.1f} of {2 * len(waves.now)}"
+        rank = f"{waves.effective_rank:.1f} of {waves.most:.0f}"
         return (name, _number(waves.moved, 3), *quantiles, *shares, _number(waves.closest, 4), rank)
 
     head = (

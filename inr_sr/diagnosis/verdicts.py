@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from inr_sr.diagnosis.frequencies import pixels_along
 from inr_sr.diagnosis.measures import Measures
 from inr_sr.evaluation.spectra import LR_NYQUIST
 
@@ -175,10 +176,10 @@ def _redundant(measures: Measures) -> Finding:
     if found is None:
         return _no_frequencies(measures)
     rank, most = found.together.effective_rank, found.together.most
-    pixels = (measures.setup.scale * found.region.side) ** 2
+    pixels = pixels_along(found.region, measures.setup.scale) ** 2
     sentence = (
-        f"{2 * len(found.together.now)} cosines and sines amount to {rank:.1f} functions over "
-        f"{found.region.name}, which has {pixels:.0f} output pixels."
+        f"{2 * len(found.together.now)} cosines and sines amount to {rank:.1f} functions at the "
+        f"{pixels} output pixels of {found.region.name}."
     )
     remedy = "Spread them: lower waves are alike over a small region, so give it fewer and higher."
     return rank < DISTINCT * most, sentence, remedy
@@ -300,7 +301,7 @@ def _unused(measures: Measures) -> Finding:
 
 SUSPECTS: dict[str, Callable[[Measures], Finding]] = {
     "Targets without detail": _targets,
-    "Frequencies that vanish over the picture": _vanishing,
+    "Frequencies that vanish": _vanishing,
     "No frequency beyond LR Nyquist": _low,
     "Frequencies that did not move": _unmoved,
     "Waves that are alike": _redundant,

@@ -16,6 +16,9 @@ from inr_sr.resampling import resize_uint8
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
 _LUMA_OFFSET = 16.0 / 255.0
 
+MOST_DB = 100.0
+"""What means of PSNR take an equal picture for, whose own is infinite."""
+
 
 def unit(image: np.ndarray) -> np.ndarray:
     """`image` as float64 with its white at 1, whether uint8, uint16 or floating."""

@@ -89,7 +89,7 @@ class Spectra:
         return self.truth / self.count
 
     @property
-    def signed_coherence(self) -> np.ndarray:
+    def coherence(self) -> np.ndarray:
         """Correlation of outputs with truths in [-1, 1], float64 [n]; 0 where either has none.
 
         sum X conj(Y) / sqrt(sum |X|^2 sum |Y|^2), the Fourier ring correlation: negative where an
@@ -97,11 +97,6 @@ class Spectra:
         """
         scale = np.sqrt(self.output * self.truth)
         return np.divide(self.cross, scale, out=np.zeros_like(scale), where=scale > 0)
-
-    @property
-    def coherence(self) -> np.ndarray:
-        """Magnitude of `signed_coherence`, in [0, 1]."""
-        return np.abs(self.signed_coherence)
 
     def energy_ratio(self, beyond: float = LR_NYQUIST) -> float:
         """Energy of the outputs beyond a frequency over that of the truths; NaN if they have none.
@@ -113,12 +108,10 @@ class Spectra:
         return float(self.output[above].sum()) / truth if truth > 0 else math.nan
 
     def mean_coherence(self, beyond: float = LR_NYQUIST) -> float:
-        """Mean signed coherence beyond a frequency, weighted by the truths' energy; NaN of none."""
+        """Mean coherence beyond a frequency, weighted by the truths' energy; NaN of none."""
         above = self.frequency > beyond
         truth = float(self.truth[above].sum())
-        return (
-            float(self.truth[above] @ self.signed_coherence[above]) / truth if truth else math.nan
-        )
+        return float(self.truth[above] @ self.coherence[above]) / truth if truth else math.nan
 
 
 def compare(pairs: Iterable[tuple[np.ndarray, np.ndarray]], scale: float) -> Spectra:

@@ -15,7 +15,7 @@ from inr_sr import models
 from inr_sr.data.sources import ArraySource
 from inr_sr.errors import InputError
 from inr_sr.evaluation.evaluate import evaluate
-from inr_sr.evaluation.metrics import luma
+from inr_sr.evaluation.metrics import MOST_DB, luma
 from inr_sr.evaluation.protocols import make_pair
 from inr_sr.evaluation.results import PictureScore
 from inr_sr.evaluation.spectra import Spectra, compare
@@ -27,7 +27,6 @@ from inr_sr.request import Size
 from inr_sr.scales import Scale, parse_scales
 from inr_sr.training.checkpoints import SCORE
 from inr_sr.training.export import load_network
-from inr_sr.training.validation import HIGHEST
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, Upscaler
 
 SCORES = "scores"
@@ -71,7 +70,7 @@ class Look:
         """See `loop.Validate`."""
         upscaler = NetworkUpscaler(self.model, jax.tree.map(np.asarray, params), "network")
         found = evaluate([upscaler], self.crops, [self.scale], PROTOCOL, "crops")
-        return {SCORE: min(found.rows[0].psnr_y, HIGHEST)}, {}
+        return {SCORE: min(found.rows[0].psnr_y, MOST_DB)}, {}
 
 
 def scores(
@@ -80,7 +79,7 @@ def scores(
     """What a finished run reaches, by label of the scale; what was measured before is read.
 
     Each entry holds "photos", the photo of each crop, and for "bicubic" and "network" lists by crop
-    of "psnr_y", "ssim" and "lr_psnr" (dB, no more than HIGHEST), and a "spectrum" of all crops. A
+    of "psnr_y", "ssim" and "lr_psnr" (dB, no more than MOST_DB), and a "spectrum" of all crops. A
     network that knows one scale only has no entry for others.
 
     Raises:
@@ -123,7 +122,7 @@ def _measured(network: NetworkUpscaler, crops: Crops, scale: Scale) -> dict[str,
 
 def _by_crop(images: Sequence[PictureScore]) -> dict[str, list[float]]:
     names = ("psnr_y", "ssim", "lr_psnr")
-    return {name: [min(getattr(image, name), HIGHEST) for image in images] for name in names}
+    return {name: [min(getattr(image, name), MOST_DB) for image in images] for name in names}
 
 
 def _spectrum(spectra: Spectra) -> dict[str, Any]:
@@ -132,7 +131,7 @@ def _spectrum(spectra: Spectra) -> dict[str, Any]:
         "frequency": spectra.frequency.tolist(),
         "output_power": spectra.output_power.tolist(),
         "truth_power": spectra.truth_power.tolist(),
-        "coherence": spectra.signed_coherence.tolist(),
+        "coherence": spectra.coherence.tolist(),
         "energy_ratio": spectra.energy_ratio(),
         "mean_coherence": spectra.mean_coherence(),
     }

@@ -10,7 +10,7 @@ import optax
 from ml_collections import ConfigDict
 
 from inr_sr.data.feed import sampling
-from inr_sr.data.samples import Batch
+from inr_sr.data.samples import Batch, windows
 from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.models.discriminators import (
@@ -22,7 +22,7 @@ from inr_sr.models.discriminators import (
 )
 from inr_sr.models.field import SKIP_REACH, framed
 from inr_sr.render import skip
-from inr_sr.training.adversarial import (
+from inr_sr.training.adversarial_losses import (
     GAMES,
     adaptive_weight,
     feature_matching,
@@ -104,7 +104,6 @@ class Adversary:
         self._optimizer = optax.adam(
             self._config.learning_rate, b1=self._config.b1, b2=self._config.b2
         )
-        self._side = sampling(config).side
         self._last_layer = model.last_layer
 
     def create(self, key: jax.Array) -> AdversaryState:
@@ -131,10 +130,10 @@ class Adversary:
 
         def of_batch(variables: tuple[Any, AdversaryState], batch: Batch) -> tuple[Any, Values]:
             params, state = variables
-            condition = self._windows(
+            condition = windows(
                 skip.at_points(framed(batch.lr, 0, SKIP_REACH), batch.cell, batch.delta)
             )
-            truth = self._windows(batch.target)
+            truth = windows(batch.target)
             out, by_params = jax.vjp(lambda p: generate(p, batch), params)
             (loss, metrics), by_out = jax.value_and_grad(
                 lambda x: reconstruct(x, batch), has_aux=True
@@ -143,7 +142,7 @@ class Adversary:
             weights = self._weights(params, by_params, by_out, by_values)
             (grads,) = by_params(by_out + by_values(weights)[0])
             loss = loss + sum(weights[name] * value for name, value in values.items())
-            fakes = jax.lax.stop_gradient(self._windows(out))
+            fakes = jax.lax.stop_gradient(windows(out))
             theirs, judged = jax.grad(self._loss, has_aux=True)(
                 state.params, state.statistics, truth, fakes, condition
             )
@@ -165,16 +164,12 @@ class Adversary:
         params = optax.apply_updates(state.params, updates)
         return AdversaryState(params, moved[STATISTICS], opt_state)
 
-    def _windows(self, values: jax.Array) -> jax.Array:
-        """[B, Q, 3] as the squares [B, side, side, 3] that they are."""
-        return values.reshape(-1, self._side, self._side, 3)
-
     def _against(
         self, state: AdversaryState, out: jax.Array, truth: jax.Array, condition: jax.Array
     ) -> Values:
         """The terms that the generator's loss gains, unweighted."""
         real = self.judge(state.params, state.statistics, truth, condition)
-        fake = self.judge(state.params, state.statistics, self._windows(out), condition)
+        fake = self.judge(state.params, state.statistics, windows(out), condition)
         values = {"adversary_generator": self._game.generator(real.logits, fake.logits)}
         if self._config.feature_matching:
             values["feature_matching"] = feature_matching(real.features, fake.features)

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from inr_sr import render
 from inr_sr.coordinates import upright_footprint
 from inr_sr.data.resident import ResidentSet
-from inr_sr.data.samples import Batch, Sampling, make_batch
+from inr_sr.data.samples import Batch, Sampling, make_batch, windows
 from inr_sr.devices import on_cpu, spread
 from inr_sr.models import Model
 from inr_sr.training import losses
@@ -56,9 +56,8 @@ class Objective:
         if self.spec.layout == "points" or on_cpu():
             footprint = upright_footprint(batch.size[:, None])
             return render.points(field, batch.cell, batch.delta, footprint)
-        side, slots = self.spec.side, math.ceil(self.spec.max_scale)
-        cell, delta = (x.reshape(len(x), side, side, 2) for x in (batch.cell, batch.delta))
-        out = render.patches(field, cell, delta, batch.size, slots)
+        slots = math.ceil(self.spec.max_scale)
+        out = render.patches(field, windows(batch.cell), windows(batch.delta), batch.size, slots)
         return out.reshape(batch.target.shape)
 
     def reconstruct(self, out: jax.Array, batch: Batch) -> tuple[jax.Array, Metrics]:

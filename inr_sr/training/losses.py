@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from inr_sr.data.samples import Sampling
+from inr_sr.data.samples import Sampling, windows
 from inr_sr.errors import InputError
 
 CHARBONNIER_EPSILON = 1e-3
@@ -34,12 +34,6 @@ def mse(prediction: jax.Array, target: jax.Array) -> jax.Array:
     return jnp.mean(jnp.square(prediction - target))
 
 
-def _windows(x: jax.Array) -> jax.Array:
-    """[B, Q, 3] to [B, sqrt(Q), sqrt(Q), 3]."""
-    side = math.isqrt(x.shape[1])
-    return x.reshape(-1, side, side, 3)
-
-
 def fourier(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """Mean difference of Fourier magnitudes of square windows, orthonormal transform.
 
@@ -47,7 +41,7 @@ def fourier(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """
 
     def magnitude(x: jax.Array) -> jax.Array:
-        spectrum = jnp.fft.rfft2(_windows(x), axes=(1, 2), norm="ortho")
+        spectrum = jnp.fft.rfft2(windows(x), axes=(1, 2), norm="ortho")
         # |0| has no gradient; epsilon keeps the square root's finite.
         return jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + 1e-12)
 
@@ -60,7 +54,7 @@ def gradient(prediction: jax.Array, target: jax.Array) -> jax.Array:
     [B, Q, 3] are square windows as in `fourier`. Scales are halved by means of 2 x 2 pixels, an odd
     row or column left out, while SMALLEST_SIDE allows it; they count alike.
     """
-    error, found = _windows(prediction - target), []
+    error, found = windows(prediction - target), []
     while True:
         steps = (jnp.diff(error, axis=1), jnp.diff(error, axis=2))
         found.append(sum((jnp.mean(jnp.abs(step)) / 2 for step in steps), jnp.zeros(())))
@@ -92,7 +86,7 @@ def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
     both = functools.partial(
         jnp.einsum, "ij,kl,bjlc->bikc", precision=jax.lax.Precision.HIGHEST
     )  # along rows and columns; a GPU's default would round to ten bits
-    rest, total = _windows(prediction - target), jnp.zeros(())
+    rest, total = windows(prediction - target), jnp.zeros(())
     for _ in range(LAPLACIAN_LEVELS - 1):
         side = rest.shape[1]
         if (side + 1) // 2 < SMALLEST_SIDE:

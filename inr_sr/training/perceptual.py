@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from inr_sr.data.samples import Sampling
+from inr_sr.data.samples import Sampling, windows
 from inr_sr.errors import InputError
 from inr_sr.models.features import CONVOLUTIONS, convolutions, features, smallest_side
 from inr_sr.tensor_file import read_tensors
@@ -38,9 +38,8 @@ class Perceptual:
 
     def __call__(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """Of [B, Q, 3], square windows row by row; the gradient goes to the prediction alone."""
-        side = math.isqrt(prediction.shape[1])
         theirs, ours = (
-            features(self.params, x.reshape(-1, side, side, 3), self.layers)
+            features(self.params, windows(x), self.layers)
             for x in (jax.lax.stop_gradient(target), prediction)
         )
         distances = [jnp.mean(jnp.abs(a - b)) for a, b in zip(ours, theirs, strict=True)]

@@ -10,13 +10,13 @@ from inr_sr import models
 from inr_sr.data.sources import ArraySource, Source
 from inr_sr.errors import InputError
 from inr_sr.evaluation.evaluate import check_sizes, evaluate
+from inr_sr.evaluation.metrics import MOST_DB
 from inr_sr.evaluation.protocols import get_protocol, make_pair
 from inr_sr.resampling import resize_uint8
 from inr_sr.scales import parse_scales
 from inr_sr.training.checkpoints import SCORE
 from inr_sr.upscaling import NetworkUpscaler
 
-HIGHEST = 100.0  # dB
 SHOWN = 128  # side of the HR window shown in TensorBoard
 
 
@@ -53,7 +53,7 @@ class Validation:
         )
         # A flat picture is matched exactly; JSON has no infinity.
         numbers = {
-            f"{SCORE}_x{row.scale}": min(results.headline(row), HIGHEST) for row in results.rows
+            f"{SCORE}_x{row.scale}": min(results.headline(row), MOST_DB) for row in results.rows
         }
         numbers[SCORE] = float(np.mean(list(numbers.values())))
         return numbers, {"bicubic_network_truth": self._panel(upscaler)}

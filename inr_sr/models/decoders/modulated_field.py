@@ -24,7 +24,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis, aligned
+from inr_sr.coordinates import Axis, aligned, cell_centre
 from inr_sr.errors import InputError
 from inr_sr.models.attention import distance_bias
 from inr_sr.models.decoders.modulated_grid import ModulatedGrid, fits_block
@@ -215,7 +215,9 @@ class ModulatedField:
             own = jnp.floor(position[..., 0] / self.spacing) * cols
             own = own + position[..., 1] / self.spacing - 0.5
             return jnp.square(self.spacing * (own[..., None] - number[None, None]))
-        centres = [(jnp.arange(n, dtype=position.dtype) + 0.5) * self.spacing for n in (rows, cols)]
+        centres = [
+            cell_centre(jnp.arange(n, dtype=position.dtype), self.spacing) for n in (rows, cols)
+        ]
         if self.control == "end_points":
             centres = [jnp.linspace(0, n * self.spacing, n) for n in (rows, cols)]
         row, col = (

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis, upright_footprint
+from inr_sr.coordinates import Axis, cell_centre, upright_footprint
 from inr_sr.devices import on_cpu
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _Run:
         if frame == "cell":
             return self.offsets[None]
         cell = (self.first + jnp.arange(self.count, dtype=jnp.int32)).astype(jnp.float32)
-        return (cell[:, None] + 0.5) * spacing + self.offsets[None]
+        return cell_centre(cell[:, None], spacing) + self.offsets[None]
 
 
 def fits_block(field: "ModulatedField", rows: Axis, cols: Axis) -> bool:

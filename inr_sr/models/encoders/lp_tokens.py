@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from inr_sr.coordinates import cell_centre
 from inr_sr.errors import InputError
 from inr_sr.models.attention import Attention
 from inr_sr.models.fourier import position_features
@@ -42,7 +43,7 @@ class Lattice(NamedTuple):
     def centres(self) -> np.ndarray:
         """float32 [rows * cols, 2] in LR pixels, row by row."""
         row, col = np.mgrid[: self.rows, : self.cols].reshape(2, -1)
-        return ((np.stack([row, col], axis=-1) + 0.5) * self.spacing).astype(np.float32)
+        return cell_centre(np.stack([row, col], axis=-1), self.spacing).astype(np.float32)
 
 
 def padded_size(height: int, width: int, side: int) -> tuple[int, int]:
