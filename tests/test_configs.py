@@ -41,6 +41,5 @@ def test_experiments_can_be_run(name, monkeypatch):
     experiment = catalogue.load([name])[name]
     for config in experiment.arms.values():
         assert check(config) > 1000
-    same = identity(experiment.arms[experiment.reference], "")
-    names = [name for name, config in experiment.arms.items() if identity(config, "") == same]
-    assert names == [experiment.reference]
+    trainings = {identity(config, "") for config in experiment.arms.values()}
+    assert len(trainings) == len(experiment.arms)

@@ -33,6 +33,7 @@ MEDIANS = {
     ("annulus", 1.0): (math.sqrt((0.25 + 1) / 2), 0.5 / math.sqrt(2)),
     ("power", 1.0): (0.75, 0.25),
     ("power", 1.5): (((math.sqrt(0.5) + 1) / 2) ** 2, ((0.25 + math.sqrt(0.5)) / 2) ** 2),
+    ("power", 1.9999): (math.sqrt(0.5), math.sqrt(0.5 / 16)),
     ("geometric", 1.0): (math.sqrt(0.5), math.sqrt(0.5 / 16)),
     # Of a normal pair of standard deviation 1 the median length is sqrt(2 ln 2).
     ("gaussian", 1.0): (math.sqrt(2 * math.log(2)), 0.5 * math.sqrt(2 * math.log(2))),

@@ -283,6 +283,8 @@ def test_larger_pictures_are_seen_in_windows_of_the_trained_size():
         ({"control": "linspace"}, "unknown model.modulated.control 'linspace'"),
         ({"control": "end_points"}, "needs frame 'picture' and nearest 0, not 'cell' and 9"),
         ({"bands": (2.0, 1.0)}, "must be numbers above 0 that rise"),
+        ({"alpha": 60.0}, "alpha 60.0 must be from 0 to 4"),
+        ({"alpha": float("nan")}, "alpha nan must be from 0 to 4"),
         ({"initialisation": "inverse_sigma"}, "must be numbers above 0 that fall"),
         ({"features": 7}, "features 7 must be even"),
         ({"heads": 5}, "heads 5 divide hidden"),

@@ -12,8 +12,14 @@ from inr_sr.experiments.experiment import Experiment
 def get_experiment() -> Experiment:
     """Initialisations of the three bands; inverse_sigma is the original's."""
 
-    def arm(name: str, bands: tuple[float, ...] = (0.5, 1.0, 2.0)) -> ConfigDict:
-        return base.repaired(model__modulated__initialisation=name, model__modulated__bands=bands)
+    def arm(
+        name: str, bands: tuple[float, ...] = (0.5, 1.0, 2.0), alpha: float = 1.0
+    ) -> ConfigDict:
+        return base.repaired(
+            model__modulated__initialisation=name,
+            model__modulated__bands=bands,
+            model__modulated__alpha=alpha,
+        )
 
     return Experiment(
         question="Which frequencies should the waves start from?",
@@ -25,7 +31,7 @@ def get_experiment() -> Experiment:
             "annulus": arm("annulus"),
             "gaussian": arm("gaussian", (0.25, 0.5, 1.0)),
             "geometric": arm("geometric"),
-            "1/f": arm("power"),
+            "1/f": arm("power", alpha=1.0),
             "inverse_sigma": arm("inverse_sigma", (128.0, 64.0, 32.0)),
         },
     )

@@ -15,7 +15,7 @@ from inr_sr.models.decoders.pixel_shuffle import PixelShuffleDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.encoders.edsr import EDSR
 from inr_sr.models.encoders.lp_tokens import LAYOUTS, MIXERS, PATCHES, LpTokens
-from inr_sr.models.fourier import INITIALISATIONS
+from inr_sr.models.fourier import INITIALISATIONS, STEEPEST
 from inr_sr.models.model import Model
 
 MAX_WAVES = 2**12  # some 100 kB per LR pixel
@@ -101,8 +101,8 @@ def _modulated(config: ConfigDict, dtype: Any, spacing: int) -> ModulatedDecoder
             f"model.modulated.bands {bands} must be numbers above 0 that "
             f"{'fall: of inverse_sigma they are sigmas' if falls else 'rise'}"
         )
-    if not math.isfinite(c.alpha):
-        raise InputError(f"model.modulated.alpha {c.alpha} must be finite")
+    if not 0 <= c.alpha <= STEEPEST:
+        raise InputError(f"model.modulated.alpha {c.alpha} must be from 0 to {STEEPEST}")
     if c.features % 2 or c.hidden % c.heads:
         raise InputError(
             f"model.modulated.features {c.features} must be even, and heads {c.heads} divide "

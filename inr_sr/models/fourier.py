@@ -33,7 +33,7 @@ def power(inner: float, outer: float, alpha: float) -> Initialiser:
         u = jax.random.uniform(k_radius, (count,), dtype)
         # The inverse of the distribution, which is a power or, between them, a logarithm.
         rise = 2 - alpha
-        if rise == 0:
+        if abs(rise) < 1e-3:  # nearer, float32 loses the radius in the powers
             radius = inner * (outer / inner) ** u
         else:
             radius = (inner**rise + u * (outer**rise - inner**rise)) ** (1 / rise)
@@ -59,6 +59,7 @@ def inverse_sigma(sigma: float, lr_size: int) -> Initialiser:
 
 
 INITIALISATIONS = ("annulus", "gaussian", "geometric", "inverse_sigma", "power")
+STEEPEST = 4  # exponent of "power": beyond, nearly all of a band would lie where it begins
 LOWEST = 1 / 8  # of its highest frequency: where the lowest band begins if it cannot at 0
 
 
@@ -71,7 +72,7 @@ def band_initialisers(
       name: one of INITIALISATIONS.
       bands: highest frequency of each band, rising; of "gaussian" their standard deviations,
         rising; of "inverse_sigma" its sigmas, falling.
-      alpha: exponent of "power".
+      alpha: exponent of "power", 0 to STEEPEST.
       lr_size: LR pixels of a picture's side, for "inverse_sigma".
     """
     if name == "gaussian":
