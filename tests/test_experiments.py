@@ -119,10 +119,13 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     assert "Too small at ×4: small.png." in text
     assert Path("docs", "experiments", "e1_rate.svg").read_text().count("×") == 2
     plain, fast = cells(text, "`plain`"), cells(text, "`fast`")
-    assert plain[5] == "reference"
-    assert re.fullmatch(r"[+-]0\.\d{3} \[[+-]0\.\d{3}, [+-]0\.\d{3}\]", fast[5])
-    assert cells(text, "`again`")[5].endswith("] to `fast`")
+    assert plain[1] == "3"
+    assert plain[6] == "reference"
+    assert re.fullmatch(r"[+-]0\.\d{3} \[[+-]0\.\d{3}, [+-]0\.\d{3}\]", fast[6])
+    assert cells(text, "`again`")[6].endswith("] to `fast`")
     assert "less that of `plain`, or of the arm that is named, at ×4" in text
+    spectra = Path("docs", "experiments", "e1_rate_spectra.svg").read_text()
+    assert {"plain", "fast", "again", "bicubic"} <= set(re.findall(r">(\w+)</text>", spectra))
     assert "again, to fast" in Path("docs", "experiments", "e1_rate.svg").read_text()
 
     # The table's numbers, once more from the scores.
@@ -147,8 +150,8 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     assert results["arms"][2]["differences"]["4"]["mean"] == pytest.approx(-difference)
     low, high = (of_fast["differences"]["4"][name] for name in ("low", "high"))
     assert low < difference < high
-    assert fast[5].startswith(f"{difference:+.3f} ")
-    assert fast[2] == f"{np.mean([r['seconds'] for r in finished if r['arm'] == 'fast']) / 60:.1f}"
+    assert fast[6].startswith(f"{difference:+.3f} ")
+    assert fast[3] == f"{np.mean([r['seconds'] for r in finished if r['arm'] == 'fast']) / 60:.1f}"
     spectrum = scored["fast", 0]["network"]["spectrum"]
     assert spectrum["frequency"][-1] == 2
     assert 0 < spectrum["energy_ratio"] < 1
@@ -166,9 +169,9 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     before, after = text.split("<!-- e10_others -->")
     assert before == text_of(by_hand).replace("stale", "Which of them?")
     assert "`wild` failed with seed 1: " in after
-    assert cells(after, "`wild` (control)")[3:6] == ["–", "–", "–"]
-    assert cells(after, "`shuffle`")[4:6] == ["–", "–"]
-    assert cells(after, "`shuffle`")[3] != "–"
+    assert cells(after, "`wild` (control)")[4:7] == ["–", "–", "–"]
+    assert cells(after, "`shuffle`")[5:7] == ["–", "–"]
+    assert cells(after, "`shuffle`")[4] != "–"
     now = trained(Path("work"))
     assert {name: now[name] for name in first} == first
     assert len(now) == 8
@@ -214,8 +217,10 @@ def test_a_limit_stops_between_and_within_runs(clone, capsys):
     assert "e1_alone: missing plain, seeds 1, 2\n" in capsys.readouterr().err
     text = Path("docs", "experiments.md").read_text()
     assert "**Not complete.** `plain` lacks seeds 1, 2." in text
-    assert "±" not in cells(text, "`plain`")[3]
-    assert ".svg" not in text
+    assert "±" not in cells(text, "`plain`")[4]
+    assert "resamples of seeds and photos. Intervals of arms with one seed are of photos" in text
+    assert cells(text, "`plain`")[1] == "1"
+    assert "alone.svg" not in text
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

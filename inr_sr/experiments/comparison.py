@@ -29,6 +29,15 @@ Scored = Mapping[tuple[str, int], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
+class Spectrum:
+    """Of outputs by frequency, cycles per LR pixel: power over the truth's, and coherence."""
+
+    frequency: tuple[float, ...]
+    power: tuple[float, ...]
+    coherence: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Quality:
     """A method at one scale: dB, and beyond the LR Nyquist energy and coherence (`Spectra`)."""
 
@@ -37,6 +46,7 @@ class Quality:
     lr_psnr: float
     energy_ratio: float
     mean_coherence: float
+    spectrum: Spectrum
 
 
 @dataclass(frozen=True)
@@ -202,7 +212,19 @@ def _quality(methods: Sequence[Mapping[str, Any]]) -> Quality:
     by_crop = {n: _mean([_mean(m[n]) for m in methods]) for n in ("psnr_y", "ssim", "lr_psnr")}
     spectra = [method["spectrum"] for method in methods]
     beyond = {n: _mean([s[n] for s in spectra]) for n in ("energy_ratio", "mean_coherence")}
-    return Quality(**by_crop, **beyond)
+    return Quality(**by_crop, **beyond, spectrum=_spectrum(spectra))
+
+
+def _spectrum(spectra: Sequence[Mapping[str, Any]]) -> Spectrum:
+    """Means of the spectra of some seeds."""
+    output, truth, coherence = (
+        np.mean([s[n] for s in spectra], axis=0)
+        for n in ("output_power", "truth_power", "coherence")
+    )
+    power = np.divide(output, truth, out=np.full_like(output, np.nan), where=truth > 0)
+    return Spectrum(
+        tuple(spectra[0]["frequency"]), tuple(power.tolist()), tuple(coherence.tolist())
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

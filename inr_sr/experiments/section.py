@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inr_sr.errors import InputError
-from inr_sr.experiments.chart import write_chart
+from inr_sr.experiments.charts import write_differences, write_spectra
 from inr_sr.experiments.comparison import Arm, Comparison, Quality
 from inr_sr.experiments.crops import PROTOCOL
 from inr_sr.experiments.experiment import PRIMARY
@@ -52,7 +52,7 @@ def read_document(docs: Path, names: Sequence[str]) -> str:
 
 
 def write_section(docs: Path, comparison: Comparison, command: str) -> None:
-    """Puts section and chart of an experiment in place of those before, or at the end.
+    """Puts section and charts of an experiment in place of those before, or at the end.
 
     Args:
       docs: the folder of the document, made if need be.
@@ -65,12 +65,9 @@ def write_section(docs: Path, comparison: Comparison, command: str) -> None:
     name = comparison.name
     text = read_document(docs, [name])
     verdict = _between(text, f"{name} verdict")
-    chart = docs / CHARTS / f"{name}.svg"
     try:
-        chart.parent.mkdir(parents=True, exist_ok=True)
-        drawn = write_chart(chart, comparison)
-        picture = f"![differences by scale]({CHARTS}/{name}.svg)" if drawn else ""
-        own = "\n\n".join(part for part in (*_parts(comparison, command), picture) if part)
+        parts = (*_parts(comparison, command), *_pictures(docs / CHARTS, comparison))
+        own = "\n\n".join(part for part in parts if part)
         inner = f"\n{own}\n\n{_marked(f'{name} verdict', verdict or chr(10))}\n"
         section = _marked(name, inner)
         old = _between(text, name)
@@ -107,6 +104,20 @@ def _parts(comparison: Comparison, command: str) -> list[str]:
     ]
 
 
+def _pictures(folder: Path, comparison: Comparison) -> list[str]:
+    """Draws the charts, and says where they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {
+        f"{comparison.name}.svg": ("differences by scale", write_differences),
+        f"{comparison.name}_spectra.svg": ("power and coherence by frequency", write_spectra),
+    }
+    return [
+        f"![{text}]({CHARTS}/{file})"
+        for file, (text, write) in drawn.items()
+        if write(folder / file, comparison)
+    ]
+
+
 def _line(text: str) -> str:
     return " ".join(text.split())
 
@@ -123,6 +134,8 @@ def _protocol(comparison: Comparison) -> str:
         for label, names in comparison.too_small.items()
     )
     named = ", or of the arm that is named," if experiment.against else ""
+    alone = any(len(arm.seeds) == 1 for arm in comparison.arms)
+    few = " Intervals of arms with one seed are of photos alone." if alone else ""
     return (
         f"Trained on {' and '.join(comparison.trained_on)}, {steps} steps, seeds "
         f"{', '.join(map(str, experiment.seeds))}; {spent} min a run on "
@@ -131,8 +144,8 @@ def _protocol(comparison: Comparison) -> str:
         f"({crops}), protocol `{PROTOCOL.name}`: {PROTOCOL.description}.{small} Gains are PSNR (Y) "
         f"above bicubic in dB, mean ± standard deviation over seeds. The difference is the gain "
         f"less that of `{experiment.reference}`{named} at ×{PRIMARY}, with a {LEVEL:.0%} interval "
-        f"by {RESAMPLES:,} resamples of seeds and photos. Consistency, energy and coherence are at "
-        f"×{PRIMARY}, the last two beyond the LR Nyquist frequency."
+        f"by {RESAMPLES:,} resamples of seeds and photos.{few} Consistency, energy and coherence "
+        f"are at ×{PRIMARY}, the last two beyond the LR Nyquist frequency."
     )
 
 
@@ -153,10 +166,10 @@ def _unfinished(comparison: Comparison) -> str:
 def _table(comparison: Comparison) -> str:
     labels = list(comparison.crops)
     head = [
-        "arm", "parameters, encoder + decoder", "min/run", *(f"gain ×{n}" for n in labels),
+        "arm", "seeds", "parameters, encoder + decoder", "min/run", *(f"gain ×{n}" for n in labels),
         f"difference ×{PRIMARY}", "LR consistency, dB", "energy", "coherence",
     ]  # fmt: skip
-    blank = ["", "", *("" for _ in labels), ""]
+    blank = ["", "", "", *("" for _ in labels), ""]
     rows = [["bicubic", *blank, *_beyond(comparison.bicubic.get(PRIMARY))]]
     rows += [_row(arm, comparison, labels) for arm in comparison.arms]
     lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
@@ -169,6 +182,7 @@ def _row(arm: Arm, comparison: Comparison, labels: Sequence[str]) -> list[str]:
         difference += f" to `{arm.against}`"
     return [
         f"`{arm.name}`{' (control)' if arm.control else ''}",
+        str(len(arm.seeds)),
         f"{arm.encoder:,} + {arm.decoder:,}" if arm.encoder else "–",
         f"{arm.minutes:.1f}" if arm.seeds else "–",
         *(_spread(arm.gains.get(label, ())) for label in labels),

@@ -1,0 +1,133 @@
+"""An experiment as pictures: differences by scale, and what there is at each frequency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inr_sr.evaluation.plot import COLOURS
+from inr_sr.evaluation.spectra import LR_NYQUIST
+from inr_sr.experiments.comparison import Arm, Comparison
+from inr_sr.experiments.experiment import PRIMARY
+from inr_sr.experiments.statistics import Interval
+from inr_sr.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DASHES = ("-", "--", ":")  # of arms that share a colour
+
+
+def write_differences(path: Path, comparison: Comparison) -> bool:
+    """Writes an SVG: for each arm its difference to another, with intervals, by scale.
+
+    The same numbers make the same file. Controls have hollow marks.
+
+    Returns:
+      Whether there was any difference to draw; if not, nothing is written.
+    """
+    arms = [arm for arm in comparison.arms if arm.differences]
+    if not arms:
+        return False
+    figure = _figure(3.4)
+    axes = figure.subplots()
+    axes.axhline(0, color="0.4", linewidth=1)
+    labels = list(comparison.crops)
+    for index, arm in enumerate(arms):
+        found = {k: arm.differences[n] for k, n in enumerate(labels) if n in arm.differences}
+        aside = 0.5 * ((index + 0.5) / len(arms) - 0.5)
+        colour = COLOURS[index % len(COLOURS)]
+        axes.errorbar(
+            [k + aside for k in found],
+            [interval.mean for interval in found.values()],
+            yerr=_lengths(list(found.values())),
+            fmt="o",
+            color=colour,
+            markerfacecolor="white" if arm.control else colour,
+            markersize=5,
+            capsize=3,
+            label=_label(arm, comparison),
+        )
+    axes.set(xlabel="scale", ylabel=f"difference to {comparison.experiment.reference}, dB (Y)")
+    axes.set_xticks(range(len(labels)), [f"×{label}" for label in labels])
+    axes.grid(axis="y", color="0.9")
+    _finished(axes)
+    _write(figure, path, comparison.name)
+    return True
+
+
+def write_spectra(path: Path, comparison: Comparison) -> bool:
+    """Writes an SVG: power over that of the truth, and coherence with it, by frequency at PRIMARY.
+
+    Returns:
+      Whether there was any arm to draw; if not, nothing is written.
+    """
+    curves: list[tuple[str, Any, dict[str, Any]]] = [
+        (
+            arm.name,
+            arm.quality[PRIMARY].spectrum,
+            {
+                "color": COLOURS[i % len(COLOURS)],
+                "linestyle": _DASHES[i // len(COLOURS) % len(_DASHES)],
+            },
+        )
+        for i, arm in enumerate(comparison.arms)
+        if PRIMARY in arm.quality
+    ]
+    if not curves:
+        return False
+    curves.append(("bicubic", comparison.bicubic[PRIMARY].spectrum, {"color": "0.4"}))
+    figure = _figure(6.2)
+    power, coherence = figure.subplots(2, 1, sharex=True)
+    for name, spectrum, style in curves:
+        frequency = spectrum.frequency[1:]
+        power.semilogy(frequency, spectrum.power[1:], label=name, linewidth=1.2, **style)
+        coherence.plot(frequency, spectrum.coherence[1:], linewidth=1.2, **style)
+    power.set(ylabel=f"power over the truth's, ×{PRIMARY}")
+    coherence.set(ylabel="coherence with the truth", xlabel="cycles per LR pixel")
+    for axes in (power, coherence):
+        axes.axvline(LR_NYQUIST, color="0.7", linewidth=1, linestyle="--")
+        axes.grid(color="0.9")
+    _finished(power)
+    coherence.spines[["top", "right"]].set_visible(False)
+    _write(figure, path, comparison.name)
+    return True
+
+
+def _figure(height: float) -> Any:
+    from matplotlib.figure import Figure  # without pyplot there is no global state, no display
+
+    return Figure(figsize=(7.0, height), layout="constrained")
+
+
+def _lengths(intervals: list[Interval]) -> list[list[float]]:
+    """How far they reach to either side of the mean."""
+    # A percentile interval need not hold the mean where there are few resamples of it.
+    return [
+        [max(0.0, i.mean - i.low) for i in intervals],
+        [max(0.0, i.high - i.mean) for i in intervals],
+    ]
+
+
+def _label(arm: Arm, comparison: Comparison) -> str:
+    control = " (control)" if arm.control else ""
+    seed = ", one seed" if len(arm.seeds) == 1 else ""
+    other = f", to {arm.against}" if arm.against != comparison.experiment.reference else ""
+    return f"{arm.name}{control}{seed}{other}"
+
+
+def _finished(axes: Axes) -> None:
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _write(figure: Any, path: Path, salt: str) -> None:
+    import matplotlib
+
+    # Text stays text: the file is smaller, and its labels can be searched.
+    with (
+        matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}),
+        atomic_path(path) as temporary,
+    ):
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
