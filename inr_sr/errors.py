@@ -8,6 +8,10 @@ class InputError(ValueError):
     """A mistake in a request: the message names the bad value and what is allowed."""
 
 
+class InUse(InputError):
+    """What was asked for is in the hands of another process."""
+
+
 EXPECTED = (InputError, MemoryError, OSError, KeyboardInterrupt)
 """What commands answer with `explain`, not with a stack trace."""
 

@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from inr_sr.errors import InputError
+from inr_sr.errors import InputError, InUse
+
+LOCK = ".lock"
 
 
 @contextmanager
@@ -55,6 +57,29 @@ def _take_place(new: Path, folder: Path) -> None:
             os.replace(aside, folder)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes that ask the same from working in a folder, which is made.
+
+    The lock ends with the process, however that ends. Where the system or the file system has no
+    such locks there is none.
+
+    Raises:
+      InUse: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("ab") as file:
+        try:
+            import fcntl  # not on Windows
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUse(f"{folder} is in use by another process") from None
+        except (ImportError, OSError):
+            pass
+        yield
 
 
 def check_own_folder(folder: Path, marks: Collection[str], what: str) -> None:

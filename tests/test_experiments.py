@@ -20,6 +20,7 @@ from inr_sr.experiments.catalogue import load
 from inr_sr.experiments.crops import HeldOut, arrangement
 from inr_sr.experiments.experiment import Experiment
 from inr_sr.experiments.runs import identity, plan, seconds_left
+from inr_sr.files import locked
 from inr_sr.scales import parse_scales
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.export import load_average
@@ -190,6 +191,19 @@ def rows_of(path: Path) -> list[dict]:
 def text_of(document: str) -> str:
     """As it stands before a section that is put at its end."""
     return document.rstrip("\n") + "\n\n"
+
+
+def test_a_training_in_other_hands_is_left_to_them(clone, capsys):
+    write_experiment("e1_alone", "", steps=6)
+    runs = plan(load(["e1_alone"])["e1_alone"], Path("work"), "sharp")
+    with locked(runs[1].folder):
+        assert run("e1_alone") == 0
+    said = capsys.readouterr().err
+    assert "e1_alone: plain, seed 1 is left to another process\n" in said
+    assert "e1_alone: missing plain, seed 1\n" in said
+    assert "`plain` lacks seed 1." in Path("docs", "experiments.md").read_text()
+    assert run("e1_alone") == 0
+    assert "Not complete" not in Path("docs", "experiments.md").read_text()
 
 
 def test_a_limit_stops_between_and_within_runs(clone, capsys):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inr_sr import files, imagefile
-from inr_sr.errors import InputError
+from inr_sr.errors import InputError, InUse
 from tests.pictures import blocks_of, noise
 
 
@@ -107,6 +107,18 @@ def test_atomic_path_follows_links_and_the_umask(tmp_path):
     mask = os.umask(0)
     os.umask(mask)
     assert real.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such locks")
+def test_a_folder_is_in_one_hand_at_a_time(tmp_path):
+    folder = tmp_path / "a" / "b"
+    with files.locked(folder):
+        with pytest.raises(InUse, match="b is in use by another process"), files.locked(folder):
+            pass
+        with files.locked(tmp_path):
+            pass
+    with files.locked(folder):
+        pass
 
 
 def test_find_images(tmp_path, monkeypatch):

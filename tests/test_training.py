@@ -21,7 +21,8 @@ import pytest
 from inr_sr import models, render
 from inr_sr.data.feed import ResidentFeed, samplings, training_source
 from inr_sr.devices import make_mesh, place, replicated, spread
-from inr_sr.errors import InputError
+from inr_sr.errors import InputError, InUse
+from inr_sr.files import LOCK, locked
 from inr_sr.training import frequencies, gradients
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
@@ -245,6 +246,13 @@ def test_a_finished_training_stays_as_it_is(finished, folder, capfd):
     jax.tree.map(np.testing.assert_array_equal, again, final)
     assert content(workdir) == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_another_process_trains_is_left_to_it(folder, tmp_path):
+    config = tiny(folder, train__steps=3)
+    with locked(tmp_path / "run"), pytest.raises(InUse, match="in use by another process"):
+        train(config, tmp_path / "run", score)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [LOCK]
 
 
 def test_another_training_is_refused(finished, folder):

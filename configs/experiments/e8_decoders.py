@@ -8,7 +8,11 @@ from inr_sr.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """The modulated and the spectral decoder behind one convolutional encoder, or tokens."""
+    """The modulated and the spectral decoder behind one convolutional encoder, or tokens.
+
+    On one core a step takes 0.97 s with the modulated decoder and 0.78 s with the spectral one,
+    which therefore does 560 steps while the other does 450.
+    """
     return Experiment(
         question="Is the modulated decoder better than the spectral one, at equal parameters and "
         "at equal time?",
@@ -20,7 +24,7 @@ def get_experiment() -> Experiment:
             "spectral": base.convolutional(model__decoder="spectral", model__spectral__width=186),
             "modulated": base.convolutional(),
             "spectral for longer": base.convolutional(
-                model__decoder="spectral", model__spectral__width=186, train__steps=675
+                model__decoder="spectral", model__spectral__width=186, train__steps=560
             ),
             "tokens and modulated": base.repaired(),
         },

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from inr_sr.command_line import say
 from inr_sr.data.sources import source_name
-from inr_sr.errors import InputError
+from inr_sr.errors import InputError, InUse
 from inr_sr.experiments.comparison import compared, write_finished, write_results
 from inr_sr.experiments.crops import HeldOut
 from inr_sr.experiments.experiment import Experiment
@@ -98,6 +98,9 @@ def _train(
         try:
             look = Look.of(run.config, photos, experiment.lr_size)
             run.train(look, request.deadline)
+        except InUse:
+            say(f"{name}: {run.arm}, seed {run.seed} is left to another process")
+            continue
         except Interrupted as stop:
             if time.monotonic() < request.deadline:
                 raise

@@ -15,6 +15,8 @@ from ml_collections import ConfigDict
 from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, training_source
 from inr_sr.data.sources import fingerprint
 from inr_sr.devices import out_of_memory
+from inr_sr.errors import InUse
+from inr_sr.files import locked
 from inr_sr.training import frequencies
 from inr_sr.training.checkpoints import CHECKPOINTS, SCORE, Checkpoints, latest_step
 from inr_sr.training.gradients import Metrics
@@ -43,6 +45,15 @@ def _next_stop(step: int, train: ConfigDict, stages: Stages) -> int:
         for every in (train.checkpoint_every, train.eval_every, train.log_every)
     ]
     return min(due)
+
+
+@contextmanager
+def _alone(workdir: Path, step: int) -> Iterator[None]:
+    """Keeps other processes out; InUse where one is there, or went on from `step` just now."""
+    with locked(workdir):
+        if (latest_step(workdir / CHECKPOINTS) or 0) != step:
+            raise InUse(f"{workdir} was in use by another process until just now")
+        yield
 
 
 @contextmanager
@@ -80,7 +91,7 @@ def train(
 
     Raises:
       InputError: a configuration or pictures that cannot work, or a workdir of another training;
-        nothing has been written then.
+        nothing has been written then; also one that another process trains in.
       Interrupted: Ctrl-C, SIGTERM or the deadline; the state is saved.
       NotFinite: loss or gradient became NaN or infinite; the last checkpoint before that stays.
       MemoryError: a batch, or all pictures at once, are too much for a device.
@@ -103,6 +114,8 @@ def train(
         opened.enter_context(_memory_told())
         feed = open_feed(config, source, setup.specs[0], setup.mesh, step)
         opened.enter_context(closing(feed))
+        if jax.process_index() == 0:
+            opened.enter_context(_alone(workdir, step))
         state, checkpoints = _begun(opened, config, workdir, setup, pictures, step)
         lead = jax.process_index() == 0
         journal = opened.enter_context(closing(Journal(workdir, step))) if lead else None
