@@ -26,7 +26,8 @@ def main() -> int:
     """Returns the exit code."""
     if CONFIG.value is None or not WORKDIR.value:
         raise InputError("--config=FILE and --workdir=FOLDER are needed")
-    keep_freed_memory()
+    if CONFIG.value.data.mode == "resident":  # else threads read pictures of many sizes at once
+        keep_freed_memory()
     program.join_hosts()
     keep_compiled_programs()
     from inr_sr.training.loop import NotFinite

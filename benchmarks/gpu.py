@@ -5,7 +5,8 @@
 
 EDSR-baseline with the spectral decoder, random weights: LR 510 x 339 to x4, and 1920 x 1080 to x2
 and x4, everything on the device. Beside each time stand the bytes or operations per second that it
-means, and the ceilings measured in the same process: a copy, and products of large matrices. Where
+means, and the ceilings measured in the same process: a copy, and products of large matrices.
+Training steps are of that system and of `configs/lp_large.py`. Where
 `render` stays far below the copy, a kernel of our own would pay. `fetch` brings the output to the
 host. Medians of rounds.
 """
@@ -21,12 +22,17 @@ import numpy as np
 
 from benchmarks.measuring import command, markdown, medians, report, rounds
 from benchmarks.train_step import whole
+from configs import lp_large
 from inr_sr import models, render
 from inr_sr.configuration import default
 from inr_sr.coordinates import Axis, grid_axis
 from inr_sr.models import Model
 
 DTYPES = ("float32", "bfloat16")
+SYSTEMS = {  # which are trained, and how their queries lie
+    "spectral": (default, ("points", "window")),
+    "lp_large": (lp_large.get_config, ("points",)),
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ class Sizes:
       copied: float32 numbers of the copy.
       matrix: side of the matrices.
       batches: LR patches of a training step.
+      systems: of SYSTEMS, those that are trained.
+      patch: side of their patches, LR pixels.
+      queries: of each of them, a square.
       steps: training steps per dispatch.
       rounds: of each measurement.
     """
@@ -46,6 +55,9 @@ class Sizes:
     copied: int
     matrix: int
     batches: tuple[int, ...]
+    systems: tuple[str, ...]
+    patch: int
+    queries: int
     steps: int
     rounds: int
 
@@ -55,10 +67,23 @@ FULL = Sizes(
     copied=2**28,
     matrix=8192,
     batches=(16, 128),
+    systems=tuple(SYSTEMS),
+    patch=48,
+    queries=48**2,
     steps=10,
     rounds=10,
 )
-SMALL = Sizes((((24, 32), 4),), copied=2**20, matrix=256, batches=(2,), steps=1, rounds=1)
+SMALL = Sizes(
+    pictures=(((24, 32), 4),),
+    copied=2**20,
+    matrix=256,
+    batches=(2,),
+    systems=("spectral",),  # compiling the other takes minutes
+    patch=16,
+    queries=8**2,
+    steps=1,
+    rounds=1,
+)
 
 
 def ceilings(sizes: Sizes) -> dict[str, float]:
@@ -133,16 +158,18 @@ def picture(dtype: str, lr: tuple[int, int], scale: int, count: int) -> list[dic
     ]
 
 
-def training(dtype: str, batch: int, layout: str, steps: int, count: int) -> dict[str, Any]:
-    """Steps on patches of 48 x 48 with 2,304 queries, at random or in a square."""
-    config = default()
-    config.data.patch, config.data.layout, config.train.batch_size = 48, layout, batch
-    config.train.steps_per_dispatch = steps
+def training(system: str, dtype: str, batch: int, layout: str, sizes: Sizes) -> dict[str, Any]:
+    """Steps of one of the SYSTEMS, with queries at random or in a square."""
+    config = SYSTEMS[system][0]()
+    config.data.patch = config.model.window = sizes.patch
+    config.data.layout, config.data.queries = layout, sizes.queries
+    config.train.batch_size, config.train.steps_per_dispatch = batch, sizes.steps
     config.model.dtype = dtype
     work = whole(config, models.build(config.model))
-    seconds = medians(rounds({"step": work}, count))["step"] / steps
+    seconds = medians(rounds({"step": work}, sizes.rounds))["step"] / sizes.steps
     patches = batch / seconds
     return {
+        "system": system,
         "dtype": dtype,
         "batch": batch,
         "layout": layout,
@@ -163,10 +190,11 @@ def measure(sizes: Sizes) -> dict[str, Any]:
             for row in picture(dtype, lr, scale, sizes.rounds)
         ],
         "training": [
-            training(dtype, batch, layout, sizes.steps, sizes.rounds)
+            training(system, dtype, batch, layout, sizes)
+            for system in sizes.systems
             for dtype in DTYPES
             for batch in sizes.batches
-            for layout in ("points", "window")
+            for layout in SYSTEMS[system][1]
         ],
     }
 
@@ -187,6 +215,7 @@ def table(result: dict[str, Any]) -> str:
     ]
     steps = [
         [
+            row["system"],
             row["dtype"],
             str(row["batch"]),
             row["layout"],
@@ -203,7 +232,7 @@ def table(result: dict[str, Any]) -> str:
         [
             markdown(["ceiling", "rate"], limits),
             markdown(["work", "type", "LR", "scale", "ms", "GB/s", "TFLOP/s"], rows),
-            markdown(["training", "batch", "queries", "ms per step", "patches/s"], steps),
+            markdown(["training", "type", "batch", "queries", "ms per step", "patches/s"], steps),
         ]
     )
 
