@@ -68,9 +68,14 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
       InUse: another process holds it.
+      InputError: the folder cannot be made, or written in.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("ab") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("ab")
+    except OSError as error:
+        raise InputError(f"cannot write in {folder}: {error.strerror}") from None
+    with file:
         try:
             import fcntl  # not on Windows
 

@@ -119,6 +119,12 @@ def test_a_folder_is_in_one_hand_at_a_time(tmp_path):
             pass
     with files.locked(folder):
         pass
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(InputError, match="cannot write in .*file: File exists"),
+        files.locked(tmp_path / "file"),
+    ):
+        pass
 
 
 def test_find_images(tmp_path, monkeypatch):
