@@ -121,7 +121,7 @@ def test_a_folder_is_in_one_hand_at_a_time(tmp_path):
         pass
     (tmp_path / "file").touch()
     with (
-        pytest.raises(InputError, match="cannot write in .*file: File exists"),
+        pytest.raises(InputError, match=r"cannot write in .*file: File exists"),
         files.locked(tmp_path / "file"),
     ):
         pass
