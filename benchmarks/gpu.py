@@ -5,10 +5,9 @@
 
 EDSR-baseline with the spectral decoder, random weights: LR 510 x 339 to x4, and 1920 x 1080 to x2
 and x4, everything on the device. Beside each time stand the bytes or operations per second that it
-means, and the ceilings measured in the same process: a copy, and products of large matrices.
-Training steps are of that system and of `configs/lp_large.py`. Where
+means, and the ceilings measured in the same process: a copy, and products of large matrices. Where
 `render` stays far below the copy, a kernel of our own would pay. `fetch` brings the output to the
-host. Medians of rounds.
+host. Training steps are of that system and of `configs/lp_large.py`. Medians of rounds.
 """
 
 import functools

@@ -51,7 +51,8 @@ def write_differences(path: Path, comparison: Comparison) -> bool:
     axes.set(xlabel="scale", ylabel=f"difference to {comparison.experiment.reference}, dB (Y)")
     axes.set_xticks(range(len(labels)), [f"×{label}" for label in labels])
     axes.grid(axis="y", color="0.9")
-    _finished(axes)
+    _plain(axes)
+    _legend(axes)
     _write(figure, path, comparison.name)
     return True
 
@@ -88,8 +89,8 @@ def write_spectra(path: Path, comparison: Comparison) -> bool:
     for axes in (power, coherence):
         axes.axvline(LR_NYQUIST, color="0.7", linewidth=1, linestyle="--")
         axes.grid(color="0.9")
-    _finished(power)
-    coherence.spines[["top", "right"]].set_visible(False)
+        _plain(axes)
+    _legend(power)
     _write(figure, path, comparison.name)
     return True
 
@@ -116,9 +117,12 @@ def _label(arm: Arm, comparison: Comparison) -> str:
     return f"{arm.name}{control}{seed}{other}"
 
 
-def _finished(axes: Axes) -> None:
+def _plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _legend(axes: Axes) -> None:
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 

@@ -114,10 +114,10 @@ def train(
         opened.enter_context(_memory_told())
         feed = open_feed(config, source, setup.specs[0], setup.mesh, step)
         opened.enter_context(closing(feed))
-        if jax.process_index() == 0:
+        lead = jax.process_index() == 0
+        if lead:
             opened.enter_context(_alone(workdir, step))
         state, checkpoints = _begun(opened, config, workdir, setup, pictures, step)
-        lead = jax.process_index() == 0
         journal = opened.enter_context(closing(Journal(workdir, step))) if lead else None
         progress = TrainingProgress(config.train.steps, step, config.train.batch_size)
         opened.enter_context(closing(progress))
