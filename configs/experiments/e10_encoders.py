@@ -8,7 +8,12 @@ from inr_sr.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Layouts and mixers of the token encoder, and larger patches."""
+    """Layouts and mixers of the token encoder, and larger patches; one seed each."""
+    others = {
+        "cross, state space": base.repaired(model__lp_tokens__mixer="state_space"),
+        "interleaved": base.repaired(model__lp_tokens__layout="interleaved"),
+        **{f"patches of {n}": base.repaired(model__lp_tokens__patch=n) for n in (4, 8, 16)},
+    }
     return Experiment(
         question="Should tokens look at patches or be put among them, and should attention or a "
         "state space mix them?",
@@ -17,11 +22,6 @@ def get_experiment() -> Experiment:
         "far away in its order. Patches of 4 x 4 in place of 2 x 2 lose 0.1 dB, larger "
         "ones most of the gain.",
         reference="cross, attention",
-        arms={
-            "cross, attention": base.repaired(),
-            "cross, state space": base.repaired(model__lp_tokens__mixer="state_space"),
-            "interleaved": base.repaired(model__lp_tokens__layout="interleaved"),
-            **{f"patches of {n}": base.repaired(model__lp_tokens__patch=n) for n in (4, 8, 16)},
-        },
-        fewer={"patches of 8": (0,), "patches of 16": (0,)},
+        arms={"cross, attention": base.repaired(), **others},
+        fewer=dict.fromkeys(others, (0,)),
     )

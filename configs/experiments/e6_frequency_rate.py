@@ -8,7 +8,7 @@ from inr_sr.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Multiples of the learning rate of the weights, and a schedule of the frequencies' own."""
+    """Multiples of the learning rate of the weights, and a schedule of their own with one seed."""
     return Experiment(
         question="Does it help to learn the frequencies, and at which multiple of the learning "
         "rate of the weights?",
@@ -25,4 +25,5 @@ def get_experiment() -> Experiment:
             "x1, warm-up of 150": base.repaired(optimizer__frequency_warmup=150),
             "x1, constant": base.repaired(optimizer__frequency_schedule="constant"),
         },
+        fewer=dict.fromkeys(["x1, warm-up of 150", "x1, constant"], (0,)),
     )
