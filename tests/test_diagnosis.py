@@ -16,6 +16,7 @@ from inr_sr import models
 from inr_sr.cli import main
 from inr_sr.data.sources import FolderSource
 from inr_sr.diagnosis.controls import Control
+from inr_sr.diagnosis.course import Course
 from inr_sr.diagnosis.crops import crops
 from inr_sr.diagnosis.frequencies import Frequencies, Waves
 from inr_sr.diagnosis.measures import Measures, Setup, measured
@@ -23,7 +24,8 @@ from inr_sr.diagnosis.modulation import Modulation
 from inr_sr.diagnosis.output import Method, Output
 from inr_sr.diagnosis.report import panels, write_diagnosis
 from inr_sr.diagnosis.subject import Region, Subject
-from inr_sr.diagnosis.verdicts import STATES, SUSPECTS, verdicts
+from inr_sr.diagnosis.suspects import SUSPECTS
+from inr_sr.diagnosis.verdicts import STATES, verdicts
 from inr_sr.scales import Scale
 from inr_sr.training.checkpoints import CHECKPOINTS
 from inr_sr.training.frequencies import RECORD, matrices
@@ -204,6 +206,7 @@ def healthy() -> Measures:
     control = Control(change=0.05, psnr_fall=3.0, power=line, energy=0.1)
     return Measures(
         Setup("modulated", "annulus", True, "hr", 0.0, False, 4.0, 4.0),
+        Course(500, 1000, 0.03),
         Frequencies(Region("a cell", -2.0, 4.0), {"frequencies_0": waves}, waves, 0.1),
         Modulation(
             steepness={"largest": steep, "smallest": steep}, rate=0.12, frequency=line, power=line,
@@ -245,6 +248,8 @@ LOW = ("frequencies.together.beyond_lr", 0.0)
         ([("setup.targets", "pseudo_hr")], ["Targets without detail"]),
         ([("setup.raw_targets", True), ("setup.jitter", 0.5)], ["Targets without detail"]),
         ([("setup.raw_targets", True)], []),
+        ([("course.gain", 0.06)], ["Training that ended too soon"]),
+        ([("course.gain", -0.2)], []),
         ([("frequencies.together.length", {"0.95": 0.06, "max": 0.1})],
          ["Frequencies that vanish"]),
         ([("frequencies.together.length", {"0.95": 0.07, "max": 0.1})], []),
@@ -278,6 +283,7 @@ def test_a_cause_is_found_where_it_is_and_nowhere_else(changes, causes):
 @pytest.mark.parametrize(
     ("changes", "suspects"),
     [
+        ([("course.gain", math.nan)], {"Training that ended too soon"}),
         ([("frequencies.together.moved", math.nan)], {"Frequencies that did not move"}),
         ([("output.network.energy", math.nan)],
          {"No detail in the output", "Detail that is invented"}),

@@ -11,7 +11,7 @@ import pytest
 
 from inr_sr import models
 from inr_sr.data.sources import ArraySource
-from inr_sr.diagnosis import controls, frequencies, modulation, output
+from inr_sr.diagnosis import controls, course, frequencies, modulation, output
 from inr_sr.diagnosis.crops import FROM_EACH, PICTURES, crops, places_of_edges
 from inr_sr.diagnosis.queries import asked, on_grid, scattered
 from inr_sr.errors import InputError
@@ -101,6 +101,16 @@ def test_movement_and_gradients():
     ]
     assert frequencies.gradient_ratio(rows) == pytest.approx((3 / 4 + 5 / 12) / 2)
     assert math.isnan(frequencies.gradient_ratio([{"gradient_norm": 1.0}]))
+
+
+def test_gain_of_the_second_half_is_from_the_last_evaluation_by_then():
+    scores = {100: 20.0, 300: 25.0, 500: 28.0, 600: 29.0, 1000: 30.5}
+    rows = [{"step": step, "eval_psnr": score} for step, score in scores.items()]
+    rows += [{"step": 450, "l1": 0.1}, {"step": 550, "eval_psnr": math.nan}]
+    assert course.measure(rows) == course.Course(500, 1000, 2.5)
+    assert course.measure(rows[:2]) == course.Course(100, 300, 5.0)
+    for few in (rows[:1], rows[3:4], []):
+        assert math.isnan(course.measure(few).gain)
 
 
 def test_shares_of_waves_and_what_the_query_leaves_to_the_bands():

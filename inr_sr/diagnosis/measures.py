@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from inr_sr.diagnosis import controls, frequencies, modulation, output
+from inr_sr.diagnosis import controls, course, frequencies, modulation, output
 from inr_sr.diagnosis.crops import Crop
 from inr_sr.diagnosis.subject import Subject, enlarged
 from inr_sr.evaluation.metrics import unit
@@ -63,6 +63,7 @@ class Measures:
     """See the modules that the fields are from; None where a decoder has no such thing."""
 
     setup: Setup
+    course: course.Course
     frequencies: frequencies.Frequencies | None
     modulation: modulation.Modulation | None
     output: output.Output
@@ -98,6 +99,7 @@ def measured(
     modulated = isinstance(residuals[0], ModulatedField)
     measures = Measures(
         setup=Setup.of(subject, scale.rows),
+        course=course.measure(subject.rows),
         frequencies=_frequencies(subject, scale.rows),
         modulation=modulation.measure(residuals, size[0]) if modulated else None,
         output=output.measure(crops, outputs, bicubic, same_size),
