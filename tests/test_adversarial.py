@@ -17,7 +17,7 @@ from inr_sr.data.feed import ResidentFeed, sampling, training_source
 from inr_sr.data.samples import Batch, make_batch
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
-from inr_sr.models.discriminators import STATISTICS, PatchDiscriminator
+from inr_sr.models.discriminators import DISCRIMINATORS, STATISTICS, PatchDiscriminator
 from inr_sr.models.field import SKIP_REACH, Field, framed
 from inr_sr.training import gradients, losses
 from inr_sr.training import state as training_state
@@ -297,6 +297,28 @@ def test_gradients_are_those_of_the_losses(folder):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), theirs, expected
     )
+
+
+@pytest.mark.parametrize("kind", DISCRIMINATORS)
+@pytest.mark.parametrize("loss", GAMES)
+def test_an_adversary_is_the_one_that_is_asked_for(folder, kind, loss):
+    changes = {"adversarial__discriminator": kind, "adversarial__loss": loss}
+    config = tiny(folder, **{**WINDOW, **changes})
+    adversary, batch = Adversary(config, models.build(config.model)), fixed_batch(folder)
+    opponent = adversary.create(jax.random.key(3))
+    of_batch = adversary.gradients(lambda _, batch: enlarged(batch), reconstruct)
+    _, metrics = jax.jit(of_batch)(((), opponent), batch)
+
+    @jax.jit
+    def judged(pictures: jax.Array) -> jax.Array:
+        variables = {"params": opponent.params, STATISTICS: opponent.statistics}
+        shape = (8, 16, 16, 3)
+        condition = enlarged(batch).reshape(shape)
+        return DISCRIMINATORS[kind](2).apply(variables, pictures.reshape(shape), condition).logits
+
+    logits = judged(batch.target), judged(enlarged(batch))
+    for name, value in zip(("generator", "discriminator"), GAMES[loss], strict=True):
+        assert metrics[f"adversary_{name}"] == pytest.approx(float(value(*logits)), rel=1e-4)
 
 
 @pytest.mark.parametrize("loss", GAMES)

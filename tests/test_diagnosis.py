@@ -84,6 +84,7 @@ def test_command_prints_verdicts_and_writes_a_page_that_is_whole_and_alone(place
     assert set(measures["frequencies"]["matrices"]) == {
         f"frequencies_{n}" for n in (0, 1, 2, "query")
     }
+    assert measures["frequencies"]["gradient_ratio"] > 0
     # It began as bicubic, and 4 steps change little.
     assert measures["output"]["network"]["psnr"] == pytest.approx(
         measures["output"]["bicubic"]["psnr"], abs=1

@@ -83,6 +83,19 @@ def test_each_token_hears_of_the_whole_picture(layout, mixer):
         assert float(jnp.abs(other - tokens).max(axis=-1).min()) > 1e-6
 
 
+def test_sizes_are_those_that_are_asked_for():
+    def parameters(**changes):
+        encoder = LpTokens(**{**SMALL, **changes})
+        return jax.eval_shape(encoder.init, jax.random.key(0), random_picture(16, 16))["params"]
+
+    params = parameters(patch=2, blocks=3, heads=4, width=12)
+    assert params["embedding"]["kernel"].shape == (2, 2, 6, 12)
+    assert params["block_2"]["attention"]["log_tau"].shape == (4,)
+    params = parameters(patch=8, blocks=3, detail=False, mixer="state_space", states=5)
+    assert params["embedding"]["kernel"].shape == (8, 8, 3, 8)
+    assert params["block_2"]["scan"]["log_decay_forth"].shape == (8, 5)
+
+
 def test_layouts_and_mixers_differ():
     image = random_picture(12, 12)
     found = [

@@ -8,7 +8,9 @@ import pytest
 from inr_sr import models, render
 from inr_sr.coordinates import grid_axis, upright_footprint, window_axis
 from inr_sr.errors import InputError
+from inr_sr.models.decoders import modulated_grid
 from inr_sr.models.decoders.modulated_field import ring
+from inr_sr.models.decoders.modulated_grid import ModulatedGrid
 from inr_sr.models.decoders.modulated_mlp import FRAMES
 from inr_sr.models.field import Field
 from inr_sr.upscaling import NetworkUpscaler
@@ -119,6 +121,29 @@ def test_grids_windows_and_strips_are_points(model_changes, changes, monkeypatch
         np.testing.assert_allclose(np.concatenate(strips, axis=1), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("changes", [{}, {"nearest": 0}])
+def test_memory_does_not_grow_with_the_output(changes):
+    """Beyond the output itself, which may be there twice."""
+
+    def needed(side):
+        field = field_of((side, side), **changes).residual
+        both = axes((side, side), (4 * side, 4 * side))
+        compiled = jax.jit(lambda f: f.grid(*both, ((), ()))).lower(field).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    outputs = [12 * (4 * side) ** 2 for side in (24, 48)]
+    assert needed(48) - needed(24) < 3 * (outputs[1] - outputs[0])
+
+
+def test_cells_too_large_for_a_block_are_asked_point_by_point(monkeypatch):
+    field = field_of()
+    rows, cols = axes(SIZE, (18, 28))
+    expected = grid(field, rows, cols)
+    monkeypatch.setattr(modulated_grid, "_queries_at_once", lambda: 63)
+    monkeypatch.setattr(ModulatedGrid, "rendered", None)
+    np.testing.assert_allclose(jax.jit(render.grid)(field, rows, cols), expected, atol=1e-4)
+
+
 def test_an_untrained_model_is_bicubic():
     config = small_config("modulated", **TOKENS)
     model = models.build(config)
@@ -157,6 +182,27 @@ def test_the_large_preset_has_its_width_layers_and_features():
     residual = 2 * 3 * (512**2 + 512)
     expected = query_and_bands + tokens + residual + 3 * (3 * 512 + 3) + 1 + 8
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"initialisation": "inverse_sigma", "bands": (64.0, 16.0), "lr_size": 8},
+         (1 / 512, 1 / 128)),
+        ({"initialisation": "gaussian", "bands": (0.5, 3.0)}, (0.5, 3.0)),
+        ({"initialisation": "geometric", "bands": (0.5, 2.0)}, (0.172, 0.822)),
+        ({"initialisation": "power", "bands": (0.5, 2.0), "alpha": 1.5}, (0.196, 0.880)),
+        ({"initialisation": "power", "bands": (0.5, 2.0), "alpha": 0.5}, (0.231, 0.986)),
+        ({"initialisation": "annulus", "bands": (0.5, 2.0)}, (0.250, 1.031)),
+    ],
+)  # fmt: skip
+def test_frequencies_start_as_the_configuration_says(changes, expected):
+    """Root mean square of a coordinate; of a density r^(1 - alpha) by its integral."""
+    config = small_config("modulated", **TOKENS, modulated={**changes, "features": 4000})
+    model = models.build(config)
+    params = jax.jit(lambda key: models.init(model, key))(jax.random.key(0))["decoder"]
+    found = [np.sqrt(np.mean(np.square(params[f"frequencies_{name}"]))) for name in (0, 1, "query")]
+    np.testing.assert_allclose(found, [*expected, expected[0]], rtol=0.05)
 
 
 def test_fields_know_frame_and_largest_scale():
@@ -214,6 +260,10 @@ def test_controls_are_the_wrong_conventions_they_say(control):
     if control == "end_points":  # the first and the last output pixel lie on tokens
         assert float(found[0, 0, 0]) == pytest.approx(0, abs=1e-3)
         assert float(found[0, -1, -1]) == pytest.approx(0, abs=1e-3)
+        # There the waves are asked, too: at the borders of the picture.
+        asked = wrong.asked(wrong.places(cell, delta), footprint)
+        np.testing.assert_allclose(asked[0, 0], 0, atol=1e-4)
+        np.testing.assert_allclose(asked[0, -1], size, atol=1e-4)
     else:  # the token below is a row of tokens away
         first = np.sqrt(np.asarray(found[0, 0]))
         np.testing.assert_allclose(np.diff(first), 4, atol=1e-4)

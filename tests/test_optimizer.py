@@ -83,16 +83,19 @@ def test_a_multiplier_of_zero_freezes_the_frequencies():
 
 
 @pytest.mark.parametrize(
-    ("decoder", "frequencies"), [("spectral", 3), ("liif", 0), ("pixel_shuffle", 0)]
+    ("decoder", "frequencies"),
+    [("spectral", 3), ("modulated", 4), ("liif", 0), ("pixel_shuffle", 0)],
 )
 def test_every_parameter_belongs_to_a_part(decoder, frequencies):
-    model = models.build(small_config(decoder))
+    tokens = {"encoder": "lp_tokens"} if decoder == "modulated" else {}
+    model = models.build(small_config(decoder, **tokens))
     params = jax.eval_shape(lambda key: models.init(model, key), jax.random.key(0))
     parts = jax.tree_util.tree_leaves_with_path(labels(params))
     assert len(parts) == len(jax.tree.leaves(params))
     for path, part in parts:
         last = path[-1].key
-        assert (part == "undecayed") == (last.startswith("bias") or last in ("log_kappa", "gains"))
+        lasting = last.startswith(("bias", "log_")) or last in ("gains", "scale", "tokens")
+        assert (part == "undecayed") == lasting
         assert (part == "frequencies") == last.startswith("frequencies_")
     assert [part for _, part in parts].count("frequencies") == frequencies
 

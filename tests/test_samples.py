@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inr_sr.data.feed import sampling
 from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, Sampling, make_batch
 from inr_sr.errors import InputError
 from inr_sr.resampling import cubic, resize
 from tests.test_streaming import OPTIONS, SIZES, marked, take
+from tests.tiny import tiny
 
 FIELDS = {
     "patch": 8,
@@ -190,6 +192,20 @@ def test_jittered_targets_are_taken_where_queries_are():
     assert unevenness(still) < 1e-6
     assert unevenness(true) < 1e-6
     assert unevenness(raw) > 0.5 / 255
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"targets": "lr", "patch": 12, "max_scale": 3.0},
+        {"jitter": 0.5, "jitter_shape": "normal", "raw_targets": True},
+        {"targets": "pseudo_hr", "layout": "window", "min_scale": 1.5, "queries": 81},
+    ],
+)
+def test_a_configuration_says_how_samples_are_drawn(changes):
+    fields = {**FIELDS, **changes}
+    config = tiny(**{f"data__{name}": value for name, value in fields.items()})
+    assert sampling(config) == Sampling(**fields)
 
 
 def test_lr_targets_are_the_lr_picture_itself():
