@@ -91,7 +91,7 @@ def cells(text: str, arm: str) -> list[str]:
 
 def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     arms = '"fast": arm(optimizer__learning_rate=3e-3), "again": arm()'
-    write_experiment("e1_rate", arms, against='{"again": "fast"}')
+    write_experiment("e1_rate", arms, '{"again": (0,)}', against='{"again": "fast"}')
     one_seed = '{"shuffle": (0,), "wild": (1,)}'
     write_experiment("e10_others", f"{SHUFFLE}, {WILD}", one_seed, '("wild",)')
     assert run("--only-report", "all") == 0
@@ -123,18 +123,19 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     assert plain[1] == "3"
     assert plain[6] == "reference"
     assert re.fullmatch(r"[+-]0\.\d{3} \[[+-]0\.\d{3}, [+-]0\.\d{3}\]", fast[6])
-    assert cells(text, "`again`")[6].endswith("] to `fast`")
+    assert cells(text, "`again`")[6].endswith("], 1 of 3 seeds to `fast`")
+    assert "An interval of one seed is of photos alone." in text
     assert "less that of `plain`, or of the arm that is named, at ×4" in text
     spectra = Path("docs", "experiments", "e1_rate_spectra.svg").read_text()
     assert {"plain", "fast", "again", "bicubic"} <= set(re.findall(r">(\w+)</text>", spectra))
-    assert "again, to fast" in Path("docs", "experiments", "e1_rate.svg").read_text()
+    assert "again, one seed, to fast" in Path("docs", "experiments", "e1_rate.svg").read_text()
 
     # The table's numbers, once more from the scores.
     results = json.loads(Path("work", "e1_rate", "results.json").read_text())
     of_fast = results["arms"][1]
     finished = rows_of(Path("work", "e1_rate", "runs.jsonl"))
     assert [(row["arm"], row["seed"]) for row in finished] == [
-        (arm, seed) for seed in range(3) for arm in ("plain", "fast", "again")
+        (arm, seed) for seed in range(3) for arm in ("plain", "fast", "again")[: 2 + (seed == 0)]
     ]
     scored = {
         (row["arm"], row["seed"]): json.loads(next(found.glob("*_x4.json")).read_text())
@@ -148,7 +149,8 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     assert of_fast["gains"]["4"] == pytest.approx([gains["fast", s].mean() for s in range(3)])
     difference = np.mean([gains["fast", s] - gains["plain", s] for s in range(3)])
     assert of_fast["differences"]["4"]["mean"] == pytest.approx(difference)
-    assert results["arms"][2]["differences"]["4"]["mean"] == pytest.approx(-difference)
+    once = np.mean(gains["plain", 0] - gains["fast", 0])
+    assert results["arms"][2]["differences"]["4"]["mean"] == pytest.approx(once)
     low, high = (of_fast["differences"]["4"][name] for name in ("low", "high"))
     assert low < difference < high
     assert fast[6].startswith(f"{difference:+.3f} ")
@@ -179,13 +181,29 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     before = content(clone)
     assert main(["--train=sharp", "--workdir=work"]) == 0
     listed = capsys.readouterr().out
-    assert "e1_rate: Which of them?\n    arms: plain, fast, again\n    runs: 9 of 9 done" in listed
+    assert "e1_rate: Which of them?\n    arms: plain, fast, again\n    runs: 7 of 7 done" in listed
     assert listed.index("e1_rate") < listed.index("e10_others")
     assert content(clone) == before
 
 
 def rows_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_embedded_pictures_are_the_same_however_they_are_named(clone):
+    write_experiment("e1_alone", "")
+    experiment = load(["e1_alone"])["e1_alone"]
+    own, named = (plan(experiment, Path("work"), name) for name in ("", "embedded"))
+    assert [run.folder for run in own] == [run.folder for run in named]
+
+
+def test_one_experiment_that_cannot_go_on_leaves_the_list_of_the_others(clone, capsys):
+    write_experiment("e1_odd", '"odd": arm(train__ema=2.0)')
+    write_experiment("e2_good", "")
+    assert main(["--train=sharp", "--workdir=work"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "    cannot go on: arm 'odd': train.ema 2.0 must be at least 0 and below 1"
+    assert lines[5].startswith("    runs: 0 of 3 done")
 
 
 def text_of(document: str) -> str:
@@ -232,7 +250,6 @@ def test_a_limit_stops_between_and_within_runs(clone, capsys):
     text = Path("docs", "experiments.md").read_text()
     assert "**Not complete.** `plain` lacks seeds 1, 2." in text
     assert "±" not in cells(text, "`plain`")[4]
-    assert "resamples of seeds and photos. Intervals of arms with one seed are of photos" in text
     assert cells(text, "`plain`")[1] == "1"
     assert "alone.svg" not in text
 

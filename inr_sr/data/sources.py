@@ -20,6 +20,7 @@ import numpy as np
 from inr_sr import imagefile
 from inr_sr.errors import InputError
 
+EMBEDDED, TFDS = "embedded", "tfds:"
 EMBEDDED_SPLITS = ("train", "test")
 
 
@@ -199,18 +200,21 @@ def open_source(spec: str, split: str = "train") -> Source:
     """
     if not spec:
         raise InputError("no pictures are named; give embedded, tfds:NAME or a folder")
-    if spec == "embedded":
+    if spec == EMBEDDED:
         return EmbeddedSource(split)
-    if spec.startswith("tfds:"):
-        return TfdsSource(spec.removeprefix("tfds:"), split)
+    if spec.startswith(TFDS):
+        return TfdsSource(spec.removeprefix(TFDS), split)
     return FolderSource(spec)
 
 
 def source_name(spec: str) -> str:
     """What tables and JSON call a source: "embedded", the TFDS name, or the name of the folder."""
-    if spec == "embedded" or spec.startswith("tfds:"):
-        return spec.removeprefix("tfds:")
-    return Path(spec).resolve().name
+    return Path(spec).resolve().name if is_folder(spec) else spec.removeprefix(TFDS)
+
+
+def is_folder(spec: str) -> bool:
+    """Whether `open_source` takes this for the path of a folder."""
+    return spec != EMBEDDED and not spec.startswith(TFDS)
 
 
 def fingerprint(source: Source) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 from inr_sr.diagnosis import controls, course, frequencies, modulation, output
 from inr_sr.diagnosis.crops import Crop
 from inr_sr.diagnosis.subject import Subject, enlarged
+from inr_sr.evaluation.json_text import json_text
 from inr_sr.evaluation.metrics import unit
 from inr_sr.models.decoders.modulated_field import ModulatedField
 from inr_sr.scales import Scale
@@ -72,7 +71,7 @@ class Measures:
 
     def to_json(self) -> str:
         """All of them; what could not be measured (NaN) is null."""
-        return json.dumps(_plain(dataclasses.asdict(self)), indent=2, allow_nan=False) + "\n"
+        return json_text(dataclasses.asdict(self))
 
 
 def measured(
@@ -114,13 +113,3 @@ def _frequencies(subject: Subject, scale: float) -> frequencies.Frequencies | No
     if region is None:
         return None
     return frequencies.measure(subject.first, subject.now, subject.rows, region, scale, trained)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value

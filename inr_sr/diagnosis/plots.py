@@ -6,12 +6,11 @@ import io
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure  # without pyplot there is no global state, no display
 
 from inr_sr.diagnosis.frequencies import QUERY, Frequencies
 from inr_sr.diagnosis.measures import Measures
 from inr_sr.diagnosis.modulation import Modulation
-from inr_sr.evaluation.plot import COLOURS
+from inr_sr.evaluation.chart_style import COLOURS, new_figure, plain
 from inr_sr.evaluation.spectra import LR_NYQUIST
 
 _NETWORK, _BICUBIC, _TRUTH = COLOURS[0], "0.55", "black"
@@ -30,7 +29,7 @@ def frequency_plot(found: Frequencies, scale: float) -> bytes:
     reach = 1.08 * max(scale / 2, largest, started)
     near = 1.15 * max(largest, started)
     planes = [reach, near] if near < 0.4 * reach else [reach]
-    figure = Figure(figsize=(5.2 * len(planes) + 1.6, 5.0), dpi=110, layout="constrained")
+    figure = new_figure(5.2 * len(planes) + 1.6, 5.0)
     for axes, limit in zip(figure.subplots(1, len(planes), squeeze=False)[0], planes):
         for index, (name, waves) in enumerate(found.matrices.items()):
             colour = COLOURS[index % len(COLOURS)]
@@ -50,14 +49,14 @@ def frequency_plot(found: Frequencies, scale: float) -> bytes:
         axes.set(xlabel="cycles per LR pixel, across", ylabel="cycles per LR pixel, down")
         axes.set_title("to the output's Nyquist" if limit == reach else "the same, near 0")
         axes.locator_params(nbins=5)
-        _plain(axes)
+        plain(axes)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
     return _png(figure)
 
 
 def modulation_plot(found: Modulation) -> bytes:
     """The modulation's spectrum, and what each head attends to."""
-    figure = Figure(figsize=(12.5, 3.9), dpi=110, layout="constrained")
+    figure = new_figure(12.5, 3.9)
     spectrum, entropy, distance = figure.subplots(1, 3, width_ratios=(2.0, 1.0, 1.0))
     power = found.power[1:] / max(float(found.power[1:].max()), 1e-30)
     shown = np.where(power > _LOWEST, power, np.nan)
@@ -78,14 +77,14 @@ def modulation_plot(found: Modulation) -> bytes:
     for axes in (entropy, distance):
         axes.set_xticks(heads)
     for axes in (spectrum, entropy, distance):
-        _plain(axes)
+        plain(axes)
     return _png(figure)
 
 
 def output_plot(measures: Measures) -> bytes:
     """Spectra of output, bicubic, truth and controls; coherence with the truth."""
     found = measures.output
-    figure = Figure(figsize=(12.5, 4.3), dpi=110, layout="constrained")
+    figure = new_figure(12.5, 4.3)
     power, coherence = figure.subplots(1, 2)
     curves: list[tuple[str, np.ndarray, dict[str, Any]]] = [
         ("truth", found.truth_power, {"color": _TRUTH}),
@@ -109,7 +108,7 @@ def output_plot(measures: Measures) -> bytes:
         axes.set(xlabel="cycles per LR pixel", xlim=(0, found.frequency[-1]))
         _mark_nyquist(axes)
         axes.legend(frameon=False, fontsize=9)
-        _plain(axes)
+        plain(axes)
     return _png(figure)
 
 
@@ -118,13 +117,7 @@ def _mark_nyquist(axes: Any) -> None:
     axes.text(LR_NYQUIST, 0.02, " LR Nyquist", transform=axes.get_xaxis_transform(), fontsize=8)
 
 
-def _plain(axes: Any) -> None:
-    axes.grid(color="0.92")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _png(figure: Figure) -> bytes:
+def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

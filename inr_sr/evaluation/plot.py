@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from inr_sr.evaluation.chart_style import COLOURS, new_figure, plain
 from inr_sr.evaluation.results import Results
 from inr_sr.scales import Scale
 
-_PLAIN_STYLES = {"bicubic": ("0.4", "-"), "lanczos": ("0.55", "--"), "nearest": ("0.7", ":")}
-COLOURS = ("#0a6cff", "#e0560b", "#1a9850", "#9b3fbf", "#c2185b")
+_BASELINES = {"bicubic": ("0.4", "-"), "lanczos": ("0.55", "--"), "nearest": ("0.7", ":")}
 
 
 def write_plot(path: Path, results: Results) -> None:
@@ -21,20 +21,18 @@ def write_plot(path: Path, results: Results) -> None:
     there are no others: then the geometric mean of the two is their place. Nearest neighbour is
     too far below bicubic to show beside the other gains.
     """
-    from matplotlib.figure import Figure  # without pyplot there is no global state, no display
-
     scales = [scale for scale in results.scales if scale.rows == scale.cols] or results.scales
     scales = sorted(scales, key=_position)
     positions = [_position(scale) for scale in scales]
     with_gain = "bicubic" in results.methods and len(results.methods) > 1
-    figure = Figure(figsize=(11.0 if with_gain else 6.0, 4.2), dpi=130, layout="constrained")
+    figure = new_figure(11.0 if with_gain else 6.0, 4.2, dpi=130)
     axes = figure.subplots(1, 2 if with_gain else 1, squeeze=False)[0]
     colours = itertools.cycle(COLOURS)
     for method in results.methods:
-        plain = _PLAIN_STYLES.get(method)
-        colour, dashes = plain or (next(colours), "-")
+        baseline = _BASELINES.get(method)
+        colour, dashes = baseline or (next(colours), "-")
         style = {
-            "color": colour, "linestyle": dashes, "linewidth": 1.4 if plain else 2.2,
+            "color": colour, "linestyle": dashes, "linewidth": 1.4 if baseline else 2.2,
             "marker": "o", "markersize": 4, "label": method,
         }  # fmt: skip
         axes[0].plot(positions, _psnr(results, method, scales), **style)
@@ -48,9 +46,7 @@ def write_plot(path: Path, results: Results) -> None:
         axis.set(xscale="log", xlabel="scale", ylabel=label)
         axis.set_xticks(positions, [f"×{scale.label}" for scale in scales])
         axis.minorticks_off()
-        axis.grid(color="0.9")
-        axis.set_axisbelow(True)
-        axis.spines[["top", "right"]].set_visible(False)
+        plain(axis)
     axes[0].legend(frameon=False)
     figure.savefig(path, format="png")
 

@@ -33,7 +33,9 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("names", metavar="NAME", nargs="*", help="experiments to run, or all")
     add("--workdir", type=Path, default=Path("runs", "experiments"), help="of trainings, results")
-    add("--train", metavar="FOLDER", default="", help="pictures to train on; default: embedded")
+    add(
+        "--train", metavar="FOLDER", default="", help="pictures to train on; default: the arms' own"
+    )
     add("--test", metavar="FOLDER", default="embedded", help="held-out photos; default: embedded")
     add("--docs", type=Path, metavar="FOLDER", default=Path("docs"), help="of experiments.md")
     add("--only-report", action="store_true", help="train nothing; say what is missing")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inr_sr.evaluation.plot import COLOURS
+import numpy as np
+
+from inr_sr.evaluation.chart_style import COLOURS, new_figure, plain
 from inr_sr.evaluation.spectra import LR_NYQUIST
 from inr_sr.experiments.comparison import Arm, Comparison
 from inr_sr.experiments.experiment import PRIMARY
@@ -15,7 +18,9 @@ from inr_sr.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DASHES = ("-", "--", ":")  # of arms that share a colour
+# Of arms that share a colour.
+_DASHES = ("-", "--", ":")
+_MARKS = ("o", "s", "^")
 
 
 def write_differences(path: Path, comparison: Comparison) -> bool:
@@ -29,7 +34,7 @@ def write_differences(path: Path, comparison: Comparison) -> bool:
     arms = [arm for arm in comparison.arms if arm.differences]
     if not arms:
         return False
-    figure = _figure(3.4)
+    figure = new_figure(7.0, 3.4)
     axes = figure.subplots()
     axes.axhline(0, color="0.4", linewidth=1)
     labels = list(comparison.crops)
@@ -41,17 +46,18 @@ def write_differences(path: Path, comparison: Comparison) -> bool:
             [k + aside for k in found],
             [interval.mean for interval in found.values()],
             yerr=_lengths(list(found.values())),
-            fmt="o",
+            fmt=_MARKS[index // len(COLOURS) % len(_MARKS)],
             color=colour,
             markerfacecolor="white" if arm.control else colour,
             markersize=5,
             capsize=3,
-            label=_label(arm, comparison),
+            label=_label(arm, found.values(), comparison),
         )
     axes.set(xlabel="scale", ylabel=f"difference to {comparison.experiment.reference}, dB (Y)")
     axes.set_xticks(range(len(labels)), [f"×{label}" for label in labels])
-    axes.grid(axis="y", color="0.9")
-    _plain(axes)
+    _spread_out(axes, [abs(i.mean) for arm in arms for i in arm.differences.values()])
+    plain(axes)
+    axes.grid(visible=False, axis="x")
     _legend(axes)
     _write(figure, path, comparison.name)
     return True
@@ -78,7 +84,7 @@ def write_spectra(path: Path, comparison: Comparison) -> bool:
     if not curves:
         return False
     curves.append(("bicubic", comparison.bicubic[PRIMARY].spectrum, {"color": "0.4"}))
-    figure = _figure(6.2)
+    figure = new_figure(7.0, 6.2)
     power, coherence = figure.subplots(2, 1, sharex=True)
     for name, spectrum, style in curves:
         frequency = spectrum.frequency[1:]
@@ -88,17 +94,18 @@ def write_spectra(path: Path, comparison: Comparison) -> bool:
     coherence.set(ylabel="coherence with the truth", xlabel="cycles per LR pixel")
     for axes in (power, coherence):
         axes.axvline(LR_NYQUIST, color="0.7", linewidth=1, linestyle="--")
-        axes.grid(color="0.9")
-        _plain(axes)
+        plain(axes)
     _legend(power)
     _write(figure, path, comparison.name)
     return True
 
 
-def _figure(height: float) -> Any:
-    from matplotlib.figure import Figure  # without pyplot there is no global state, no display
-
-    return Figure(figsize=(7.0, height), layout="constrained")
+def _spread_out(axes: Axes, sizes: list[float]) -> None:
+    """Makes the scale logarithmic, but about 0, where few differences would hide all others."""
+    usual = float(np.median(sizes))
+    if usual > 0 and max(sizes) > 10 * usual:
+        axes.set_yscale("symlog", linthresh=usual)
+        axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _lengths(intervals: list[Interval]) -> list[list[float]]:
@@ -110,16 +117,11 @@ def _lengths(intervals: list[Interval]) -> list[list[float]]:
     ]
 
 
-def _label(arm: Arm, comparison: Comparison) -> str:
+def _label(arm: Arm, drawn: Iterable[Interval], comparison: Comparison) -> str:
     control = " (control)" if arm.control else ""
-    seed = ", one seed" if len(arm.seeds) == 1 else ""
+    seed = ", one seed" if all(interval.seeds == 1 for interval in drawn) else ""
     other = f", to {arm.against}" if arm.against != comparison.experiment.reference else ""
     return f"{arm.name}{control}{seed}{other}"
-
-
-def _plain(axes: Axes) -> None:
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _legend(axes: Axes) -> None:

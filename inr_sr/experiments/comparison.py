@@ -14,6 +14,7 @@ import numpy as np
 import inr_sr
 from inr_sr.data.sources import source_name
 from inr_sr.errors import InputError
+from inr_sr.evaluation.json_text import json_text
 from inr_sr.experiments.crops import PROTOCOL, HeldOut
 from inr_sr.experiments.experiment import Experiment
 from inr_sr.experiments.runs import Run
@@ -233,8 +234,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def write_results(folder: Path, comparison: Comparison) -> None:
     """Writes results.json in a folder, whole or not at all; InputError if it cannot."""
-    text = json.dumps(_without_nan(comparison.to_dict()), indent=2, allow_nan=False)
-    _write(folder / RESULTS, text + "\n")
+    _write(folder / RESULTS, json_text(comparison.to_dict()))
 
 
 def write_finished(folder: Path, runs: Sequence[Run]) -> None:
@@ -255,11 +255,3 @@ def _write(path: Path, text: str) -> None:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

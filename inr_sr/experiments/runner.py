@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inr_sr.command_line import say
-from inr_sr.data.sources import source_name
+from inr_sr.data.sources import is_folder, source_name
 from inr_sr.errors import InputError, InUse
 from inr_sr.experiments.comparison import compared, write_finished, write_results
 from inr_sr.experiments.crops import HeldOut
@@ -28,7 +28,7 @@ class Request:
     Attributes:
       workdir: where trainings and results are kept.
       docs: folder of the document.
-      train: folder of pictures to train on; "" for what the configurations name.
+      train: pictures to train on, see `open_source`; "" for those the configurations name.
       test: held-out photos, see `open_source`.
       deadline: reading of time.monotonic after which nothing more is trained.
       only_report: train nothing.
@@ -47,8 +47,8 @@ class Request:
         given = {"train": (self.train, ""), "test": (self.test, "embedded")}
         for option, (spec, usual) in given.items():
             if spec != usual:
-                a_folder = spec != "embedded" and not spec.startswith("tfds:")
-                words.append(f"--{option}={f'FOLDER/{source_name(spec)}' if a_folder else spec}")
+                shown = f"FOLDER/{source_name(spec)}" if is_folder(spec) else spec
+                words.append(f"--{option}={shown}")
         return shlex.join(words)
 
 
@@ -69,6 +69,8 @@ def carry_out(experiments: Mapping[str, Experiment], request: Request) -> None:
             plans[name] = plan(experiment, request.workdir, request.train)
             for scale in experiment.parsed_scales:
                 photos.crops(scale, experiment.lr_size)
+            for config in experiment.arms.values():
+                Look.of(config, photos, experiment.lr_size)
             _say_too_small(name, experiment, photos)
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
@@ -136,14 +138,21 @@ def listing(experiments: Mapping[str, Experiment], workdir: Path, train: str) ->
     """All experiments, their arms, and how far they are: text for people."""
     lines = []
     for name, experiment in experiments.items():
-        runs = plan(experiment, workdir, train)
-        left = [run for run in runs if run.left]
         lines += [
             f"{name}: {' '.join(experiment.question.split())}",
             f"    arms: {', '.join(experiment.arms)}",
-            f"    runs: {len(runs) - len(left)} of {len(runs)} done, {_time_left(runs)}",
+            f"    {_progress(experiment, workdir, train)}",
         ]
     return "\n".join(lines)
+
+
+def _progress(experiment: Experiment, workdir: Path, train: str) -> str:
+    try:
+        runs = plan(experiment, workdir, train)
+    except InputError as error:  # the others are listed all the same
+        return f"cannot go on: {error}"
+    done = sum(not run.left for run in runs)
+    return f"runs: {done} of {len(runs)} done, {_time_left(runs)}"
 
 
 def _time_left(runs: list[Run]) -> str:

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from inr_sr import models
 from inr_sr.configuration import default
 from inr_sr.data.feed import training_source
-from inr_sr.data.sources import fingerprint
+from inr_sr.data.sources import fingerprint, is_folder
 from inr_sr.errors import InputError
 from inr_sr.evaluation.machine import describe_hardware
 from inr_sr.experiments.experiment import Experiment
@@ -111,13 +111,14 @@ def _fresh_record(config: ConfigDict) -> Record:
     return Record(counts["encoder"], counts["decoder"], describe_hardware())
 
 
-def plan(experiment: Experiment, workdir: Path, folder: str = "") -> list[Run]:
+def plan(experiment: Experiment, workdir: Path, train_on: str = "") -> list[Run]:
     """All trainings of an experiment: every arm with the first seed, then with the next.
 
     Args:
       experiment: whose arms they are.
       workdir: holds a folder for each training, which experiments share.
-      folder: pictures to train on, in place of those that the configurations name.
+      train_on: pictures, in place of those that the configurations name; see
+        `open_source`.
 
     Raises:
       InputError: a configuration that cannot work, pictures that are not there, or a folder of
@@ -129,17 +130,17 @@ def plan(experiment: Experiment, workdir: Path, folder: str = "") -> list[Run]:
         for arm, config in experiment.arms.items():
             if seed in experiment.seeds_of(arm):
                 try:
-                    runs.append(_run(arm, seed, config, workdir, folder, pictures))
+                    runs.append(_run(arm, seed, config, workdir, train_on, pictures))
                 except InputError as error:
                     raise InputError(f"arm {arm!r}: {error}") from error
     return runs
 
 
 def _run(
-    arm: str, seed: int, config: ConfigDict, workdir: Path, folder: str, pictures: dict[str, str]
+    arm: str, seed: int, config: ConfigDict, workdir: Path, train_on: str, pictures: dict[str, str]
 ) -> Run:
     """One training; `pictures` holds the fingerprints of the sources that were looked at."""
-    config = configured(config, seed, folder)
+    config = configured(config, seed, train_on)
     check(config)
     source = json.dumps([config.data.folder, config.data.dataset, config.data.split])
     if source not in pictures:
@@ -150,12 +151,14 @@ def _run(
     return run
 
 
-def configured(config: ConfigDict, seed: int, folder: str) -> ConfigDict:
-    """The configuration of one training of an arm."""
+def configured(config: ConfigDict, seed: int, train_on: str) -> ConfigDict:
+    """The configuration of one training of an arm, on pictures other than its own if any."""
     config = config.copy_and_resolve_references()
     config.seed = seed
-    if folder:
-        config.data.folder = folder
+    if train_on and is_folder(train_on):
+        config.data.folder = train_on
+    elif train_on:
+        config.data.folder, config.data.dataset = "", train_on
     # The record is written where the averaged parameters are looked at: with each checkpoint.
     config.train.eval_every = config.train.checkpoint_every
     return config

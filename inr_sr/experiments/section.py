@@ -63,11 +63,12 @@ def write_section(docs: Path, comparison: Comparison, command: str) -> None:
       InputError: as `read_document`, or the files cannot be written.
     """
     name = comparison.name
-    text = read_document(docs, [name])
-    verdict = _between(text, f"{name} verdict")
     try:
         parts = (*_parts(comparison, command), *_pictures(docs / CHARTS, comparison))
         own = "\n\n".join(part for part in parts if part)
+        # Read only now: drawing takes seconds, in which somebody may have written a verdict.
+        text = read_document(docs, [name])
+        verdict = _between(text, f"{name} verdict")
         inner = f"\n{own}\n\n{_marked(f'{name} verdict', verdict or chr(10))}\n"
         section = _marked(name, inner)
         old = _between(text, name)
@@ -134,8 +135,9 @@ def _protocol(comparison: Comparison) -> str:
         for label, names in comparison.too_small.items()
     )
     named = ", or of the arm that is named," if experiment.against else ""
-    alone = any(len(arm.seeds) == 1 for arm in comparison.arms)
-    few = " Intervals of arms with one seed are of photos alone." if alone else ""
+    found = [arm.differences[PRIMARY] for arm in comparison.arms if PRIMARY in arm.differences]
+    alone = any(interval.seeds == 1 for interval in found)
+    few = " An interval of one seed is of photos alone." if alone else ""
     return (
         f"Trained on {' and '.join(comparison.trained_on)}, {steps} steps, seeds "
         f"{', '.join(map(str, experiment.seeds))}; {spent} min a run on "
@@ -144,8 +146,9 @@ def _protocol(comparison: Comparison) -> str:
         f"({crops}), protocol `{PROTOCOL.name}`: {PROTOCOL.description}.{small} Gains are PSNR (Y) "
         f"above bicubic in dB, mean ± standard deviation over seeds. The difference is the gain "
         f"less that of `{experiment.reference}`{named} at ×{PRIMARY}, with a {LEVEL:.0%} interval "
-        f"by {RESAMPLES:,} resamples of seeds and photos.{few} Consistency, energy and coherence "
-        f"are at ×{PRIMARY}, the last two beyond the LR Nyquist frequency."
+        f"by {RESAMPLES:,} resamples of photos and of the seeds that both have.{few} "
+        f"Consistency, energy and coherence are at ×{PRIMARY}, the last two beyond the LR Nyquist "
+        "frequency."
     )
 
 
@@ -177,7 +180,8 @@ def _table(comparison: Comparison) -> str:
 
 
 def _row(arm: Arm, comparison: Comparison, labels: Sequence[str]) -> list[str]:
-    difference = _interval(arm.differences.get(PRIMARY)) if arm.against else "reference"
+    seeds = len(comparison.experiment.seeds)
+    difference = _interval(arm.differences.get(PRIMARY), seeds) if arm.against else "reference"
     if arm.against not in ("", comparison.experiment.reference):
         difference += f" to `{arm.against}`"
     return [
@@ -202,10 +206,12 @@ def _spread(values: Sequence[float]) -> str:
     return f"{mean:+.2f} ± {deviation:.2f}"
 
 
-def _interval(interval: Interval | None) -> str:
+def _interval(interval: Interval | None, seeds: int) -> str:
+    """A difference; where it is over fewer than `seeds`, also over how many."""
     if interval is None:
         return "–"
-    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+    few = "" if interval.seeds == seeds else f", {interval.seeds} of {seeds} seeds"
+    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]{few}"
 
 
 def _beyond(quality: Quality | None) -> list[str]:

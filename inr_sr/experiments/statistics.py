@@ -11,11 +11,17 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean difference and its percentile interval of LEVEL, in the unit of the data."""
+    """A mean difference and its percentile interval of LEVEL, in the unit of the data.
+
+    Attributes:
+      mean, low, high: the difference, and the ends of the interval.
+      seeds: how many they are over; where it is one, the interval is of photos alone.
+    """
 
     mean: float
     low: float
     high: float
+    seeds: int
 
 
 def paired_bootstrap(differences: np.ndarray, photos: Sequence[str]) -> Interval:
@@ -51,4 +57,4 @@ def paired_bootstrap(differences: np.ndarray, photos: Sequence[str]) -> Interval
     means = totals / (seeds * (of_photos @ crops))
     tail = 50 * (1 - LEVEL)
     low, high = np.percentile(means, [tail, 100 - tail])
-    return Interval(float(differences.mean()), float(low), float(high))
+    return Interval(float(differences.mean()), float(low), float(high), seeds)
