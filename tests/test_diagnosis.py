@@ -19,13 +19,14 @@ from inr_sr.diagnosis.controls import Control
 from inr_sr.diagnosis.course import Course
 from inr_sr.diagnosis.crops import crops
 from inr_sr.diagnosis.frequencies import Frequencies, Waves
-from inr_sr.diagnosis.measures import Measures, Setup, measured
+from inr_sr.diagnosis.measures import Measures, measured
 from inr_sr.diagnosis.modulation import Modulation
 from inr_sr.diagnosis.output import Method, Output
+from inr_sr.diagnosis.recipe import Recipe
 from inr_sr.diagnosis.report import panels, write_diagnosis
 from inr_sr.diagnosis.subject import Region, Subject
-from inr_sr.diagnosis.suspects import SUSPECTS
-from inr_sr.diagnosis.verdicts import STATES, verdicts
+from inr_sr.diagnosis.suspects import SUSPECTS, verdicts
+from inr_sr.diagnosis.verdict import STATES
 from inr_sr.scales import Scale
 from inr_sr.training.checkpoints import CHECKPOINTS
 from inr_sr.training.frequencies import RECORD, matrices
@@ -80,7 +81,7 @@ def test_command_prints_verdicts_and_writes_a_page_that_is_whole_and_alone(place
     assert all(suspect.replace("'", "&#x27;") in text for suspect in SUSPECTS)
     assert "<dd>4 of 4</dd>" in text
     measures = json.loads((run / "diagnosis" / "measures.json").read_text())
-    assert measures["setup"]["scale"] == 4
+    assert measures["scale"] == 4
     assert set(measures["frequencies"]["matrices"]) == {
         f"frequencies_{n}" for n in (0, 1, 2, "query")
     }
@@ -92,7 +93,7 @@ def test_command_prints_verdicts_and_writes_a_page_that_is_whole_and_alone(place
     assert measures["shuffled"]["change"] < 0.01
 
     assert main(["diagnose", str(run), "--scale=2.5", "--data", str(place / "photos")]) == 0
-    assert json.loads((run / "diagnosis" / "measures.json").read_text())["setup"]["scale"] == 2.5
+    assert json.loads((run / "diagnosis" / "measures.json").read_text())["scale"] == 2.5
 
 
 @pytest.mark.parametrize(
@@ -154,40 +155,59 @@ def test_what_a_decoder_lacks_is_said_and_the_rest_is_measured(place, tmp_path, 
     assert math.isnan(measures.output.same_size) == (decoder == "pixel_shuffle")
     assert measures.zeroed.change > 0
     found = verdicts(measures)
-    absent = {verdict.suspect for verdict in found if verdict.state == "absent"}
+    absent = {suspect for suspect, verdict in found.items() if verdict.state == "absent"}
     assert len(absent) >= (3 if decoder == "spectral" else 8)
-    assert all(decoder in v.sentence for v in found if v.suspect.startswith("Attention"))
+    assert all(decoder in v.sentence for name, v in found.items() if name.startswith("Attention"))
+    for verdict in found.values():  # advice is for this decoder
+        assert "model.modulated" not in verdict.remedy
+    assert "its features" in found["Tokens that are not used"].sentence
     page = write_diagnosis(tmp_path, measures, found, panels(looked_at, outputs, bicubic), {})
     assert f"The decoder {decoder} has no modulation" in page.read_text()
     json.loads((page.parent / "measures.json").read_text())
 
 
+COMMON = {
+    "parameters": 6, "skip": True, "targets": "hr", "jitter": 0.0, "raw_targets": False,
+    "sides": (8,), "scales": (1.0, 2.0), "losses": {"l1": 1.0}, "step": 1, "steps": 24,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("changes", "setup", "region"),
+    ("changes", "recipe", "region"),
     [
         (
             {"model__skip": False, "model__modulated__initialisation": "inverse_sigma",
              "model__modulated__bands": (64.0,), "model__modulated__frame": "picture",
-             "data__targets": "lr"},
-            Setup("modulated", "inverse_sigma", False, "lr", 0.0, False, 4.0, 2.0),
+             "data__targets": "lr", "loss__l1": 0.0, "loss__mse": 2.0},
+            {"decoder": "modulated", "initialisation": "inverse_sigma", "skip": False,
+             "targets": "lr", "scales": (1.0, 1.0), "losses": {"mse": 2.0}},
             Region("the whole patch, 8 LR pixels a side", 0.0, 8.0),
         ),
         (
-            {"data__jitter": 0.5, "data__raw_targets": True},
-            Setup("modulated", "annulus", True, "hr", 0.5, True, 4.0, 2.0),
+            {"data__jitter": 0.5, "data__raw_targets": True, "data__other_patches": (4, 6),
+             "adversarial__weight": 0.1, "train__steps": 9},
+            {"decoder": "modulated", "initialisation": "annulus", "jitter": 0.5,
+             "raw_targets": True, "sides": (8, 6, 4), "losses": {"l1": 1.0, "adversarial": 0.1},
+             "steps": 9},
             Region("one cell of the tokens, 4 LR pixels a side", -2.0, 4.0),
         ),
         (
-            {"model__encoder": "edsr", "model__decoder": "spectral"},
-            Setup("spectral", "", True, "hr", 0.0, False, 4.0, 2.0),
+            {"model__encoder": "edsr", "model__decoder": "spectral", "train__steps": 24},
+            {"decoder": "spectral", "initialisation": ""},
             Region("one LR pixel", -0.5, 1.0),
+        ),
+        (
+            {"model__encoder": "edsr", "model__decoder": "pixel_shuffle", "train__steps": 24},
+            {"decoder": "pixel_shuffle", "initialisation": "", "scales": (4.0, 4.0)},
+            None,
         ),
     ],
 )  # fmt: skip
-def test_what_is_told_of_a_training_is_what_it_was(changes, setup, region):
-    config = tiny(**{**LP, "model__lp_tokens__spacing": 4, **changes})
-    subject = Subject(config, 1, models.build(config.model), {}, {}, {}, [])
-    assert Setup.of(subject, 4.0) == setup
+def test_what_is_told_of_a_training_is_what_it_was(changes, recipe, region):
+    config = tiny(**{**LP, "train__steps": 24, "model__lp_tokens__spacing": 4, **changes})
+    params = {"decoder": {"kernel": np.zeros((2, 3))}, "encoder": {"kernel": np.zeros(7)}}
+    subject = Subject(config, 1, models.build(config.model), params, {}, {}, [])
+    assert Recipe.of(subject) == Recipe(**{**COMMON, **recipe})
     assert subject.region == region
 
 
@@ -196,7 +216,7 @@ def healthy() -> Measures:
     points = np.ones((4, 2))
     waves = Waves(
         first=points, now=points, moved=0.05, length={"0.95": 1.9, "max": 2.0}, beyond_lr=0.8,
-        beyond_output=0.0, beyond_trained=0.0, closest=0.1, effective_rank=6.0, most=8.0,
+        beyond_output=0.0, beyond_trained=0.0, closest=0.1, gap=0.2, effective_rank=6.0, most=8.0,
     )  # fmt: skip
     line = np.ones(3)
     steep = {"median": 0.1, "0.95": 0.2}
@@ -206,7 +226,9 @@ def healthy() -> Measures:
     )
     control = Control(change=0.05, psnr_fall=3.0, power=line, energy=0.1)
     return Measures(
-        Setup("modulated", "annulus", True, "hr", 0.0, False, 4.0, 4.0),
+        4.0,
+        Recipe(**{**COMMON, "decoder": "modulated", "initialisation": "annulus",
+                  "scales": (1.0, 4.0), "step": 24}),
         Course(500, 1000, 0.03),
         Frequencies(Region("a cell", -2.0, 4.0), {"frequencies_0": waves}, waves, 0.1),
         Modulation(
@@ -231,12 +253,17 @@ def judged(*changes: tuple[str, object]) -> dict[str, str]:
     measures = healthy()
     for path, value in changes:
         measures = changed(measures, path, value)
-    return {verdict.suspect: verdict.state for verdict in verdicts(measures)}
+    return {suspect: verdict.state for suspect, verdict in verdicts(measures).items()}
+
+
+SIZE = "Decoder that is too small"  # which one network cannot tell
 
 
 def test_a_network_that_nothing_is_wrong_with_has_no_cause():
-    assert set(judged().values()) == {"fine"}
-    assert set(judged()) == set(SUSPECTS)
+    found = judged()
+    assert set(found) == set(SUSPECTS)
+    assert found.pop(SIZE) == "unknown"
+    assert set(found.values()) == {"fine"}
 
 
 LOW = ("frequencies.together.beyond_lr", 0.0)
@@ -245,10 +272,16 @@ LOW = ("frequencies.together.beyond_lr", 0.0)
 @pytest.mark.parametrize(
     ("changes", "causes"),
     [
-        ([("setup.targets", "lr")], ["Targets without detail"]),
-        ([("setup.targets", "pseudo_hr")], ["Targets without detail"]),
-        ([("setup.raw_targets", True), ("setup.jitter", 0.5)], ["Targets without detail"]),
-        ([("setup.raw_targets", True)], []),
+        ([("recipe.targets", "lr")], ["Targets without detail"]),
+        ([("recipe.targets", "pseudo_hr")], ["Targets without detail"]),
+        ([("recipe.raw_targets", True), ("recipe.jitter", 0.5)], ["Targets without detail"]),
+        ([("recipe.raw_targets", True)], []),
+        ([("recipe.scales", (1.0, 1.0))],
+         ["Scales that were not trained", "Queries that fall on few places"]),
+        ([("recipe.scales", (1.0, 1.0)), ("recipe.jitter", 1.0)],
+         ["Scales that were not trained"]),
+        ([("recipe.scales", (4.0, 4.0))], []),
+        ([("recipe.scales", (1.0, 3.0))], ["Scales that were not trained"]),
         ([("course.gain", 0.06)], ["Training that ended too soon"]),
         ([("course.gain", -0.2)], []),
         ([("frequencies.together.length", {"0.95": 0.06, "max": 0.1})],
@@ -259,6 +292,7 @@ LOW = ("frequencies.together.beyond_lr", 0.0)
          ["No frequency beyond LR Nyquist", "Frequencies that did not move"]),
         ([("frequencies.together.moved", 0.001)], []),
         ([("frequencies.together.effective_rank", 1.9)], ["Waves that are alike"]),
+        ([("frequencies.together.gap", 0.26)], ["Waves too few to tell details apart"]),
         ([("frequencies.together.beyond_trained", 0.3)], ["Waves beyond the output's Nyquist"]),
         ([("modulation.rate", 0.03)], []),  # the waves carry the detail
         ([LOW, ("modulation.rate", 0.03)],
@@ -268,8 +302,8 @@ LOW = ("frequencies.together.beyond_lr", 0.0)
          ["Attention that does not discriminate"]),
         ([("modulation.distance", np.array([8.5, 9.0]))], ["Attention that looks too far"]),
         ([("shuffled.change", 0.003)], ["Tokens that are not used"]),
-        ([("setup.skip", False)], []),
-        ([("setup.skip", False), ("output.same_size", 30.0)], ["No bicubic skip"]),
+        ([("recipe.skip", False)], []),
+        ([("recipe.skip", False), ("output.same_size", 30.0)], ["No bicubic skip"]),
         ([("output.network.slope", 0.4)], ["Detail that is invented"]),
         ([("output.network.lr_psnr", 36.0)], ["Output that contradicts the LR picture"]),
         ([("output.network.energy", 0.03), ("output.network.slope", 0.1)],
@@ -285,15 +319,18 @@ def test_a_cause_is_found_where_it_is_and_nowhere_else(changes, causes):
     ("changes", "suspects"),
     [
         ([("course.gain", math.nan)], {"Training that ended too soon"}),
+        ([("course.gain", 0.06), ("recipe.step", 23)], {"Training that ended too soon"}),
+        ([("recipe.losses", {"mse": 1.0})], {"Squared errors alone"}),
+        ([("recipe.losses", {"mse": 1.0, "adversarial": 0.1})], set()),
         ([("frequencies.together.moved", math.nan)], {"Frequencies that did not move"}),
         ([("output.network.energy", math.nan)],
          {"No detail in the output", "Detail that is invented"}),
-        ([("setup.skip", False), ("output.same_size", math.nan)], {"No bicubic skip"}),
+        ([("recipe.skip", False), ("output.same_size", math.nan)], {"No bicubic skip"}),
     ],
 )  # fmt: skip
 def test_what_cannot_be_measured_is_no_cause(changes, suspects):
     found = judged(*changes)
-    assert {suspect for suspect, state in found.items() if state == "unknown"} == suspects
+    assert {suspect for suspect, state in found.items() if state == "unknown"} == {SIZE, *suspects}
     assert "cause" not in found.values()
 
 
@@ -303,7 +340,7 @@ def test_one_token_leaves_nothing_to_discriminate():
 
 
 def test_inverse_sigma_is_named_where_frequencies_vanish():
-    measures = changed(healthy(), "setup.initialisation", "inverse_sigma")
-    assert not any("inverse_sigma" in verdict.line for verdict in verdicts(measures))
+    measures = changed(healthy(), "recipe.initialisation", "inverse_sigma")
+    assert not any("inverse_sigma" in v.sentence for v in verdicts(measures).values())
     low = changed(measures, "frequencies.together.length", {"0.95": 0.01, "max": 0.01})
-    assert "inverse_sigma" in verdicts(low)[0].line
+    assert "inverse_sigma" in next(iter(verdicts(low).values())).sentence

@@ -67,6 +67,15 @@ def test_distances_know_that_b_and_minus_b_are_the_same():
     assert math.isnan(frequencies.closest(b[:1]))
 
 
+def test_gap_of_a_lattice_is_half_its_diagonal():
+    side = 0.25
+    row, col = np.meshgrid(side * np.arange(0, 10), side * np.arange(-10, 10))
+    lattice = np.stack([row, col], axis=-1).reshape(-1, 2)
+    assert frequencies.gap(lattice, 2.0) == pytest.approx(side / 2**0.5, abs=0.02)
+    assert frequencies.gap(-lattice, 2.0) == pytest.approx(side / 2**0.5, abs=0.02)
+    assert frequencies.gap(np.zeros((4, 2)), 2.0) == pytest.approx(2.0)
+
+
 def test_effective_rank_of_orthogonal_equal_and_constant_waves():
     orthogonal = np.array([[1, 0], [0, 1], [2, -1], [1, 3]]) / 4
     assert frequencies.effective_rank(orthogonal, -2.0, 4.0, 16) == pytest.approx(8)
@@ -103,14 +112,17 @@ def test_movement_and_gradients():
     assert math.isnan(frequencies.gradient_ratio([{"gradient_norm": 1.0}]))
 
 
-def test_gain_of_the_second_half_is_from_the_last_evaluation_by_then():
-    scores = {100: 20.0, 300: 25.0, 500: 28.0, 600: 29.0, 1000: 30.5}
-    rows = [{"step": step, "eval_psnr": score} for step, score in scores.items()]
-    rows += [{"step": 450, "l1": 0.1}, {"step": 550, "eval_psnr": math.nan}]
-    assert course.measure(rows) == course.Course(500, 1000, 2.5)
-    assert course.measure(rows[:2]) == course.Course(100, 300, 5.0)
-    for few in (rows[:1], rows[3:4], []):
-        assert math.isnan(course.measure(few).gain)
+def test_gain_is_since_the_evaluation_nearest_to_half():
+    def of(scores):
+        return course.measure([{"step": s, "eval_psnr": x} for s, x in scores.items()])
+
+    scores = {100: 20.0, 300: 25.0, 450: 26.0, 520: 28.0, 600: 29.0, 1000: 30.5}
+    assert of(scores) == course.Course(520, 1000, 2.5)
+    assert of({150: 20.0, 300: 21.0, 450: 22.5}) == course.Course(300, 450, 1.5)
+    assert of({500: math.nan, 400: 1.0, 1000: 3.0, 1500: math.nan}) == course.Course(400, 1000, 2.0)
+    for few in ({}, {1000: 30.0}, {300: 25.0, 1000: 30.0}, {700: 25.0, 1000: 30.0}):
+        assert math.isnan(of(few).gain)
+    assert math.isnan(course.measure([{"step": 5, "l1": 0.1}, {"step": 10, "l1": 0.1}]).gain)
 
 
 def test_shares_of_waves_and_what_the_query_leaves_to_the_bands():

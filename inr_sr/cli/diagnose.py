@@ -43,6 +43,7 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     try:
         from inr_sr.devices import keep_compiled_programs
         from inr_sr.diagnosis.diagnose import diagnose
+        from inr_sr.diagnosis.verdict import STATES
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
         if name in ("", "inr_sr"):
@@ -57,7 +58,8 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     options = [f"{name}={value}" for name, value in given.items() if value is not None]
     command = shlex.join(["inr-sr", "diagnose", str(arguments.workdir), *options])
     found, page = diagnose(arguments.workdir, data=arguments.data, scale=scale, command=command)
-    for verdict in found:
-        print(verdict.line)
+    for suspect, verdict in found.items():
+        remedy = f" {verdict.remedy}" if verdict.remedy else ""
+        print(f"{STATES[verdict.state]}: {suspect}. {verdict.sentence}{remedy}")
     show_path(page)
     return 0

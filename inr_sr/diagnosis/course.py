@@ -11,12 +11,12 @@ from inr_sr.training.checkpoints import SCORE
 
 @dataclass(frozen=True)
 class Course:
-    """What the second half of a training brought.
+    """What the last part of a training brought.
 
     Attributes:
-      begun, ended: the evaluations compared, steps: the last one by half of the training, and the
-        last of all; 0 where the record has no two.
-      gain: of the score from one to the other, dB; NaN where the record has no two.
+      begun, ended: the evaluations compared, steps: the one nearest to half of the training, of
+        two the later, and the last of all; 0 where there is none between a third and two thirds.
+      gain: of the score from one to the other, dB; NaN likewise.
     """
 
     begun: int
@@ -34,7 +34,8 @@ def measure(rows: Sequence[dict[str, float]]) -> Course:
         int(row["step"]): row[SCORE] for row in rows if math.isfinite(row.get(SCORE, math.nan))
     }
     ended = max(scores, default=0)
-    begun = max((step for step in scores if 2 * step <= ended), default=0)
+    near = [step for step in scores if ended <= 3 * step <= 2 * ended]
+    begun = min(near, key=lambda step: (abs(2 * step - ended), -step), default=0)
     if not begun:
         return Course(0, 0, math.nan)
     return Course(begun, ended, scores[ended] - scores[begun])

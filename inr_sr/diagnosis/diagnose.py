@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import jax
+
 from inr_sr.data.sources import open_source, source_name
-from inr_sr.diagnosis import controls
+from inr_sr.devices import out_of_memory
+from inr_sr.diagnosis import controls, queries
 from inr_sr.diagnosis.crops import crops
 from inr_sr.diagnosis.measures import measured
 from inr_sr.diagnosis.report import check_replaceable, panels, write_diagnosis
 from inr_sr.diagnosis.subject import Subject
-from inr_sr.diagnosis.verdicts import Verdict, verdicts
+from inr_sr.diagnosis.suspects import verdicts
+from inr_sr.diagnosis.verdict import Verdict
 from inr_sr.errors import InputError
 from inr_sr.evaluation.machine import describe_machine
 from inr_sr.scales import Scale
@@ -22,7 +26,7 @@ DEFAULT_SCALE = 4.0
 
 def diagnose(
     workdir: Path, *, data: str | None, scale: Scale | None, command: str
-) -> tuple[list[Verdict], Path]:
+) -> tuple[dict[str, Verdict], Path]:
     """Measures the network of a training and writes what it found to the folder "diagnosis" in it.
 
     Args:
@@ -32,7 +36,7 @@ def diagnose(
       command: how the page says it was made.
 
     Returns:
-      The verdicts, causes first, and the path of the page.
+      The verdicts by suspect, causes first, and the path of the page.
 
     Raises:
       InputError: no training there, nothing of it to be measured, or a scale or pictures that
@@ -49,14 +53,20 @@ def diagnose(
     subject = Subject.of(workdir)
     scale = _known_scale(subject, scale)
     looked_at = crops(source, scale, config.data.patch, source_name(spec))
-    measures, outputs, bicubic = measured(subject, looked_at, scale)
+    try:
+        measures, outputs, bicubic = measured(subject, looked_at, scale)
+    except jax.errors.JaxRuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise MemoryError("diagnose at a smaller --scale") from error
     found = verdicts(measures)
     facts = {
         "command": command,
         "step": f"{subject.step} of {config.train.steps}",
         "parameters": "averaged",
         "data": f"{source_name(spec)}: {'; '.join(crop.name for crop in looked_at)}",
-        "seed": f"{config.seed} of the training, {controls.SEED} of shuffles and queries",
+        "seed": f"{config.seed} of the training, {controls.SEED} of shuffles, {queries.SEED} of "
+        "queries",
         **describe_machine(),
     }
     shown = panels(looked_at, outputs, bicubic)

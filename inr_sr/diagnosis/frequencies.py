@@ -28,6 +28,7 @@ class Waves:
       beyond_output: above that of the output, s / 2.
       beyond_trained: above that of the largest scale, of this output or of the training.
       closest: least distance of two frequencies, where b and -b are the same; NaN of one wave.
+      gap: see `gap`, of all that the output can show.
       effective_rank: see `effective_rank`, at the output pixels of the region.
       most: what that can reach: the number of cosines and sines, or of those pixels where that is
         less.
@@ -41,6 +42,7 @@ class Waves:
     beyond_output: float
     beyond_trained: float
     closest: float
+    gap: float
     effective_rank: float
     most: float
 
@@ -71,6 +73,7 @@ class Waves:
             beyond_output=float(np.mean(length > scale / 2)),
             beyond_trained=float(np.mean(length > max(scale, trained) / 2)),
             closest=closest(now),
+            gap=gap(now, scale / 2),
             effective_rank=effective_rank(now, region.start, region.side, pixels),
             most=min(2.0 * len(now), pixels**2),
         )
@@ -125,9 +128,25 @@ def closest(frequencies: np.ndarray) -> float:
     """Least distance of two of [K, 2], where b and -b are the same; NaN of fewer than two."""
     if len(frequencies) < 2:
         return math.nan
-    one, other = frequencies[:, None], frequencies[None]
-    apart = np.minimum(np.linalg.norm(one - other, axis=-1), np.linalg.norm(one + other, axis=-1))
+    apart = _apart(frequencies, frequencies)
     return float(apart[~np.eye(len(frequencies), dtype=bool)].min())
+
+
+def gap(frequencies: np.ndarray, reach: float) -> float:
+    """Of all frequencies f with |f| <= reach, how far the farthest is from any of [K, 2].
+
+    b and -b are the same. To within a hundredth of the reach: f lie on a lattice in half the disc.
+    """
+    row, col = np.meshgrid(np.linspace(0, reach, 51), np.linspace(-reach, reach, 101))
+    places = np.stack([row, col], axis=-1).reshape(-1, 2)
+    places = places[np.linalg.norm(places, axis=1) <= reach]
+    return float(_apart(places, frequencies).min(axis=1).max())
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Distances [N, K] of frequencies [N, 2] and [K, 2], where b and -b are the same."""
+    one, other = one[:, None], other[None]
+    return np.minimum(np.linalg.norm(one - other, axis=-1), np.linalg.norm(one + other, axis=-1))
 
 
 def pixels_along(region: Region, scale: float) -> int:

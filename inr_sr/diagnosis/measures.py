@@ -1,4 +1,4 @@
-"""All that a diagnosis measures, and what it needs to know of how a network was trained."""
+"""All that a diagnosis measures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from inr_sr.diagnosis import controls, course, frequencies, modulation, output
 from inr_sr.diagnosis.crops import Crop
+from inr_sr.diagnosis.recipe import Recipe
 from inr_sr.diagnosis.subject import Subject, enlarged
 from inr_sr.evaluation.json_text import json_text
 from inr_sr.evaluation.metrics import unit
@@ -20,48 +21,15 @@ from inr_sr.upscaling import ResampleUpscaler
 
 
 @dataclass(frozen=True)
-class Setup:
-    """How a network was trained, and at which scale it is looked at.
+class Measures:
+    """See the modules that the fields are from; None where a decoder has no such thing.
 
     Attributes:
-      decoder: its name.
-      initialisation: of the frequencies; "" where the decoder has no choice.
-      skip: whether it adds to bicubic.
-      targets, jitter, raw_targets: of config.data.
-      scale: output pixels per LR pixel.
-      max_scale: the largest that was trained.
+      scale: that the network is looked at, output pixels per LR pixel.
     """
 
-    decoder: str
-    initialisation: str
-    skip: bool
-    targets: str
-    jitter: float
-    raw_targets: bool
     scale: float
-    max_scale: float
-
-    @classmethod
-    def of(cls, subject: Subject, scale: float) -> Setup:
-        config = subject.config
-        modulated = config.model.decoder == "modulated"
-        return cls(
-            decoder=config.model.decoder,
-            initialisation=config.model.modulated.initialisation if modulated else "",
-            skip=config.model.skip,
-            targets=config.data.targets,
-            jitter=config.data.jitter,
-            raw_targets=config.data.raw_targets,
-            scale=scale,
-            max_scale=config.data.max_scale,
-        )
-
-
-@dataclass(frozen=True)
-class Measures:
-    """See the modules that the fields are from; None where a decoder has no such thing."""
-
-    setup: Setup
+    recipe: Recipe
     course: course.Course
     frequencies: frequencies.Frequencies | None
     modulation: modulation.Modulation | None
@@ -97,7 +65,8 @@ def measured(
     residuals: list[Any] = [field.residual for field in fields]
     modulated = isinstance(residuals[0], ModulatedField)
     measures = Measures(
-        setup=Setup.of(subject, scale.rows),
+        scale=scale.rows,
+        recipe=Recipe.of(subject),
         course=course.measure(subject.rows),
         frequencies=_frequencies(subject, scale.rows),
         modulation=modulation.measure(residuals, size[0]) if modulated else None,

@@ -97,19 +97,19 @@ def spectra_of(crops: Sequence[Crop], outputs: Sequence[np.ndarray]) -> Spectra:
     return compare(pairs, crops[0].scale.rows)
 
 
-def share_beyond(spectra: Spectra, frequency: float = LR_NYQUIST) -> float:
-    """Share of the truths' energy beyond a frequency; NaN where there is none at all."""
-    total = float(spectra.truth.sum())
-    return float(spectra.truth[spectra.frequency > frequency].sum()) / total if total else math.nan
+def share_beyond(spectra: Spectra) -> float:
+    """Share of the truths' energy beyond the LR Nyquist frequency; NaN where there is none."""
+    total, above = float(spectra.truth.sum()), spectra.frequency > LR_NYQUIST
+    return float(spectra.truth[above].sum()) / total if total else math.nan
 
 
-def slope(spectra: Spectra, frequency: float = LR_NYQUIST) -> float:
-    """Of the truths on the outputs beyond a frequency; NaN where the outputs have nothing there.
+def slope(spectra: Spectra) -> float:
+    """Of the truths on the outputs beyond LR Nyquist; NaN where the outputs have nothing there.
 
     sum X conj(Y) / sum |X|^2. It is 1 for the best guess in squared error. Below 1/2 the truth is
     nearer to no detail at all than to this one: |X - Y|^2 = |Y|^2 + |X|^2 - 2 X conj(Y).
     """
-    above = spectra.frequency > frequency
+    above = spectra.frequency > LR_NYQUIST
     own = float(spectra.output[above].sum())
     return float(spectra.cross[above].sum()) / own if own else math.nan
 

@@ -12,6 +12,7 @@ import numpy as np
 from inr_sr.coordinates import cells, located, upright_footprint
 
 AT_ONCE = 1024
+SEED = 0
 
 
 class Queries(NamedTuple):
@@ -28,9 +29,9 @@ class Queries(NamedTuple):
     footprint: jax.Array
 
 
-def scattered(side: int, scale: float, count: int = AT_ONCE, seed: int = 0) -> Queries:
+def scattered(side: int, scale: float, count: int = AT_ONCE) -> Queries:
     """Queries anywhere in a picture of `side` LR pixels, each place as likely as any other."""
-    position = np.random.default_rng(seed).uniform(0, side, (count, 2))
+    position = np.random.default_rng(SEED).uniform(0, side, (count, 2))
     cell, delta = located(position, last=side - 1)
     return _queries(cell, delta, scale)
 

@@ -16,7 +16,7 @@ from inr_sr.diagnosis.frequencies import Frequencies, Waves
 from inr_sr.diagnosis.measures import Measures
 from inr_sr.diagnosis.modulation import Modulation
 from inr_sr.diagnosis.output import mean_psnr
-from inr_sr.diagnosis.verdicts import STATES, Verdict
+from inr_sr.diagnosis.verdict import STATES, Verdict
 from inr_sr.errors import InputError
 from inr_sr.evaluation.metrics import quantise
 from inr_sr.evaluation.page import figure, page, table
@@ -57,7 +57,7 @@ def panels(
 def write_diagnosis(
     workdir: Path,
     measures: Measures,
-    found: Sequence[Verdict],
+    found: Mapping[str, Verdict],
     pictures: Sequence[Panel],
     facts: Mapping[str, str],
 ) -> Path:
@@ -71,10 +71,10 @@ def write_diagnosis(
     """
     folder = (workdir / FOLDER).resolve()
     check_replaceable(workdir)
-    causes = sum(verdict.state == "cause" for verdict in found)
+    causes = sum(verdict.state == "cause" for verdict in found.values())
     summary = (
         f"{causes or 'No'} cause{'' if causes == 1 else 's'} found among {len(found)} suspects, "
-        f"at ×{measures.setup.scale:g}: {measures.output.gain:+.2f} dB over bicubic."
+        f"at ×{measures.scale:g}: {measures.output.gain:+.2f} dB over bicubic."
     )
     body = [*_verdicts(found), *_plots(measures), *_panels(pictures), *_numbers(measures)]
     text = page(f"Diagnosis of {workdir.resolve().name}", summary, body, facts)
@@ -87,20 +87,20 @@ def write_diagnosis(
     return folder / "index.html"
 
 
-def _verdicts(found: Sequence[Verdict]) -> Iterator[str]:
+def _verdicts(found: Mapping[str, Verdict]) -> Iterator[str]:
     yield '<h2>Verdicts</h2>\n<dl class="verdicts">'
-    for verdict in found:
+    for suspect, verdict in found.items():
         remedy = f" <em>{html.escape(verdict.remedy)}</em>" if verdict.remedy else ""
         yield (
             f'<dt class="{verdict.state}">{STATES[verdict.state]}</dt>'
-            f"<dd><strong>{html.escape(verdict.suspect)}.</strong> "
+            f"<dd><strong>{html.escape(suspect)}.</strong> "
             f"{html.escape(verdict.sentence)}{remedy}</dd>"
         )
     yield "</dl>"
 
 
 def _plots(measures: Measures) -> Iterator[str]:
-    decoder = measures.setup.decoder
+    decoder = measures.recipe.decoder
     yield (
         "<h2>Output</h2>\n<p>Left, a curve below the truth's right of the dashed line is detail "
         "that is missing. Right, a curve at 0 there is detail that is not the truth's.</p>"
@@ -115,7 +115,7 @@ def _plots(measures: Measures) -> Iterator[str]:
             "can draw what the LR picture does not hold, and none outside the full one can be "
             "seen.</p>"
         )
-        png = plots.frequency_plot(measures.frequencies, measures.setup.scale)
+        png = plots.frequency_plot(measures.frequencies, measures.scale)
         yield figure(png, "plot", alt="Frequencies at the start and now")
     yield "<h2>Modulation</h2>"
     if measures.modulation is None:
@@ -182,19 +182,22 @@ def _frequency_table(found: Frequencies) -> Table:
         quantiles = (_number(x, 4) for x in waves.length.values())
         shares = (f"{x:.0%}" for x in (waves.beyond_lr, waves.beyond_output))
         rank = f"{waves.effective_rank:.1f} of {waves.most:.0f}"
-        return (name, _number(waves.moved, 3), *quantiles, *shares, _number(waves.closest, 4), rank)
+        apart = _number(waves.closest, 4), _number(waves.gap, 2)
+        return (name, _number(waves.moved, 3), *quantiles, *shares, *apart, rank)
 
     head = (
         "matrix", "moved", "|b| 5 %", "25 %", "50 %", "75 %", "95 %", "max", "beyond LR Nyquist",
-        "beyond output's", "closest pair", "effective rank",
+        "beyond output's", "closest pair", "largest gap", "effective rank",
     )  # fmt: skip
     named = {**found.matrices, "all that draw": found.together}
     ratio = (
-        ""
+        "was not recorded"
         if math.isnan(found.gradient_ratio)
-        else f". Their gradient was {found.gradient_ratio:.2g} of that of all else, on average"
+        else f"was {found.gradient_ratio:.2g} of that of all else, on average"
     )
-    title = f"Frequencies, cycles per LR pixel, asked over {found.region.name}{ratio}"
+    title = (
+        f"Frequencies, cycles per LR pixel, asked over {found.region.name}. Their gradient {ratio}"
+    )
     return Table(title, head, tuple(row(*item) for item in named.items()))
 
 
