@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from inr_sr import models
+from inr_sr.files import locked
 from inr_sr.training import state as training_state
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from inr_sr.training.journal import METRICS, rows
@@ -49,6 +50,15 @@ def newest(workdir: Path) -> Any:
     with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
         state = checkpoints.restore(like)
     return state.params, state.ema
+
+
+def test_all_hosts_are_refused_where_another_job_trains(tmp_path):
+    folder, workdir = tiny_pictures(tmp_path / "pictures", 1), tmp_path / "run"
+    with locked(workdir), hosts(workdir, folder) as pair:
+        for process in pair:
+            code, message = finish(process)
+            assert code == 2, message
+            assert f"error: {workdir} is in use by another process" in message
 
 
 def test_two_hosts_train_as_one(tmp_path):

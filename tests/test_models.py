@@ -113,10 +113,19 @@ def test_blocks_computed_anew_give_the_same_gradients():
     assert anew.count(convolution) > kept.count(convolution)
 
 
-@pytest.mark.parametrize("decoder", ["spectral", "modulated", "liif"])
-def test_bfloat16_computes_near_float32(decoder):
-    model, params = random_model(decoder)
-    half, _ = random_model(decoder, dtype="bfloat16")
+@pytest.mark.parametrize(
+    ("decoder", "changes"),
+    [
+        ("spectral", {}),
+        ("modulated", {}),
+        ("liif", {}),
+        ("modulated", {"encoder": "lp_tokens"}),
+        ("modulated", {"encoder": "lp_tokens", "lp_tokens": {"mixer": "state_space"}}),
+    ],
+)
+def test_bfloat16_computes_near_float32(decoder, changes):
+    model, params = random_model(decoder, **changes)
+    half, _ = random_model(decoder, dtype="bfloat16", **changes)
     image, axis = random_picture(8, 8), grid_axis(8, 20)
     fields = (m.apply({"params": params}, image).residual for m in (model, half))
     fine, coarse = (render.grid(Field(None, field), axis, axis) for field in fields)

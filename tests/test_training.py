@@ -379,6 +379,15 @@ def test_what_the_machine_lacks_is_one_line(tmp_path, folder, monkeypatch):
             {"model__decoder": "modulated", "model__modulated__max_scale": 3.0},
             "model.modulated.max_scale 3.0 must be the largest trained scale, data.max_scale 2.0",
         ),
+        (
+            {
+                "model__decoder": "modulated",
+                "model__modulated__max_scale": 2.0,
+                "model__modulated__initialisation": "inverse_sigma",
+                "model__modulated__bands": (64.0, 32.0),
+            },
+            "model.modulated.lr_size 32 must be the side of the trained patches, data.patch 8",
+        ),
         ({"data__mode": "lazy"}, "'lazy' must be one of resident, streaming"),
         ({"data__patch": 40}, "every picture is smaller than a crop of 80x80"),
         ({"data__patch": 40, "data__mode": "streaming"}, "every picture is smaller than a crop"),

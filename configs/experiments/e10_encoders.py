@@ -12,6 +12,9 @@ def get_experiment() -> Experiment:
     others = {
         "cross, state space": base.repaired(model__lp_tokens__mixer="state_space"),
         "interleaved": base.repaired(model__lp_tokens__layout="interleaved"),
+        "interleaved, state space": base.repaired(
+            model__lp_tokens__layout="interleaved", model__lp_tokens__mixer="state_space"
+        ),
         **{f"patches of {n}": base.repaired(model__lp_tokens__patch=n) for n in (4, 8, 16)},
     }
     return Experiment(

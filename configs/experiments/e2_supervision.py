@@ -8,7 +8,7 @@ from inr_sr.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Targets and sizes of the patches."""
+    """Targets and sizes of the patches, all judged on pictures of one size."""
     return Experiment(
         question="Does it take true high-resolution targets, and patches of several sizes?",
         prediction="Only true targets teach anything at x4: with the LR picture as its own target "

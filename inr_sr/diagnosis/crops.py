@@ -27,16 +27,23 @@ class Crop:
     """An LR picture of the trained size, and what it is to be enlarged to.
 
     Attributes:
-      name: of the picture it is from, and which of its crops it is.
+      picture: the name of the one that it is from.
+      part: which of that one's crops it is, from 1.
       lr: uint8 [patch, patch, 3].
       truth: uint8 [H, W, 3].
       scale: between the two.
     """
 
-    name: str
+    picture: str
+    part: int
     lr: np.ndarray
     truth: np.ndarray
     scale: Scale
+
+    @property
+    def name(self) -> str:
+        """For readers."""
+        return f"{self.picture}, part {self.part}"
 
 
 def crops(source: Source, scale: Scale, patch: int, dataset: str) -> list[Crop]:
@@ -61,7 +68,7 @@ def crops(source: Source, scale: Scale, patch: int, dataset: str) -> list[Crop]:
         for number, (row, col) in enumerate(places_of_edges(picture, side)[:FROM_EACH], 1):
             truth = picture[row : row + side, col : col + side]
             pair = make_pair(truth, scale, name=name)
-            found.append(Crop(f"{name}, part {number}", *pair, scale))
+            found.append(Crop(name, number, *pair, scale))
         pictures += 1
         if pictures == PICTURES:
             break

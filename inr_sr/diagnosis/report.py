@@ -43,7 +43,7 @@ def panels(
       crops: see `crops.crops`.
       outputs, bicubic: float32 [H, W, 3] in [0, 1] of each.
     """
-    photos = {crop.name.rpartition(",")[0]: i for i, crop in reversed(list(enumerate(crops)))}
+    photos = {crop.picture: i for i, crop in reversed(list(enumerate(crops)))}
     shown = []
     for index in sorted(photos.values())[:_SHOWN]:
         crop = crops[index]

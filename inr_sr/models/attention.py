@@ -1,4 +1,4 @@
-"""What tokens at places attend to: similarity, less the distance in widths that are learned."""
+"""Attention with a learned distance penalty per head."""
 
 import flax.linen as nn
 import jax
@@ -64,10 +64,7 @@ class Attention(nn.Module):
         log_tau = self.param("log_tau", first_widths(self.spacing), (self.heads,))
         squared = jnp.sum(jnp.square(jnp.asarray(at)[:, None] - jnp.asarray(others_at)[None]), -1)
         bias = distance_bias(squared, log_tau).transpose(2, 0, 1)[None]
-        mixed = jax.nn.dot_product_attention(
-            heads(x, "query"),
-            heads(others, "key"),
-            heads(others, "value"),
-            bias=bias.astype(self.dtype),
-        )
+        q, k, v = heads(x, "query"), heads(others, "key"), heads(others, "value")
+        with jax.numpy_dtype_promotion("standard"):  # it takes logits of bfloat16 to float32
+            mixed = jax.nn.dot_product_attention(q, k, v, bias=bias.astype(self.dtype))
         return nn.Dense(width, dtype=self.dtype, name="output")(mixed.reshape(x.shape))

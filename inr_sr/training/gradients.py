@@ -60,14 +60,14 @@ class Objective:
         out = render.patches(field, windows(batch.cell), windows(batch.delta), batch.size, slots)
         return out.reshape(batch.target.shape)
 
-    def reconstruct(self, out: jax.Array, batch: Batch) -> tuple[jax.Array, Metrics]:
+    def reconstruction_loss(self, out: jax.Array, batch: Batch) -> tuple[jax.Array, Metrics]:
         """The weighted sum of the terms for those colours, and the metrics."""
         total, values = losses.terms(self.weights, out, batch.target, self.perceptual)
         return total, {**values, "loss": total, "error": losses.mse(out, batch.target)}
 
     def loss(self, params: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
-        """`reconstruct` of what `generate` makes."""
-        return self.reconstruct(self.generate(params, batch), batch)
+        """`reconstruction_loss` of what `generate` makes."""
+        return self.reconstruction_loss(self.generate(params, batch), batch)
 
 
 def make_gradients(
@@ -92,7 +92,7 @@ def make_gradients(
     if adversary is None:
         of_batch = jax.grad(objective.loss, has_aux=True)
     else:
-        of_batch = adversary.gradients(objective.generate, objective.reconstruct)
+        of_batch = adversary.gradients(objective.generate, objective.reconstruction_loss)
 
     def sliced(x: jax.Array) -> jax.Array:
         x = x.reshape(slices, batch_size // slices, *x.shape[1:])

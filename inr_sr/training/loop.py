@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 
 from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, training_source
 from inr_sr.data.sources import fingerprint
-from inr_sr.devices import out_of_memory
-from inr_sr.errors import InUse
+from inr_sr.devices import any_host, out_of_memory
+from inr_sr.errors import InputError, InUse
 from inr_sr.files import locked
 from inr_sr.training import frequencies
 from inr_sr.training.checkpoints import CHECKPOINTS, SCORE, Checkpoints, latest_step
@@ -49,10 +49,18 @@ def _next_stop(step: int, train: ConfigDict, stages: Stages) -> int:
 
 @contextmanager
 def _alone(workdir: Path, step: int) -> Iterator[None]:
-    """Keeps other processes out; InUse where one is there, or went on from `step` just now."""
-    with locked(workdir):
-        if (latest_step(workdir / CHECKPOINTS) or 0) != step:
-            raise InUse(f"{workdir} was in use by another process until just now")
+    """Keeps other jobs out; InUse on all hosts where one is there, or went on from `step`."""
+    with ExitStack() as held:
+        refusal: InputError | None = None
+        if jax.process_index() == 0:
+            try:
+                held.enter_context(locked(workdir))
+                if (latest_step(workdir / CHECKPOINTS) or 0) != step:
+                    refusal = InUse(f"{workdir} was in use by another process until just now")
+            except InputError as error:
+                refusal = error
+        if any_host(refusal is not None):
+            raise refusal or InUse(f"{workdir} is in use by another process")
         yield
 
 
@@ -115,8 +123,7 @@ def train(
         feed = open_feed(config, source, setup.specs[0], setup.mesh, step)
         opened.enter_context(closing(feed))
         lead = jax.process_index() == 0
-        if lead:
-            opened.enter_context(_alone(workdir, step))
+        opened.enter_context(_alone(workdir, step))
         state, checkpoints = _begun(opened, config, workdir, setup, pictures, step)
         journal = opened.enter_context(closing(Journal(workdir, step))) if lead else None
         progress = TrainingProgress(config.train.steps, step, config.train.batch_size)

@@ -60,6 +60,13 @@ def _check_model(config: ConfigDict) -> None:
             f"{trained}"
         )
     model = models.build(config.model)
+    own = config.model.modulated
+    per_picture = decoder == "modulated" and own.initialisation == "inverse_sigma"
+    if per_picture and own.lr_size != config.data.patch:
+        raise InputError(
+            f"model.modulated.lr_size {own.lr_size} must be the side of the trained patches, "
+            f"data.patch {config.data.patch}: inverse_sigma counts cycles per picture"
+        )
     if hasattr(model.encoder, "check_size"):
         model.encoder.check_size(config.data.patch, config.data.patch)
     if model.receptive_field is None and config.model.window != config.data.patch:

@@ -7,9 +7,7 @@ import time
 from types import FrameType
 from typing import Any
 
-import jax
-import numpy as np
-from jax.experimental import multihost_utils
+from inr_sr.devices import any_host
 
 
 class Interrupted(Exception):
@@ -46,7 +44,4 @@ class StopRequest:
 
     def agreed(self) -> bool:
         """Whether any host was asked: all must stop at the same step."""
-        asked = self.asked or time.monotonic() >= self._deadline
-        if jax.process_count() == 1:
-            return asked
-        return bool(multihost_utils.process_allgather(np.array(asked)).any())
+        return any_host(self.asked or time.monotonic() >= self._deadline)

@@ -22,7 +22,7 @@ PATCHES = (2, 4, 8, 16)
 LAYOUTS = ("cross", "interleaved")
 MIXERS = ("attention", "state_space")
 DETAIL_GAIN = 32.0  # makes of the detail of photos about what there is of brightness
-FAINT = nn.initializers.normal(0.02)  # places: what is seen is to be told apart first
+FAINT = nn.initializers.normal(0.02)  # so that content outweighs places at the start
 EXPANSION = 2  # of the MLPs between their layers
 MAX_LOGITS = 2**28
 """Most attention logits of a picture, all heads together: 1 GiB of them."""
@@ -68,7 +68,7 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, at: Any, others: Any, others_at: Any) -> jax.Array:
         def norm(tokens: jax.Array, name: str) -> jax.Array:
-            return nn.LayerNorm(dtype=self.dtype, name=f"norm_{name}")(tokens)
+            return _normed(tokens, self.dtype, f"norm_{name}")
 
         def attend(name: str) -> Attention:
             return Attention(self.heads, self.spacing, self.dtype, name=name)
@@ -86,10 +86,10 @@ class Block(nn.Module):
 
 
 class LpTokens(nn.Module):
-    """LR pictures [B, h, w, 3] in [0, 1] to tokens [B, ceil(h / s) , ceil(w / s), width].
+    """LR pictures [B, h, w, 3] in [0, 1] to tokens [B, H / spacing, W / spacing, width].
 
-    Where the longer of patch and spacing s does not divide a side, the picture is mirrored at its
-    far ends until it does.
+    H and W are h and w rounded up to multiples of the longer of patch and spacing; the picture is
+    mirrored at its far ends until it has them.
 
     Attributes:
       width: of the tokens.
@@ -102,8 +102,8 @@ class LpTokens(nn.Module):
       mixer: "attention", at a cost that is quadratic in the tokens, or "state_space", linear; that
         one reads them row by row, each token after the patches of its cell.
       states: per channel of the state space.
-      detail: whether patches are also given what the picture has beyond its mean over 3 x 3
-        pixels, strengthened: it is a tenth of the picture, and all that bicubic does not know.
+      detail: whether patches are also given DETAIL_GAIN times the picture less its mean over
+        3 x 3 pixels, as three more channels.
       remat: whether gradients compute what is inside blocks anew instead of keeping it.
     """
 
@@ -153,7 +153,7 @@ class LpTokens(nn.Module):
             tokens = x[:, np.argsort(order)[len(seen.centres) :]]
         else:
             tokens = self._mixed(tokens, own.centres, patches, seen.centres)
-        tokens = nn.LayerNorm(dtype=self.dtype, name="norm")(tokens)
+        tokens = _normed(tokens, self.dtype, "norm")
         return tokens.reshape(len(image), own.rows, own.cols, self.width)
 
     def _patches(self, image: jax.Array) -> jax.Array:
@@ -188,6 +188,11 @@ class LpTokens(nn.Module):
                 name=f"block_{i}",
             )(x, at, others, others_at)
         return x
+
+
+def _normed(tokens: jax.Array, dtype: jnp.dtype, name: str) -> jax.Array:
+    """Normalised over channels, in float32."""
+    return nn.LayerNorm(dtype=jnp.float32, name=name)(tokens.astype(jnp.float32)).astype(dtype)
 
 
 def _blurred(image: jax.Array) -> jax.Array:
