@@ -103,22 +103,52 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     assert not Path("docs").exists()
 
     Path("docs").mkdir()
-    Path("docs", "experiments.md").write_text("# By hand\n\nAbove.\n")
+    document = Path("docs", "experiments.md")
+    document.write_text("# By hand\n\nAbove.\n")
     assert run("e1_rate") == 0
     first = trained(Path("work"))
     assert len(first) == 6
-    text = Path("docs", "experiments.md").read_text()
+    text = document.read_text()
+    assert str(clone) not in text
+    check_section(text)
+    check_numbers(text)
+
+    # What is written by hand stays, and nothing finished is trained again.
+    verdict = "<!-- e1_rate verdict -->\nNone, as predicted.\n<!-- /e1_rate verdict -->"
+    empty = "<!-- e1_rate verdict -->\n<!-- /e1_rate verdict -->"
+    assert empty in text
+    by_hand = text.replace(empty, verdict).replace("Which of them?", "stale") + "\nBelow.\n"
+    document.write_text(by_hand)
+    capsys.readouterr()
+    assert run("all") == 0
+    assert "e10_others: wild, seed 1 failed: " in capsys.readouterr().err
+    before, after = document.read_text().split("<!-- e10_others -->")
+    assert before == text_of(by_hand).replace("stale", "Which of them?")
+    assert "`wild` failed with seed 1: " in after
+    assert cells(after, "`wild` (control)")[4:7] == ["–", "–", "–"]
+    assert cells(after, "`shuffle`")[5:7] == ["–", "–"]
+    assert cells(after, "`shuffle`")[4] != "–"
+    now = trained(Path("work"))
+    assert {name: now[name] for name in first} == first
+    assert len(now) == 8
+    unchanged = content(clone)
+    assert main(["--train=sharp", "--workdir=work"]) == 0
+    listed = capsys.readouterr().out
+    assert "e1_rate: Which of them?\n    arms: plain, fast, again\n    runs: 7 of 7 done" in listed
+    assert listed.index("e1_rate") < listed.index("e10_others")
+    assert content(clone) == unchanged
+
+
+def check_section(text: str) -> None:
+    """What the section of e1_rate says, and its charts."""
     assert text.startswith("# By hand\n\nAbove.\n\n<!-- e1_rate -->\n## e1_rate\n")
     assert "**Question.** Which of them?\n" in text
-    assert (
-        "python -m inr_sr.experiments e1_rate --train=FOLDER/sharp --test=FOLDER/held_out" in text
-    )
-    assert str(clone) not in text
+    command = "python -m inr_sr.experiments e1_rate --train=FOLDER/sharp --test=FOLDER/held_out"
+    assert command in text
     assert "Not complete" not in text
     assert "Trained on sharp, 12 steps, seeds 0, 1, 2; " in text
     assert "(5 at ×2, 2 at ×4)" in text
     assert "Too small at ×4: small.png." in text
-    assert Path("docs", "experiments", "e1_rate.svg").read_text().count("×") == 2
     plain, fast = cells(text, "`plain`"), cells(text, "`fast`")
     assert plain[1] == "3"
     assert plain[6] == "reference"
@@ -126,11 +156,15 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     assert cells(text, "`again`")[6].endswith("], 1 of 3 seeds to `fast`")
     assert "An interval of one seed is of photos alone." in text
     assert "less that of `plain`, or of the arm that is named, at ×4" in text
+    differences = Path("docs", "experiments", "e1_rate.svg").read_text()
+    assert differences.count("×") == 2
+    assert "again, one seed, to fast" in differences
     spectra = Path("docs", "experiments", "e1_rate_spectra.svg").read_text()
     assert {"plain", "fast", "again", "bicubic"} <= set(re.findall(r">(\w+)</text>", spectra))
-    assert "again, one seed, to fast" in Path("docs", "experiments", "e1_rate.svg").read_text()
 
-    # The table's numbers, once more from the scores.
+
+def check_numbers(text: str) -> None:
+    """Those of e1_rate, once more from the scores of its runs."""
     results = json.loads(Path("work", "e1_rate", "results.json").read_text())
     of_fast = results["arms"][1]
     finished = rows_of(Path("work", "e1_rate", "runs.jsonl"))
@@ -153,37 +187,12 @@ def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     assert results["arms"][2]["differences"]["4"]["mean"] == pytest.approx(once)
     low, high = (of_fast["differences"]["4"][name] for name in ("low", "high"))
     assert low < difference < high
+    fast = cells(text, "`fast`")
     assert fast[6].startswith(f"{difference:+.3f} ")
     assert fast[3] == f"{np.mean([r['seconds'] for r in finished if r['arm'] == 'fast']) / 60:.1f}"
     spectrum = scored["fast", 0]["network"]["spectrum"]
     assert spectrum["frequency"][-1] == 2
     assert 0 < spectrum["energy_ratio"] < 1
-
-    # What is written by hand stays, and nothing finished is trained again.
-    verdict = "<!-- e1_rate verdict -->\nNone, as predicted.\n<!-- /e1_rate verdict -->"
-    empty = "<!-- e1_rate verdict -->\n<!-- /e1_rate verdict -->"
-    assert empty in text
-    by_hand = text.replace(empty, verdict).replace("Which of them?", "stale") + "\nBelow.\n"
-    Path("docs", "experiments.md").write_text(by_hand)
-    capsys.readouterr()
-    assert run("all") == 0
-    assert "e10_others: wild, seed 1 failed: " in capsys.readouterr().err
-    text = Path("docs", "experiments.md").read_text()
-    before, after = text.split("<!-- e10_others -->")
-    assert before == text_of(by_hand).replace("stale", "Which of them?")
-    assert "`wild` failed with seed 1: " in after
-    assert cells(after, "`wild` (control)")[4:7] == ["–", "–", "–"]
-    assert cells(after, "`shuffle`")[5:7] == ["–", "–"]
-    assert cells(after, "`shuffle`")[4] != "–"
-    now = trained(Path("work"))
-    assert {name: now[name] for name in first} == first
-    assert len(now) == 8
-    before = content(clone)
-    assert main(["--train=sharp", "--workdir=work"]) == 0
-    listed = capsys.readouterr().out
-    assert "e1_rate: Which of them?\n    arms: plain, fast, again\n    runs: 7 of 7 done" in listed
-    assert listed.index("e1_rate") < listed.index("e10_others")
-    assert content(clone) == before
 
 
 def rows_of(path: Path) -> list[dict]:
