@@ -2,9 +2,10 @@
 
     python -m benchmarks.tokens [--json FILE]
 
-Tokens of random numbers, one for each 4 x 4 LR pixels of 128 x 128, and a decoder as large as that
-of the preset lp_small (width 256, one layer, 64 features) with two bands and the nine nearest
-tokens. Methods:
+Tokens of random numbers over 128 x 128 LR pixels, the nine nearest attended to, and two decoders:
+"small", as large as that of the preset lp_small (width 256, one layer, two bands of 32 waves), with
+a token for 4 x 4 LR pixels; and "large", that of lp_large (width 512, three layers, three bands of
+64 waves, a token for 2 x 2 LR pixels). Methods:
 
 - library: as the library renders it: at whole scales what a cell of tokens shares is done once for
   all of its output pixels; at others as `gathered`.
@@ -25,6 +26,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from benchmarks.measuring import command, markdown, mebibytes, medians, report, rounds
+from configs import lp_large
 from inr_sr import models, render
 from inr_sr.configuration import default
 from inr_sr.coordinates import Axis, grid_axis
@@ -35,17 +37,17 @@ from inr_sr.models.field import Field
 from inr_sr.scales import output_size, parse_scale
 
 LR = 128
-SPACING = 4
-SCALES = ("3.7", "4")
+CASES = (("small", "3.7"), ("small", "4"), ("large", "4"))  # decoder, scale
 ROUNDS = 3
 
 
-def configuration() -> ConfigDict:
+def configuration(decoder: str) -> ConfigDict:
     """The `model` section of a system whose decoder is measured."""
+    if decoder == "large":
+        return lp_large.get_config().model
     config = default().model
     config.encoder, config.decoder = "lp_tokens", "modulated"
-    config.lp_tokens.spacing = config.lp_tokens.patch = SPACING
-    config.lp_tokens.blocks = 0
+    config.lp_tokens.spacing = config.lp_tokens.patch = 4
     config.modulated.bands = (0.5, 2.0)
     config.modulated.features = 64
     return config
@@ -54,7 +56,7 @@ def configuration() -> ConfigDict:
 def tokens(config: ConfigDict, lr: int) -> Field:
     """A field without a skip, of random parameters and tokens."""
     decoder = models.build(config).decoder
-    side = lr // SPACING
+    side = lr // config.lp_tokens.spacing
     features = jax.random.normal(jax.random.key(0), (1, side, side, config.lp_tokens.width))
     params = decoder.init(jax.random.key(1), features, 0)
     leaves, tree = jax.tree.flatten(params)
@@ -110,27 +112,28 @@ def methods(field: Field, scale: str, lr: int) -> dict[str, tuple[Callable[..., 
 
 def measure() -> dict[str, Any]:
     """Times and memory of everything."""
-    field = tokens(configuration(), LR)
     works, peaks = {}, {}
-    for scale in SCALES:
+    for decoder, scale in CASES:
+        field = tokens(configuration(decoder), LR)
         for name, (function, arguments) in methods(field, scale, LR).items():
-            works[name, scale] = functools.partial(function, *arguments)
+            works[decoder, scale, name] = functools.partial(function, *arguments)
             memory = function.lower(*arguments).compile().memory_analysis()  # type: ignore[attr-defined]
-            peaks[name, scale] = memory.temp_size_in_bytes
+            peaks[decoder, scale, name] = memory.temp_size_in_bytes
     median = medians(rounds(works, ROUNDS))
     return {
         "lr": LR,
         "rounds": ROUNDS,
         "results": [
             {
-                "method": name,
+                "decoder": decoder,
                 "scale": scale,
+                "method": name,
                 "median_s": seconds,
-                "peak_bytes": peaks[name, scale],
-                "faster_than_plain": median["plain", scale] / seconds,
-                "faster_than_gathered": median["gathered", scale] / seconds,
+                "peak_bytes": peaks[decoder, scale, name],
+                "faster_than_plain": median[decoder, scale, "plain"] / seconds,
+                "faster_than_gathered": median[decoder, scale, "gathered"] / seconds,
             }
-            for (name, scale), seconds in median.items()
+            for (decoder, scale, name), seconds in median.items()
         ],
     }
 
@@ -139,8 +142,9 @@ def table(result: dict[str, Any]) -> str:
     """The measurement in Markdown."""
     rows = [
         [
-            row["method"],
+            row["decoder"],
             row["scale"],
+            row["method"],
             f"{1e3 * row['median_s']:.4g}",
             mebibytes(row["peak_bytes"]),
             f"{row['faster_than_plain']:.1f}",
@@ -148,7 +152,7 @@ def table(result: dict[str, Any]) -> str:
         ]
         for row in result["results"]
     ]
-    head = ["method", "scale", "ms", "peak MiB", "x plain", "x gathered"]
+    head = ["decoder", "scale", "method", "ms", "peak MiB", "x plain", "x gathered"]
     told = f"LR {result['lr']} x {result['lr']}. Medians of {result['rounds']} rounds."
     return "\n".join([markdown(head, rows), "", told])
 

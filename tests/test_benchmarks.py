@@ -71,7 +71,7 @@ def test_benchmarks_say_how_they_are_run(name):
 
 
 def test_ways_to_render_tokens_agree(monkeypatch):
-    config = tokens.configuration()
+    config = tokens.configuration("small")
     config.modulated.hidden = 16
     field = tokens.tokens(config, 16)
     for scale in ("2", "2.7"):
@@ -79,11 +79,15 @@ def test_ways_to_render_tokens_agree(monkeypatch):
         assert float(jnp.abs(found["plain"]).max()) > 0.01
         for name in ("library", "gathered"):
             np.testing.assert_allclose(found[name], found["plain"], atol=1e-5)
-    for name, value in {"configuration": lambda: config, "LR": 8, "ROUNDS": 1}.items():
+    large = tokens.configuration("large")
+    assert (large.modulated.hidden, large.modulated.layers) == (512, 3)
+    large.modulated.hidden = 16
+    small = {"configuration": {"small": config, "large": large}.get, "LR": 8, "ROUNDS": 1}
+    for name, value in small.items():
         monkeypatch.setattr(tokens, name, value)
     result = json.loads(json.dumps(tokens.measure()))
-    assert [row["method"] for row in result["results"]] == ["library", "gathered", "plain"] * 2
-    assert tokens.table(result).count("| plain | ") == 2
+    assert [row["method"] for row in result["results"]] == ["library", "gathered", "plain"] * 3
+    assert tokens.table(result).count("| plain | ") == 3
 
 
 def test_work_is_counted_as_by_hand():
