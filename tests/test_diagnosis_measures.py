@@ -67,13 +67,13 @@ def test_distances_know_that_b_and_minus_b_are_the_same():
     assert math.isnan(frequencies.closest(b[:1]))
 
 
-def test_gap_of_a_lattice_is_half_its_diagonal():
-    side = 0.25
-    row, col = np.meshgrid(side * np.arange(0, 10), side * np.arange(-10, 10))
-    lattice = np.stack([row, col], axis=-1).reshape(-1, 2)
-    assert frequencies.gap(lattice, 2.0) == pytest.approx(side / 2**0.5, abs=0.02)
-    assert frequencies.gap(-lattice, 2.0) == pytest.approx(side / 2**0.5, abs=0.02)
-    assert frequencies.gap(np.zeros((4, 2)), 2.0) == pytest.approx(2.0)
+def test_gap_is_what_nearly_all_frequencies_are_within():
+    # Of a disc, 95 % is within the root of that of its radius; of a circle no more than half.
+    assert frequencies.gap(np.zeros((4, 2)), 2.0) == pytest.approx(2 * 0.95**0.5, abs=0.03)
+    turn = np.pi * np.arange(400) / 400
+    circle = np.stack([np.sin(turn), np.cos(turn)], axis=-1)
+    assert frequencies.gap(circle, 2.0) == pytest.approx(0.95, abs=0.03)
+    assert frequencies.gap(-circle, 2.0) == frequencies.gap(circle, 2.0)
 
 
 def test_effective_rank_of_orthogonal_equal_and_constant_waves():

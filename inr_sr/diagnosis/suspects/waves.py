@@ -104,8 +104,8 @@ def too_few(measures: Measures) -> Verdict:
         return _none(measures)
     gap, apart = found.together.gap, APART / found.region.side
     sentence = (
-        f"Of all frequencies that ×{measures.scale:g} can show the farthest from any wave is "
-        f"{gap:.2g} cycles per LR pixel away; over {found.region.name}, {apart:.2g} are told apart."
+        f"95 % of the frequencies that ×{measures.scale:g} can show are within {gap:.2g} cycles "
+        f"per LR pixel of a wave; over {found.region.name}, {apart:.2g} are told apart."
     )
     remedy = (
         "Spread them, or raise model.spectral.frequencies."
