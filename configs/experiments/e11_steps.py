@@ -22,15 +22,11 @@ def get_experiment() -> Experiment:
         optimizer__learning_rate=1e-3,
         optimizer__warmup=200,
     )
-    systems = {
-        "repaired": base.repaired(),
-        "original": base.original(),
-        "wider": wider,
-        "convolutions": base.convolutional(),
-    }
-    long = {
-        "repaired, 1800 steps": longer(base.repaired(), 1800),
-        **{f"{name}, 7200 steps": longer(config, 7200) for name, config in systems.items()},
+    short = {"repaired": base.repaired(), "original": base.original()}
+    long = {"repaired": base.repaired(), "wider": wider, "convolutions": base.convolutional()}
+    others = {
+        **{f"{name}, 1800 steps": longer(config, 1800) for name, config in short.items()},
+        **{f"{name}, 7200 steps": longer(config, 7200) for name, config in long.items()},
     }
     return Experiment(
         question="How far do both systems come when they are trained for longer, and does more "
@@ -40,10 +36,6 @@ def get_experiment() -> Experiment:
         "original learns to reproduce its 32 x 32 pixels better, and stays below bicubic at every "
         "scale.",
         reference="repaired",
-        arms={
-            "repaired": base.repaired(),
-            "original": base.original(),
-            **long,
-        },
-        fewer=dict.fromkeys(long, (0,)),
+        arms={**short, **others},
+        fewer=dict.fromkeys(others, (0,)),
     )
