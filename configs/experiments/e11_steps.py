@@ -13,7 +13,7 @@ def get_experiment() -> Experiment:
     """Four and sixteen times the steps; a wider network, and another encoder. One seed each."""
 
     def longer(config: ConfigDict, steps: int) -> ConfigDict:
-        return base.changed(config, {"train.steps": steps})
+        return base.changed(config.copy_and_resolve_references(), {"train.steps": steps})
 
     wider = base.repaired(
         model__lp_tokens__width=128,

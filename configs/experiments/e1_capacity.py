@@ -13,7 +13,7 @@ def get_experiment() -> Experiment:
     """Widths and layers, and parameters put into the encoder instead.
 
     All do as many steps. The encoder of width 120 gives 64 x 1 as many parameters as 128 x 3 has,
-    that of width 228 as many as 256 x 3; 512 x 3 has 22 times as many in all as 64 x 1, and no match.
+    that of width 228 as many as 256 x 3; 512 x 3 has 22 times as many as 64 x 1, and no match.
     """
 
     def arm(hidden: int, layers: int, width: int = 64) -> ConfigDict:
