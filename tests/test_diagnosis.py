@@ -138,6 +138,19 @@ def test_bad_requests_are_answered_in_a_line_and_write_nothing(
     assert content(run) == before
 
 
+def test_too_little_memory_is_told_in_a_line(place, monkeypatch, capsys):
+    def full(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr("inr_sr.diagnosis.diagnose.measured", full)
+    before = content(place / "run")
+    assert main(["diagnose", str(place / "run")]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "diagnose at a smaller --scale" in err
+    assert content(place / "run") == before
+
+
 @pytest.mark.parametrize("decoder", ["spectral", "liif", "pixel_shuffle"])
 def test_what_a_decoder_lacks_is_said_and_the_rest_is_measured(place, tmp_path, decoder):
     config = tiny(model__decoder=decoder, model__liif__width=8, model__liif__layers=2)

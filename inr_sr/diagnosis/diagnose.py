@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import jax
-
 from inr_sr.data.sources import open_source, source_name
-from inr_sr.devices import out_of_memory
+from inr_sr.devices import memory_told
 from inr_sr.diagnosis import controls, queries
 from inr_sr.diagnosis.crops import crops
 from inr_sr.diagnosis.measures import measured
@@ -53,12 +51,8 @@ def diagnose(
     subject = Subject.of(workdir)
     scale = _known_scale(subject, scale)
     looked_at = crops(source, scale, config.data.patch, source_name(spec))
-    try:
+    with memory_told("diagnose at a smaller --scale"):
         measures, outputs, bicubic = measured(subject, looked_at, scale)
-    except jax.errors.JaxRuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        raise MemoryError("diagnose at a smaller --scale") from error
     found = verdicts(measures)
     facts = {
         "command": command,

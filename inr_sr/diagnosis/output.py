@@ -11,7 +11,7 @@ import numpy as np
 from inr_sr.diagnosis.crops import Crop
 from inr_sr.evaluation.metrics import MOST_DB, lr_consistency, luma, psnr, quantise, shave
 from inr_sr.evaluation.protocols import get_protocol
-from inr_sr.evaluation.spectra import LR_NYQUIST, Spectra, compare
+from inr_sr.evaluation.spectra import Spectra, compare
 
 PROTOCOL = get_protocol("y")
 
@@ -99,8 +99,8 @@ def spectra_of(crops: Sequence[Crop], outputs: Sequence[np.ndarray]) -> Spectra:
 
 def share_beyond(spectra: Spectra) -> float:
     """Share of the truths' energy beyond the LR Nyquist frequency; NaN where there is none."""
-    total, above = float(spectra.truth.sum()), spectra.frequency > LR_NYQUIST
-    return float(spectra.truth[above].sum()) / total if total else math.nan
+    total = float(spectra.truth.sum())
+    return float(spectra.truth[spectra.beyond_lr].sum()) / total if total else math.nan
 
 
 def slope(spectra: Spectra) -> float:
@@ -109,7 +109,7 @@ def slope(spectra: Spectra) -> float:
     sum X conj(Y) / sum |X|^2. It is 1 for the best guess in squared error. Below 1/2 the truth is
     nearer to no detail at all than to this one: |X - Y|^2 = |Y|^2 + |X|^2 - 2 X conj(Y).
     """
-    above = spectra.frequency > LR_NYQUIST
+    above = spectra.beyond_lr
     own = float(spectra.output[above].sum())
     return float(spectra.cross[above].sum()) / own if own else math.nan
 

@@ -187,7 +187,7 @@ def _frequency_table(found: Frequencies) -> Table:
 
     head = (
         "matrix", "moved", "|b| 5 %", "25 %", "50 %", "75 %", "95 %", "max", "beyond LR Nyquist",
-        "beyond output's", "closest pair", "largest gap", "effective rank",
+        "beyond output's", "closest pair", "gap", "effective rank",
     )  # fmt: skip
     named = {**found.matrices, "all that draw": found.together}
     ratio = (

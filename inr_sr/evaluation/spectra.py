@@ -98,18 +98,23 @@ class Spectra:
         scale = np.sqrt(self.output * self.truth)
         return np.divide(self.cross, scale, out=np.zeros_like(scale), where=scale > 0)
 
+    @property
+    def beyond_lr(self) -> np.ndarray:
+        """Which annuli lie beyond LR_NYQUIST, bool [n]."""
+        return self.frequency > LR_NYQUIST
+
     def energy_ratio(self) -> float:
         """Energy of outputs beyond LR_NYQUIST over that of the truths; NaN if they have none.
 
         1 is as much as the truth, wherever it is; `mean_coherence` says whether it is right.
         """
-        above = self.frequency > LR_NYQUIST
+        above = self.beyond_lr
         truth = float(self.truth[above].sum())
         return float(self.output[above].sum()) / truth if truth > 0 else math.nan
 
     def mean_coherence(self) -> float:
         """Mean coherence beyond LR_NYQUIST, weighted by the truths' energy; NaN of none."""
-        above = self.frequency > LR_NYQUIST
+        above = self.beyond_lr
         truth = float(self.truth[above].sum())
         return float(self.truth[above] @ self.coherence[above]) / truth if truth else math.nan
 

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, training_source
 from inr_sr.data.sources import fingerprint
-from inr_sr.devices import any_host, out_of_memory
+from inr_sr.devices import any_host, memory_told
 from inr_sr.errors import InputError, InUse
 from inr_sr.files import locked
 from inr_sr.training import frequencies
@@ -35,6 +35,9 @@ Validate = Callable[[Any], tuple[dict[str, float], dict[str, np.ndarray]]]
 
 class NotFinite(Exception):
     """The loss was no longer a finite number."""
+
+
+_LESS_MEMORY = "lower train.batch_size, raise train.accumulate, or set data.mode = streaming"
 
 
 def _next_stop(step: int, train: ConfigDict, stages: Stages) -> int:
@@ -62,19 +65,6 @@ def _alone(workdir: Path, step: int) -> Iterator[None]:
         if any_host(refusal is not None):
             raise refusal or InUse(f"{workdir} is in use by another process")
         yield
-
-
-@contextmanager
-def _memory_told() -> Iterator[None]:
-    """Makes of XLA's error the one that it means, with what helps."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        raise MemoryError(
-            "lower train.batch_size, raise train.accumulate, or set data.mode = streaming"
-        ) from error
 
 
 def train(
@@ -119,7 +109,7 @@ def train(
     if step:
         agree_pictures(workdir, config, pictures)
     with ExitStack() as opened:
-        opened.enter_context(_memory_told())
+        opened.enter_context(memory_told(_LESS_MEMORY))
         feed = open_feed(config, source, setup.specs[0], setup.mesh, step)
         opened.enter_context(closing(feed))
         lead = jax.process_index() == 0
