@@ -61,6 +61,11 @@ def convolutional(**changes: Any) -> ConfigDict:
     )
 
 
+def larger_patches() -> ConfigDict:
+    """The repaired system on patches of 64, 48 and 32 LR pixels a side in place of 32 alone."""
+    return repaired(data__patch=64, data__other_patches=(48, 32), model__trained_size=64)
+
+
 def changed(config: ConfigDict, fields: dict[str, Any]) -> ConfigDict:
     """The configuration with other values of some fields, by their dotted names."""
     config.update_from_flattened_dict(fields)

@@ -22,9 +22,10 @@ def get_experiment() -> Experiment:
         optimizer__learning_rate=1e-3,
         optimizer__warmup=200,
     )
-    short = {"repaired": base.repaired(), "original": base.original()}
-    long = {"repaired": base.repaired(), "wider": wider, "convolutions": base.convolutional()}
+    short = {"repaired": base.repaired(), "wider": wider, "original": base.original()}
+    long = {"repaired": base.repaired(), "convolutions": base.convolutional()}
     others = {
+        "original": base.original(),
         **{f"{name}, 1800 steps": longer(config, 1800) for name, config in short.items()},
         **{f"{name}, 7200 steps": longer(config, 7200) for name, config in long.items()},
     }
@@ -32,10 +33,10 @@ def get_experiment() -> Experiment:
         question="How far do both systems come when they are trained for longer, and does more "
         "training make up for what the original lacks?",
         prediction="The repaired system doubles its gain over bicubic at x4 from 450 to 7200 steps "
-        "and reaches 0.6 dB, the wider one 0.8 dB, convolutions in place of tokens 1 dB. The "
-        "original learns to reproduce its 32 x 32 pixels better, and stays below bicubic at every "
-        "scale.",
+        "and reaches 0.6 dB, convolutions in place of tokens 1 dB. The wider one is 0.05 dB ahead "
+        "of it after 1800. The original learns to reproduce its 32 x 32 pixels better, and stays "
+        "below bicubic at every scale.",
         reference="repaired",
-        arms={**short, **others},
+        arms={"repaired": base.repaired(), **others},
         fewer=dict.fromkeys(others, (0,)),
     )

@@ -12,10 +12,10 @@ from inr_sr.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Losses on windows of 16 x 16 output pixels; the other two adversaries with one seed."""
+    """Losses on squares of 16 x 16 output pixels; the other two adversaries with one seed."""
 
     def arm(**changes: Any) -> ConfigDict:
-        return base.repaired(data__layout="window", **changes)
+        return base.repaired(data__layout="square", **changes)
 
     def against(**changes: Any) -> ConfigDict:
         return arm(

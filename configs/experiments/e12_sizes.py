@@ -1,0 +1,24 @@
+"""Does training at one low resolution show where pictures are larger?
+
+python -m inr_sr.experiments e12_sizes
+"""
+
+from configs.experiments import base
+from inr_sr.experiments.experiment import Experiment
+
+
+def get_experiment() -> Experiment:
+    """Trainings of e2_supervision, judged on crops that are larger than most of their patches."""
+    return Experiment(
+        question="Is it training at one low resolution that keeps larger pictures smooth?",
+        prediction="No: a network trained at 32 x 32 is given larger pictures in parts of that "
+        "size, so it gains on crops of 64 x 64 what it gains on 32 x 32. Patches up to 64 gain up "
+        "to 0.03 dB more, smaller ones lose as much as they do at 32.",
+        reference="32",
+        arms={
+            "32": base.repaired(),
+            "16, 24 and 32": base.repaired(data__other_patches=(24, 16)),
+            "32, 48 and 64": base.larger_patches(),
+        },
+        lr_size=64,
+    )
