@@ -72,11 +72,11 @@ def with_parameters(model: Model) -> tuple[Model, Any]:
     return model, jax.tree.map(lambda p: p + 1e-3, models.init(model, jax.random.key(0)))
 
 
-def windows(model: Model, params: Any) -> list[np.ndarray]:
+def tiles_of(model: Model, params: Any) -> list[np.ndarray]:
     """Pictures [1, side, side, 3], as many and as large as the tiles are, their halos included."""
     side, _ = NetworkUpscaler(model, params, "network").tile_for((LR, LR), (LR, LR), row_pixels=LR)
-    window = picture(side + 2 * model.halo((LR, LR)))
-    return [window[None]] * (-(-LR // side)) ** 2
+    tile = picture(side + 2 * model.halo((LR, LR)))
+    return [tile[None]] * (-(-LR // side)) ** 2
 
 
 def picture(side: int) -> np.ndarray:
@@ -87,7 +87,7 @@ def picture(side: int) -> np.ndarray:
 def network_entries(name: str, model: Model, params: Any) -> list[Entry]:
     """The encoder alone, and whole pictures with the spectral decoder."""
     encode, variables = jax.jit(model.encoder.apply), {"params": params["encoder"]}
-    tiles = windows(model, params)
+    tiles = tiles_of(model, params)
 
     def encoder() -> list[jax.Array]:
         return [encode(variables, tile) for tile in tiles]
@@ -103,10 +103,10 @@ def network_entries(name: str, model: Model, params: Any) -> list[Entry]:
 def query_entry(name: str, model: Model, params: Any, scale: str) -> Entry:
     """Tiles encoded, and the spectral decoder's formula at every output pixel."""
     halo, grid = model.halo((LR, LR)), axes(LR, scale)
-    (window,) = windows(model, params)
+    (tile,) = tiles_of(model, params)
 
     def work() -> jax.Array:
-        return per_query(encode_tile(model, params, window[0], halo).residual, *grid)
+        return per_query(encode_tile(model, params, tile[0], halo).residual, *grid)
 
     macs = waves_macs(sum(model.decoder.frequencies))
     return Entry(name, scale, work, counts(per_picture(model, params), scale, macs))
@@ -127,7 +127,7 @@ def enlarged(model: Model, params: Any, scale: str) -> Callable[[], int]:
 
 def per_picture(model: Model, params: Any) -> tuple[float, float]:
     """Multiply-adds of what runs once per LR pixel, and XLA's operations."""
-    tiles = windows(model, params)
+    tiles = tiles_of(model, params)
     lowered = encode_tile.lower(model, params, tiles[0][0], model.halo((LR, LR)))
     return lattice_macs(params) * LR**2, operations(lowered) * len(tiles)
 

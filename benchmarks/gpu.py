@@ -29,7 +29,7 @@ from inr_sr.models import Model
 
 DTYPES = ("float32", "bfloat16")
 SYSTEMS = {  # which are trained, and how their queries lie
-    "spectral": (default, ("points", "window")),
+    "spectral": (default, ("points", "square")),
     "lp_large": (lp_large.get_config, ("points",)),
 }
 
@@ -160,7 +160,7 @@ def picture(dtype: str, lr: tuple[int, int], scale: int, count: int) -> list[dic
 def training(system: str, dtype: str, batch: int, layout: str, sizes: Sizes) -> dict[str, Any]:
     """Steps of one of the SYSTEMS, with queries at random or in a square."""
     config = SYSTEMS[system][0]()
-    config.data.patch = config.model.window = sizes.patch
+    config.data.patch = config.model.trained_size = sizes.patch
     config.data.layout, config.data.queries = layout, sizes.queries
     config.train.batch_size, config.train.steps_per_dispatch = batch, sizes.steps
     config.model.dtype = dtype

@@ -85,7 +85,7 @@ def plain_points(
     weights = field.softmax(logits, jnp.where(near, squared, jnp.inf))
     m = jnp.einsum("bqkh,bkhe->bqhe", weights, values)
     hidden = [band.waves(asked, field.fade(band.waves, footprint)) for band in field.bands]
-    told = [jnp.einsum("bqhe,hed->bqd", m, band.modulation) for band in field.bands]
+    told = [jnp.einsum("bqhe,hed->bqd", m, band.projection) for band in field.bands]
     return field.drawn(hidden, told)
 
 

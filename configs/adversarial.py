@@ -15,9 +15,9 @@ from configs import base
 
 
 def get_config() -> ConfigDict:
-    """As configs/base.py, in windows of 48 x 48 pixels; 1,095,681 parameters to judge them."""
+    """As configs/base.py, in squares of 48 x 48 pixels; 1,095,681 parameters to judge them."""
     config = base.get_config()
-    config.data.layout = "window"
+    config.data.layout = "square"
     config.adversarial.weight = 0.1  # of the reconstruction's gradient, which `adaptive` makes it
     config.adversarial.adaptive = True
     config.adversarial.loss = "relativistic"

@@ -13,9 +13,9 @@ from configs import compact
 
 
 def get_config() -> ConfigDict:
-    """Windows of 32 x 32 pixels: gradients down to 8 x 8, a pyramid down to 4 x 4."""
+    """Squares of 32 x 32 pixels: gradients down to 8 x 8, a pyramid down to 4 x 4."""
     config = compact.get_config()
-    config.data.layout = "window"
+    config.data.layout = "square"
     config.loss.gradient = 0.5
     config.loss.laplacian = 0.5
     config.loss.fourier = 0.1

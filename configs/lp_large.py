@@ -16,7 +16,7 @@ from inr_sr.configuration import default
 def get_config() -> ConfigDict:
     """A token for every 2 x 2 LR pixels; 6 blocks of width 256."""
     config = default()
-    config.model.window = 48
+    config.model.trained_size = 48
     config.model.encoder = "lp_tokens"
     config.model.lp_tokens.width = 256
     config.model.lp_tokens.patch = 2

@@ -15,9 +15,9 @@ from configs import compact
 
 
 def get_config() -> ConfigDict:
-    """Windows of 32 x 32 pixels, of which relu3_3 is left with 8 x 8."""
+    """Squares of 32 x 32 pixels, of which relu3_3 is left with 8 x 8."""
     config = compact.get_config()
-    config.data.layout = "window"
+    config.data.layout = "square"
     config.loss.perceptual = 0.02
     config.optimizer.learning_rate = 5e-4
     config.train.steps = 10_000

@@ -16,7 +16,7 @@ def default() -> ConfigDict:
     config.model.skip = True  # whether the network adds to the bicubic enlargement
     # LR pixels a side that a model which looks at whole pictures is given at most; it must be
     # data.patch. Other models do without.
-    config.model.window = 32
+    config.model.trained_size = 32
     config.model.encoder = "edsr"  # edsr | lp_tokens
     config.model.edsr = ConfigDict({"features": 64, "blocks": 16})  # EDSR-baseline
     config.model.lp_tokens = ConfigDict()
@@ -72,7 +72,7 @@ def default() -> ConfigDict:
     config.data.min_scale = 1.0  # scales are drawn uniformly from min_scale .. max_scale
     config.data.max_scale = 4.0
     config.data.queries = 2304  # HR pixels asked per patch
-    config.data.layout = "points"  # points: anywhere in the patch | window: a square of pixels
+    config.data.layout = "points"  # anywhere in the patch | square: of neighbouring HR pixels
     # hr: the HR pixels | lr: the LR picture itself | pseudo_hr: the LR picture enlarged by bicubic,
     # from which nothing but bicubic can be learned: for comparison.
     config.data.targets = "hr"
@@ -84,17 +84,17 @@ def default() -> ConfigDict:
     config.loss.l1 = 1.0
     config.loss.charbonnier = 0.0  # sqrt(error^2 + 1e-6)
     config.loss.mse = 0.0
-    config.loss.fourier = 0.0  # L1 of Fourier magnitudes; needs data.layout = window
-    config.loss.gradient = 0.0  # L1 of differences of neighbours, at 3 scales; needs window, too
-    config.loss.laplacian = 0.0  # L1 over a Laplacian pyramid; needs window, too
-    config.loss.perceptual = 0.0  # L1 of VGG16's features; needs window and perceptual.weights
+    config.loss.fourier = 0.0  # L1 of Fourier magnitudes; needs data.layout = square
+    config.loss.gradient = 0.0  # L1 of differences of neighbours, at 3 scales; needs square, too
+    config.loss.laplacian = 0.0  # L1 over a Laplacian pyramid; needs square, too
+    config.loss.perceptual = 0.0  # L1 of VGG16's features; needs square and perceptual.weights
 
     config.perceptual = ConfigDict()  # used where loss.perceptual is above 0; see docs/losses.md
     config.perceptual.weights = ""  # file of torchvision's VGG16: .pth or .safetensors
     config.perceptual.layers = ("relu1_2", "relu2_2", "relu3_3")
     config.perceptual.layer_weights = (1.0, 1.0, 1.0)
 
-    config.adversarial = ConfigDict()  # needs data.layout = window; docs/adversarial.md
+    config.adversarial = ConfigDict()  # needs data.layout = square; docs/adversarial.md
     config.adversarial.weight = 0.0  # of the adversarial term; 0: no adversary, nothing below holds
     config.adversarial.discriminator = "unet"  # unet: a logit per pixel | patch: one per 8 x 8
     config.adversarial.width = 32  # channels of its first layer

@@ -38,8 +38,8 @@ from inr_sr.weights import load_weights
 from tests.networks import small_config
 from tests.tiny import score, tiny, tiny_pictures
 
-WINDOW = {
-    "data__layout": "window",
+SQUARE = {
+    "data__layout": "square",
     "data__min_scale": 2.0,
     "data__queries": 16**2,
     "adversarial__weight": 0.1,
@@ -47,7 +47,7 @@ WINDOW = {
     "adversarial__width": 2,
 }
 ALL = {
-    **WINDOW,
+    **SQUARE,
     "adversarial__loss": "relativistic",
     "adversarial__r1": 0.5,
     "adversarial__r2": 0.25,
@@ -214,7 +214,7 @@ def test_slices_and_loops_give_the_same_step(folder, alone, monkeypatch):
 
 @functools.cache
 def fixed_batch(folder: Path) -> Batch:
-    spec = sampling(tiny(folder, **WINDOW))
+    spec = sampling(tiny(folder, **SQUARE))
     data = ResidentFeed(training_source(tiny(folder)), spec, one_device()).take(1)
     keys = jax.random.split(jax.random.key(5), 16).reshape(8, 2)
     return jax.jit(lambda: make_batch(keys[:, 0], jax.vmap(data.draw)(keys), spec))()
@@ -303,7 +303,7 @@ def test_gradients_are_those_of_the_losses(folder):
 @pytest.mark.parametrize("loss", GAMES)
 def test_an_adversary_is_the_one_that_is_asked_for(folder, kind, loss):
     changes = {"adversarial__discriminator": kind, "adversarial__loss": loss}
-    config = tiny(folder, **{**WINDOW, **changes})
+    config = tiny(folder, **{**SQUARE, **changes})
     adversary, batch = Adversary(config, models.build(config.model)), fixed_batch(folder)
     opponent = adversary.create(jax.random.key(3))
     of_batch = adversary.gradients(lambda _, batch: enlarged(batch), reconstruct)
@@ -324,7 +324,7 @@ def test_an_adversary_is_the_one_that_is_asked_for(folder, kind, loss):
 @pytest.mark.parametrize("loss", GAMES)
 def test_a_discriminator_learns_to_tell_bicubic_from_truth(folder, loss):
     changes = {"adversarial__loss": loss, "adversarial__learning_rate": 1e-2}
-    config = tiny(folder, **{**WINDOW, **changes, "adversarial__width": 8})
+    config = tiny(folder, **{**SQUARE, **changes, "adversarial__width": 8})
     adversary = Adversary(config, models.build(config.model))
     of_batch = adversary.gradients(lambda _, batch: enlarged(batch), reconstruct)
     batch = fixed_batch(folder)
@@ -344,7 +344,7 @@ def test_a_discriminator_learns_to_tell_bicubic_from_truth(folder, loss):
 
 
 SHORT = {
-    **WINDOW,
+    **SQUARE,
     "adversarial__discriminator": "unet",
     "adversarial__start": 1,
     "train__steps": 4,
@@ -430,8 +430,8 @@ def test_an_adversary_that_is_not_finite_ends_the_training(tmp_path, folder, mon
         ({"adversarial__width": 0}, "width 0 must be at least 1"),
         ({"adversarial__learning_rate": 0.0}, "learning_rate 0.0 must be above 0"),
         ({"adversarial__b1": 1.0}, "b1 1.0 must be at least 0 and below 1"),
-        ({"data__layout": "points"}, "needs data.layout = 'window', not 'points': a discrim"),
-        ({"data__queries": 144}, "data.queries 144: .* windows of 12x12 pixels; sides must be"),
+        ({"data__layout": "points"}, "needs data.layout = 'square', not 'points': a discrim"),
+        ({"data__queries": 144}, "data.queries 144: .* pictures of 12x12 pixels; sides must be"),
         (
             {"adversarial__adaptive": True, "train__accumulate": 2},
             "adversarial.adaptive needs train.accumulate = 1, not 2",
@@ -440,5 +440,5 @@ def test_an_adversary_that_is_not_finite_ends_the_training(tmp_path, folder, mon
 )
 def test_mistakes_leave_nothing_behind(tmp_path, folder, change, message):
     with pytest.raises(InputError, match=message):
-        train(tiny(folder, **{**WINDOW, **change}), tmp_path / "run", score)
+        train(tiny(folder, **{**SQUARE, **change}), tmp_path / "run", score)
     assert list(tmp_path.iterdir()) == []

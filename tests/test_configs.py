@@ -14,6 +14,7 @@ from inr_sr.training.optimizer import make_optimizer
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = [path.stem for path in sorted((ROOT / "configs").glob("*.py")) if path.stem[0] != "_"]
+PRESETS = ("lp_small", "lp_large")
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiments").glob("e*.py"))
 
 
@@ -32,6 +33,21 @@ def check(config):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_configurations_can_be_trained(name):
     assert check(importlib.import_module(f"configs.{name}").get_config()) > 1000
+
+
+def test_presets_are_the_systems_that_they_reproduce():
+    """The issue that the project began with, and every remedy for it."""
+    small, large = (importlib.import_module(f"configs.{n}").get_config() for n in PRESETS)
+    for config, expected in (
+        (small, (256, 1, 64, "inverse_sigma", (128.0, 32.0), False, "lr", 0.0, 1.0, 32, ())),
+        (large, (512, 3, 128, "annulus", (0.5, 1.0, 2.0), True, "hr", 1.0, 0.0, 48, (32, 24))),
+    ):
+        modulated, data, loss = config.model.modulated, config.data, config.loss
+        assert expected == (
+            modulated.hidden, modulated.layers, modulated.features, modulated.initialisation,
+            modulated.bands, config.model.skip, data.targets, loss.l1, loss.mse, data.patch,
+            data.other_patches,
+        )  # fmt: skip
 
 
 @pytest.mark.skipif(jax.device_count() > 1, reason="batches are of any number of devices")

@@ -1,6 +1,7 @@
 """`inr-sr diagnose`, and what it makes of measures."""
 
 import dataclasses
+import html
 import json
 import math
 import re
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from inr_sr import models
 from inr_sr.cli import main
@@ -43,7 +45,7 @@ LP = {
     "model__modulated__hidden": 8,
     "model__modulated__heads": 2,
     "model__modulated__max_scale": 2.0,
-    "model__window": 8,
+    "model__trained_size": 8,
     "data__candidates": 1,
     "train__steps": 4,
 }
@@ -91,9 +93,53 @@ def test_command_prints_verdicts_and_writes_a_page_that_is_whole_and_alone(place
         measures["output"]["bicubic"]["psnr"], abs=1
     )
     assert measures["shuffled"]["change"] < 0.01
+    assert_tables_hold(measures, tables(html.unescape(text)))
 
     assert main(["diagnose", str(run), "--scale=2.5", "--data", str(place / "photos")]) == 0
     assert json.loads((run / "diagnosis" / "measures.json").read_text())["scale"] == 2.5
+
+
+def tables(text: str) -> dict[str, dict[str, dict[str, str]]]:
+    """Of a page, by the first word of its title: name of the row, head of the column, cell."""
+    found = {}
+    for table in re.findall(r"<table>.*?</table>", text, re.DOTALL):
+        title = re.search(r"<caption>(\w+)", table)
+        head = re.findall(r'<th scope="col">(.*?)</th>', table)
+        rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', table)
+        found[title[1]] = {
+            name: dict(zip(head[1:], re.findall(r"<td[^>]*>(.*?)</td>", cells), strict=True))
+            for name, cells in rows
+        }
+    return found
+
+
+def assert_tables_hold(measures: dict, shown: dict) -> None:
+    """The numbers of measures.json that the page is to show, each under the head that it is of."""
+    assert set(shown) == {"Output", "Controls", "Frequencies", "Attention", "Modulation"}
+    for method in ("network", "bicubic"):
+        values, cells = measures["output"][method], list(shown["Output"][method].values())
+        names = ("psnr", "lr_psnr", "energy", "mean_coherence", "slope")
+        assert [float(x) for x in cells] == pytest.approx([values[n] for n in names], abs=0.006)
+    for name, control in (("tokens shuffled", "shuffled"), ("modulation 0", "zeroed")):
+        change, fall, energy = (float(x) for x in shown["Controls"][name].values())
+        values = measures[control]
+        assert change == pytest.approx(255 * values["change"], abs=0.006)
+        assert (fall, energy) == pytest.approx((values["psnr_fall"], values["energy"]), abs=0.006)
+    together, cells = measures["frequencies"]["together"], shown["Frequencies"]["all that draw"]
+    quantiles = list(cells.values())[1:7]
+    assert [float(x) for x in quantiles] == pytest.approx(
+        [together["length"][q] for q in ("0.05", "0.25", "0.5", "0.75", "0.95", "max")], abs=1e-4
+    )
+    assert cells["beyond LR Nyquist"] == f"{together['beyond_lr']:.0%}"
+    assert cells["beyond output's"] == f"{together['beyond_output']:.0%}"
+    assert float(cells["moved"]) == pytest.approx(together["moved"], abs=6e-4)
+    assert float(cells["closest pair"]) == pytest.approx(together["closest"], abs=6e-5)
+    assert cells["effective rank"].startswith(f"{together['effective_rank']:.1f} of ")
+    entropy = [float(row["entropy / log k"]) for row in shown["Attention"].values()]
+    assert entropy == pytest.approx(measures["modulation"]["entropy"], abs=6e-4)
+    for name, row in shown["Modulation"].items():
+        found = list(measures["modulation"]["steepness"][name].values())
+        assert [float(x) for x in row.values()] == pytest.approx(found, abs=6e-5)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +157,7 @@ def test_command_prints_verdicts_and_writes_a_page_that_is_whole_and_alone(place
         (["run", "photos"], "unrecognized arguments: photos"),
         (["begun"], "no checkpoint"),
         (["earlier"], f"no record of what its frequencies started from ({RECORD})"),
+        (["other"], "frequencies_0 is of 3 waves there and of 4 in its checkpoint"),
         (["taken"], "cannot write a diagnosis to"),
     ],
 )
@@ -119,12 +166,15 @@ def test_bad_requests_are_answered_in_a_line_and_write_nothing(
 ):
     monkeypatch.chdir(place)
     run = Path(arguments[0])
-    if arguments[0] in ("begun", "earlier", "taken"):
+    if arguments[0] in ("begun", "earlier", "other", "taken"):
         shutil.copytree("run", run, ignore=shutil.ignore_patterns("diagnosis"))
     if arguments[0] == "begun":
         shutil.rmtree(run / CHECKPOINTS)
     if arguments[0] == "earlier":
         (run / RECORD).unlink()
+    if arguments[0] == "other":
+        first = {**load_file(run / RECORD), "frequencies_0": np.zeros((3, 2), np.float32)}
+        save_file(first, run / RECORD)
     if arguments[0] == "taken":
         (run / "diagnosis").mkdir()
         (run / "diagnosis" / "index.html").write_text("mine")

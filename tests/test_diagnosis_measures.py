@@ -15,19 +15,21 @@ from inr_sr.diagnosis import controls, course, frequencies, modulation, output
 from inr_sr.diagnosis.crops import FROM_EACH, PICTURES, crops, places_of_edges
 from inr_sr.diagnosis.queries import asked, on_grid, scattered
 from inr_sr.errors import InputError
+from inr_sr.evaluation.metrics import unit
 from inr_sr.evaluation.spectra import compare
 from inr_sr.models.decoders.liif import LiifField
 from inr_sr.models.decoders.modulated_field import ModulatedField, ring
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleField
 from inr_sr.models.decoders.wave_layers import Affine, Waves
 from inr_sr.scales import Scale
+from inr_sr.upscaling import ResampleUpscaler
 from tests.networks import random_picture, small_config, waves
 
 
 @functools.cache
 def modulated(nearest=9, frame="cell"):
     """A field of 8 x 8 LR pixels: 4 tokens, which differ."""
-    config = small_config("modulated", encoder="lp_tokens", window=8)
+    config = small_config("modulated", encoder="lp_tokens", trained_size=8)
     config.lp_tokens.update(width=8, blocks=1, heads=2)
     config.modulated.update(features=8, hidden=8, heads=2, nearest=nearest, frame=frame)
     model = models.build(config)
@@ -51,7 +53,7 @@ def two_tokens(tau, value=(1.0, -2.0)):
         log_tau=jnp.log(jnp.array([tau])),
         kappa=jnp.zeros(()),
         origin=jnp.zeros(2, jnp.int32),
-        cells=(4, 8),
+        lattice=(4, 8),
         spacing=4,
         nearest=(),
         frame="picture",
@@ -233,10 +235,9 @@ def residual_of(decoder):
 def test_shuffling_permutes_places_and_frames_them_anew(decoder):
     residual = residual_of(decoder)
     shuffled = controls.shuffled(residual)
-    names, told = controls._PLACED[type(residual)]
     margin = 1 if decoder in ("modulated", "liif") else 0
     orders = []
-    for name in names:
+    for name in residual.placed:
         before, after = (np.asarray(getattr(field, name)) for field in (residual, shuffled))
         inside = [
             x[0, margin : x.shape[1] - margin, margin : x.shape[2] - margin]
@@ -251,7 +252,7 @@ def test_shuffling_permutes_places_and_frames_them_anew(decoder):
             np.testing.assert_array_equal(after[0], np.pad(inside[1], pad, mode="symmetric"))
     assert orders.count(orders[0]) == len(orders)  # keys as values
     zeroed = controls.zeroed(residual)
-    assert all(not np.asarray(getattr(zeroed, name)).any() for name in told)
+    assert all(not np.asarray(getattr(zeroed, name)).any() for name in residual.telling)
     if decoder == "modulated":
         np.testing.assert_array_equal(zeroed.keys, residual.keys)
         assert not np.asarray(zeroed.modulation(*scattered(8, 2.0, 10))).any()
@@ -263,6 +264,65 @@ def test_pixels_of_shuffled_places_are_those_of_other_places():
     shuffled = controls.shuffled(PixelShuffleField(pixels)).pixels
     assert sorted(np.asarray(shuffled[0, :, :, 0, 0, 0]).ravel()) == [0, 1, 2, 3]
     assert (np.asarray(shuffled).std(axis=(3, 4, 5)) == 0).all()
+
+
+@functools.cache
+def looked_at():
+    """Two crops of noise that falls with frequency, at x2; and their bicubic enlargements."""
+    rng = np.random.default_rng(0)
+    row, col = (np.fft.fftfreq(64)[:, None], np.fft.fftfreq(64)[None])
+    fall = 1 / np.maximum(np.hypot(row, col), 1 / 64)
+    noise = np.fft.fft2(rng.normal(size=(2, 64, 64)))
+    grey = np.real(np.fft.ifft2(noise * fall))
+    pictures = np.clip(127 + 40 * grey / grey.std(), 0, 255).astype(np.uint8)
+    scale = Scale(2.0, 2.0, "2")
+    found = crops(ArraySource([np.stack([p] * 3, axis=-1) for p in pictures]), scale, 32, "made")
+    resampler = ResampleUpscaler("bicubic")
+    bicubic = [resampler.upscale(unit(c.lr).astype(np.float32), (64, 64)) for c in found]
+    return found, bicubic
+
+
+def test_outputs_are_told_apart_by_what_they_are():
+    """The truth, invented detail, and bicubic; each against the truth."""
+    found, bicubic = looked_at()
+    truth = [unit(crop.truth).astype(np.float32) for crop in found]
+    rng = np.random.default_rng(1)
+    noise = [0.1 * np.sign(rng.normal(size=(64, 64, 1))).astype(np.float32) for _ in found]
+    invented = [np.clip(x + n, 0, 1) for x, n in zip(bicubic, noise)]
+    same = [unit(crop.lr).astype(np.float32) for crop in found]
+
+    right = output.measure(found, truth, bicubic, same)
+    assert (right.network.psnr, right.same_size) == (100, 100)
+    assert right.gain == 100 - right.bicubic.psnr > 60
+    assert right.network.lr_psnr > 50 > right.bicubic.lr_psnr > 20
+    beyond = right.frequency > 0.5
+    np.testing.assert_allclose(right.network.coherence[beyond], 1, atol=1e-6)
+    measured = right.network.energy, right.network.mean_coherence, right.network.slope
+    assert measured == pytest.approx((1, 1, 1))
+    assert right.bicubic.energy < 0.3
+    np.testing.assert_allclose(right.network.power, right.truth_power, rtol=1e-5, atol=1e-9)
+
+    wrong = output.measure(found, invented, bicubic, [1 - x for x in same])
+    assert wrong.bicubic.psnr == right.bicubic.psnr
+    assert wrong.gain < -4
+    assert wrong.network.energy > 1 > 10 * abs(wrong.network.mean_coherence)
+    assert abs(wrong.network.slope) < 0.1
+    assert wrong.network.lr_psnr < right.bicubic.lr_psnr
+    assert wrong.same_size < 20
+
+
+def test_controls_say_what_is_lost():
+    found, bicubic = looked_at()
+    truth = [unit(crop.truth).astype(np.float32) for crop in found]
+    grey = [np.full_like(x, 0.5) for x in truth]
+    lost = controls.measure(found, truth, grey)
+    assert lost.psnr_fall > 70
+    assert lost.energy == pytest.approx(0, abs=1e-6)
+    errors = [np.mean((x - 0.5) ** 2) for x in truth]
+    assert lost.change == pytest.approx(math.sqrt(np.mean(errors)), rel=1e-5)
+    won = controls.measure(found, bicubic, truth)
+    assert won.psnr_fall < -60
+    assert won.energy == pytest.approx(1)
 
 
 def test_queries_are_the_output_pixels_in_order_however_many():

@@ -59,7 +59,7 @@ def test_sizes_that_cannot_be_halved_are_refused(name):
     discriminator, variables = made(name)
     for size in ((8, 8), (16, 20), (17, 16)):
         x = jnp.zeros((1, *size, 3))
-        with pytest.raises(InputError, match=f"windows of {size[0]}x{size[1]} pixels; sides must"):
+        with pytest.raises(InputError, match=f"pictures of {size[0]}x{size[1]} pixels; sides must"):
             discriminator.apply(variables, x, x)
 
 

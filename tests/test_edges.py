@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inr_sr.data.edges import WINDOW, edge_windows, most_edges
+from inr_sr.data.edges import BLOCK, edge_blocks, most_edges
 from inr_sr.data.samples import make_batch
 from tests.test_samples import SPEC
 
-SIDE = 4 * WINDOW
+SIDE = 4 * BLOCK
 ROW, COL = np.mgrid[:SIDE, :SIDE] - SIDE / 2 + 5.5
 
 
@@ -31,10 +31,10 @@ def noise(deviation: float) -> np.ndarray:
 
 @pytest.mark.parametrize("angle", [0.1, 0.7, 1.5, 2.4])
 def test_edges_are_found_where_they_are(angle):
-    found = np.asarray(edge_windows(jnp.asarray(edge(angle))))
+    found = np.asarray(edge_blocks(jnp.asarray(edge(angle))))
     middle = np.abs(np.cos(angle) * ROW + np.sin(angle) * COL) < 1
-    crossed = middle.reshape(4, WINDOW, 4, WINDOW).sum(axis=(1, 3))
-    assert found[crossed >= WINDOW].all()
+    crossed = middle.reshape(4, BLOCK, 4, BLOCK).sum(axis=(1, 3))
+    assert found[crossed >= BLOCK].all()
     assert not found[crossed == 0].any()
 
 
@@ -42,7 +42,7 @@ def test_edges_are_found_where_they_are(angle):
     "picture", [grey(np.full((SIDE, SIDE), 0.3)), noise(0.01), noise(0.2), edge(0.5) // 32 + 100]
 )
 def test_what_is_smooth_rough_or_faint_is_no_edge(picture):
-    assert np.asarray(edge_windows(jnp.asarray(picture))).mean() < 0.1
+    assert np.asarray(edge_blocks(jnp.asarray(picture))).mean() < 0.1
 
 
 def test_the_crop_with_most_edges_is_chosen():
@@ -51,7 +51,7 @@ def test_the_crop_with_most_edges_is_chosen():
     chosen = jax.jit(most_edges, static_argnums=1)
     np.testing.assert_array_equal(chosen(crops, 0, jnp.float32(SIDE)), both)
     # Only the inside counts: at this extent there is nothing in it but the first crop's noise.
-    np.testing.assert_array_equal(chosen(crops, 0, jnp.float32(WINDOW)), crops[0])
+    np.testing.assert_array_equal(chosen(crops, 0, jnp.float32(BLOCK)), crops[0])
 
 
 def test_samples_are_made_of_the_chosen_crop():

@@ -17,8 +17,8 @@ from inr_sr.errors import InputError
 from inr_sr.evaluation.protocols import make_pair
 from inr_sr.experiments.__main__ import main
 from inr_sr.experiments.catalogue import load
-from inr_sr.experiments.crops import HeldOut, arrangement
 from inr_sr.experiments.experiment import Experiment
+from inr_sr.experiments.held_out import HeldOut, arrangement
 from inr_sr.experiments.runs import identity, plan, seconds_left
 from inr_sr.files import locked
 from inr_sr.scales import parse_scales
@@ -307,8 +307,8 @@ def test_interrupted_killed_and_resumed_is_the_same_training(clone):
         (["e2_none"], "unknown experiment 'e2_none'; there are: e1_good, e3_bad, e4_arm, e5_"),
         (["e3_bad"], "e3_bad.py: there is no arm 'nobody'; arms: plain"),
         (["e4_arm"], "e4_arm: arm 'odd': train.ema 2.0 must be at least 0 and below 1"),
-        (["e5_window"], "arm 'odd': data.layout 'window' needs data.queries to be a square"),
-        (["e6_loss"], "arm 'odd': loss.fourier needs data.layout = 'window'"),
+        (["e5_square"], "arm 'odd': data.layout 'square' needs data.queries to be a square"),
+        (["e6_loss"], "arm 'odd': loss.fourier needs data.layout = 'square'"),
         (["e1_good", "--test=none"], "there is no folder none"),
         (["e1_good", "--train=held_out/none"], "there is no folder held_out/none"),
         (["e1_good", "--test=small"], "every picture of small is smaller than the crops of 32x32"),
@@ -321,7 +321,7 @@ def test_a_mistake_is_one_line_and_touches_nothing(clone, capsys, arguments, mes
     write_experiment("e1_good", "")
     write_experiment("e3_bad", "", controls='("nobody",)')
     write_experiment("e4_arm", '"odd": arm(train__ema=2.0)')
-    write_experiment("e5_window", '"odd": arm(data__layout="window", data__queries=7)')
+    write_experiment("e5_square", '"odd": arm(data__layout="square", data__queries=7)')
     write_experiment("e6_loss", '"odd": arm(loss__fourier=1.0)')
     Path("configs", "experiments", "base.py").write_text("raise RuntimeError")
     Path("small").mkdir()

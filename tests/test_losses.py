@@ -17,11 +17,11 @@ def pair(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.random.default_rng(seed).random((2, 3, SIDE**2, 3)).astype(np.float32))
 
 
-def samples(layout: str = "window", queries: int = SIDE**2) -> Sampling:
+def samples(layout: str = "square", queries: int = SIDE**2) -> Sampling:
     return dataclasses.replace(SPEC, patch=32, queries=queries, layout=layout)
 
 
-def windows(x: np.ndarray) -> np.ndarray:
+def squares(x: np.ndarray) -> np.ndarray:
     return x.reshape(3, SIDE, SIDE, 3)
 
 
@@ -62,15 +62,15 @@ def pyramid(x: np.ndarray) -> float:
 def test_terms_are_their_formulas():
     prediction, target = pair()
     error = prediction - target
-    squares = [windows(x) for x in (prediction, target)]
-    magnitudes = [np.abs(np.fft.rfft2(x, axes=(1, 2))) / SIDE for x in squares]
+    both = [squares(x) for x in (prediction, target)]
+    magnitudes = [np.abs(np.fft.rfft2(x, axes=(1, 2))) / SIDE for x in both]
     expected = {
         "l1": np.abs(error).mean(),
         "charbonnier": np.sqrt(error**2 + 1e-6).mean(),
         "mse": (error**2).mean(),
         "fourier": np.abs(magnitudes[0] - magnitudes[1]).mean(),
-        "gradient": steps_at_scales(windows(error)),
-        "laplacian": pyramid(windows(error)),
+        "gradient": steps_at_scales(squares(error)),
+        "laplacian": pyramid(squares(error)),
     }
     assert set(expected) == set(losses.TERMS)
     weights = dict(zip(losses.TERMS, (0.5, 2.0, 3.0, 0.1, 0.7, 0.3), strict=True))
@@ -97,7 +97,7 @@ def test_what_terms_do_not_see():
 
 def test_the_fourier_term_sees_no_shift():
     prediction, _ = pair()
-    shifted = np.roll(windows(prediction), (1, 2), axis=(1, 2)).reshape(prediction.shape)
+    shifted = np.roll(squares(prediction), (1, 2), axis=(1, 2)).reshape(prediction.shape)
     assert losses.fourier(jnp.asarray(prediction), jnp.asarray(shifted)) < 1e-6
 
 
@@ -118,7 +118,7 @@ def test_mistakes():
         losses.check({"huber": 1.0}, samples())
     for name in ("fourier", "gradient", "laplacian"):
         assert losses.check({name: 0.1}, samples(queries=16)) == {name: 0.1}
-        with pytest.raises(InputError, match=rf"loss\.{name} needs data\.layout = 'window'"):
+        with pytest.raises(InputError, match=rf"loss\.{name} needs data\.layout = 'square'"):
             losses.check({name: 0.1}, samples("points"))
     for name in ("gradient", "laplacian"):
         with pytest.raises(InputError, match="of at least 16, 4 pixels a side, not 9"):

@@ -72,6 +72,25 @@ def test_tokens_leave_in_the_order_of_their_places(patch, spacing):
     assert float(jnp.abs(cross[0, 0, 0] - cross[0, 0, 1]).max()) > 0.1
 
 
+def test_tokens_and_patches_are_told_where_they_are():
+    """In a grey picture, of learned vectors that are one, nothing but places can differ."""
+    grey = jnp.full((1, 16, 12, 3), 0.5)
+
+    def spread(blocks, *told):
+        """How much tokens differ where only some are told their places."""
+        encoder = LpTokens(**{**SMALL, "learned": 1, "layout": "cross", "blocks": blocks})
+        params = jax.jit(encoder.init)(jax.random.key(0), grey)["params"]
+        for name in {"position", "patch_position"} - set(told):
+            params[name] = jax.tree.map(jnp.zeros_like, params[name])
+        tokens = np.asarray(jax.jit(encoder.apply)({"params": params}, grey)).reshape(12, -1)
+        apart = np.abs(tokens[:, None] - tokens[None]).max(axis=-1)
+        return apart[~np.eye(12, dtype=bool)]
+
+    assert spread(0, "position").min() > 0.1
+    assert spread(1, "patch_position").min() > 1e-5
+    assert spread(1).max() < 1e-6
+
+
 @pytest.mark.parametrize("layout", ["interleaved", "cross"])
 @pytest.mark.parametrize("mixer", ["attention", "state_space"])
 def test_each_token_hears_of_the_whole_picture(layout, mixer):

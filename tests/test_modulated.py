@@ -61,7 +61,7 @@ def formula(field, cell, delta, size):
         total, v = 0, None
         for band in field.bands:
             u = np.maximum(
-                waves(band.waves, asked) + np.einsum("he,hed->d", told, band.modulation), 0
+                waves(band.waves, asked) + np.einsum("he,hed->d", told, band.projection), 0
             )
             v = u if v is None else u + v
             for layer in band.layers:
@@ -285,7 +285,7 @@ def test_a_halo_is_only_looked_at(spacing, changes):
 
 
 def test_an_ensemble_of_whole_pictures_turns_with_the_picture():
-    model, params = random_model("modulated", **TOKENS, window=16)
+    model, params = random_model("modulated", **TOKENS, trained_size=16)
     upscaler = NetworkUpscaler(model, params, "tokens", ensemble=True)
     image, size = picture(16, 13), (40, 27)
     found = upscaler.upscale(image, size)
@@ -298,7 +298,7 @@ def test_an_ensemble_of_whole_pictures_turns_with_the_picture():
 
 
 def test_larger_pictures_are_seen_in_windows_of_the_trained_size():
-    model, params = random_model("modulated", **TOKENS, window=16)
+    model, params = random_model("modulated", **TOKENS, trained_size=16)
     mild = jax.tree.map(lambda p: p * jnp.asarray(0.5, p.dtype), params)
     upscaler = NetworkUpscaler(model, mild, "tokens")
     image, size = picture(29, 33), (64, 80)

@@ -32,7 +32,7 @@ from tests.vgg import GOLDEN, LAYERS, image, old_file, vgg
 
 SIDE = 6
 FEW = {"perceptual__layers": ("relu1_1", "relu1_2"), "perceptual__layer_weights": (1.0, 0.5)}
-WINDOW = {"data__layout": "window", "data__queries": SIDE**2}
+SQUARE = {"data__layout": "square", "data__queries": SIDE**2}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def root(tmp_path_factory) -> Path:
 
 def config(root, name="few.pth", **changes):
     wanted = {"loss__perceptual": 0.1, "perceptual__weights": str(root / name)}
-    return tiny(root / "pictures", **{**wanted, **FEW, **WINDOW, **changes})
+    return tiny(root / "pictures", **{**wanted, **FEW, **SQUARE, **changes})
 
 
 def loaded(configuration):
@@ -223,10 +223,10 @@ def test_the_file_is_remembered(root, finished, tmp_path, capsys):
             "loss.perceptual needs perceptual.weights: the file of torch",
         ),
         ({"perceptual__weights": ""}, "https://download.pytorch.org/models/vgg16-397923af.pth"),
-        ({"data__layout": "points"}, "needs data.layout = 'window', for squares of pixels"),
+        ({"data__layout": "points"}, "needs data.layout = 'square', for squares of pixels"),
         (
             {"data__queries": 9, "perceptual__layers": ("relu3_1", "relu1_1")},
-            "for relu3_1 data.queries of at least 16, 4 pixels a side; not 'window' and 9",
+            "for relu3_1 data.queries of at least 16, 4 pixels a side; not 'square' and 9",
         ),
         (
             {"perceptual__layers": ("relu1_1", "relu9_1")},
@@ -248,7 +248,7 @@ def test_mistakes_leave_nothing_behind(root, tmp_path, change, message):
 
 
 def test_the_command_refuses_in_one_line(root, tmp_path):
-    wanted = {"loss__perceptual": 0.1, **WINDOW}
+    wanted = {"loss__perceptual": 0.1, **SQUARE}
     for file, message in (
         ("", r"loss\.perceptual needs perceptual\.weights: .*vgg16-397923af\.pth"),
         (str(root / "text"), r"perceptual\.weights: .*text is damaged, or no weights file .*"),

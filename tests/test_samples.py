@@ -135,9 +135,9 @@ def test_the_geometry_of_a_ramp_is_right():
     assert np.max(errors) < 3e-3
 
 
-def test_a_window_is_a_square_of_neighbours():
+def test_a_square_is_of_neighbours():
     spec = dataclasses.replace(
-        SPEC, patch=8, min_scale=1.0, max_scale=4.0, queries=25, layout="window"
+        SPEC, patch=8, min_scale=1.0, max_scale=4.0, queries=25, layout="square"
     )
     batch = samples(noise(spec), spec)
     pixels = hr_pixels(batch, spec) - spec.border
@@ -199,7 +199,7 @@ def test_jittered_targets_are_taken_where_queries_are():
     [
         {"targets": "lr", "patch": 12, "max_scale": 3.0},
         {"jitter": 0.5, "jitter_shape": "normal", "raw_targets": True},
-        {"targets": "pseudo_hr", "layout": "window", "min_scale": 1.5, "queries": 81},
+        {"targets": "pseudo_hr", "layout": "square", "min_scale": 1.5, "queries": 81},
     ],
 )
 def test_a_configuration_says_how_samples_are_drawn(changes):
@@ -244,14 +244,14 @@ def test_samples_do_not_depend_on_their_batch():
         ({"patch": 3}, "patch 3 must be at least 4"),
         ({"queries": 0}, "queries 0"),
         ({"candidates": 0}, "candidates 0 must be at least 1"),
-        ({"layout": "grid"}, "data.layout 'grid' must be one of points, window"),
+        ({"layout": "grid"}, "data.layout 'grid' must be one of points, square"),
         ({"targets": "truth"}, "data.targets 'truth' must be one of hr, lr, pseudo_hr"),
         ({"jitter_shape": "round"}, "data.jitter_shape 'round' must be one of normal, uniform"),
         ({"jitter": -0.5}, "data.jitter -0.5 must be at least 0"),
-        ({"jitter": 1.0, "layout": "window"}, "data.jitter needs data.layout 'points'"),
+        ({"jitter": 1.0, "layout": "square"}, "data.jitter needs data.layout 'points'"),
         ({"raw_targets": True}, "data.raw_targets needs data.jitter"),
-        ({"layout": "window", "queries": 24}, "a square of a side up to 8"),
-        ({"layout": "window", "queries": 81}, "a square of a side up to 8"),
+        ({"layout": "square", "queries": 24}, "a square of a side up to 8"),
+        ({"layout": "square", "queries": 81}, "a square of a side up to 8"),
     ],
 )
 def test_mistakes(change, message):

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inr_sr.models.attention import Attention
 from inr_sr.models.state_space import SelectiveScan, scan
 
 
@@ -46,3 +47,22 @@ def test_selective_scan_is_the_papers_recurrence():
     found = layer.apply({"params": params}, x)[0]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.abs(expected - dense("output", 0 * gate)).max() > 0.01
+
+
+def test_its_cost_is_linear_in_the_sequence():
+    """Eight times the tokens, eight times the work; attention among as many takes far more."""
+
+    def flops(layer, *arguments):
+        params = jax.eval_shape(layer.init, jax.random.key(0), *arguments)
+        return jax.jit(layer.apply).lower(params, *arguments).cost_analysis()["flops"]
+
+    def ratio(layer, places):
+        few, many = (
+            (jax.ShapeDtypeStruct((1, n, 8), jnp.float32), *[np.zeros((n, 2), "f")] * places)
+            for n in (256, 2048)
+        )
+        repeated = [(x, x, *at) if at else (x,) for x, *at in (few, many)]
+        return flops(layer, *repeated[1]) / flops(layer, *repeated[0])
+
+    assert ratio(SelectiveScan(states=3), 0) == pytest.approx(8, rel=0.05)
+    assert ratio(Attention(heads=2, spacing=4.0), 2) > 30

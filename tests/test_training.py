@@ -149,7 +149,7 @@ def test_smaller_patches_are_cut_from_anywhere_in_a_crop():
 
 
 TOKENS = {
-    "model__encoder": "lp_tokens", "model__decoder": "modulated", "model__window": 8,
+    "model__encoder": "lp_tokens", "model__decoder": "modulated", "model__trained_size": 8,
     "model__lp_tokens__width": 8, "model__lp_tokens__blocks": 1, "model__lp_tokens__learned": 2,
     "model__lp_tokens__heads": 2, "model__lp_tokens__patch": 2, "model__lp_tokens__spacing": 2,
     "model__modulated__hidden": 8, "model__modulated__features": 4, "model__modulated__heads": 2,
@@ -174,14 +174,14 @@ def test_the_token_system_is_trained_whole(folder):
 
 @pytest.mark.devices
 def test_dense_patches_give_the_steps_of_points(folder, monkeypatch):
-    window = {"data__layout": "window", "data__queries": 36}
-    gathered = steps(folder, one_device(), **window)
+    square = {"data__layout": "square", "data__queries": 36}
+    gathered = steps(folder, one_device(), **square)
     monkeypatch.setattr(gradients, "loops_are_slow", lambda: True)
     monkeypatch.setattr(gradients, "on_cpu", lambda: False)
     calls = []
     patches = render.patches
     monkeypatch.setattr(render, "patches", lambda *args: calls.append(1) or patches(*args))
-    assert_same_steps(steps(folder, one_device(), **window), gathered)
+    assert_same_steps(steps(folder, one_device(), **square), gathered)
     assert calls
 
 
@@ -373,7 +373,7 @@ def test_what_the_machine_lacks_is_one_line(tmp_path, folder, monkeypatch):
                 "model__modulated__nearest": 0,
                 "model__modulated__max_scale": 2.0,
             },
-            "model.window 32 must be the side of the trained patches, data.patch 8",
+            "model.trained_size 32 must be the side of the trained patches, data.patch 8",
         ),
         (
             {"model__decoder": "modulated", "model__modulated__max_scale": 3.0},

@@ -2,28 +2,28 @@
 
 Much of a photograph is smooth, and bicubic is right there; noise, grass and gravel are rough, and
 nobody can tell them from their LR picture. In between are edges. They are found by the structure
-tensor, the sum of the gradient's outer products over a window: an edge makes it large, and of one
+tensor, the sum of the gradient's outer products over a block: an edge makes it large, and of one
 direction (Bigun & Granlund 1987).
 """
 
 import jax
 import jax.numpy as jnp
 
-WINDOW = 16  # side of a window, HR pixels
+BLOCK = 16  # side of a block, HR pixels
 STRENGTH = 0.04  # least root mean square of the gradient, per two pixels, of values in [0, 1]
 COHERENCE = 0.5  # least (l1 - l2) / (l1 + l2) of the structure tensor's eigenvalues
 
 
-def edge_windows(picture: jax.Array) -> jax.Array:
-    """Which windows of a picture hold an edge.
+def edge_blocks(picture: jax.Array) -> jax.Array:
+    """Which blocks of a picture hold an edge.
 
     Gradients are taken at half resolution, where noise counts for less.
 
     Args:
-      picture: uint8 [h, w, 3], both sides multiples of WINDOW.
+      picture: uint8 [h, w, 3], both sides multiples of BLOCK.
 
     Returns:
-      bool [h / WINDOW, w / WINDOW].
+      bool [h / BLOCK, w / BLOCK].
     """
     h, w, _ = picture.shape
     half = picture.astype(jnp.float32).reshape(h // 2, 2, w // 2, 2, 3).mean(axis=(1, 3, 4)) / 255
@@ -34,17 +34,17 @@ def edge_windows(picture: jax.Array) -> jax.Array:
     by_row, by_col = (c + d - a - b) / 2, (b + d - a - c) / 2
 
     def summed(x: jax.Array) -> jax.Array:
-        side = WINDOW // 2
-        return x.reshape(h // WINDOW, side, w // WINDOW, side).sum(axis=(1, 3))
+        side = BLOCK // 2
+        return x.reshape(h // BLOCK, side, w // BLOCK, side).sum(axis=(1, 3))
 
     energy = summed(by_row**2 + by_col**2)
     directed = jnp.hypot(summed(by_row**2 - by_col**2), summed(2 * by_row * by_col))
-    strong = energy > STRENGTH**2 * (WINDOW // 2) ** 2
+    strong = energy > STRENGTH**2 * (BLOCK // 2) ** 2
     return strong & (directed > COHERENCE * energy)
 
 
 def most_edges(crops: jax.Array, border: int, extent: jax.Array) -> jax.Array:
-    """The crop whose inside holds most windows with an edge.
+    """The crop whose inside holds most blocks with an edge.
 
     Args:
       crops: uint8 [n, side, side, 3].
@@ -54,11 +54,11 @@ def most_edges(crops: jax.Array, border: int, extent: jax.Array) -> jax.Array:
     Returns:
       uint8 [side, side, 3].
     """
-    count = max(1, (crops.shape[1] - 2 * border) // WINDOW)
-    inside = crops[:, border:, border:][:, : count * WINDOW, : count * WINDOW]
-    missing = count * WINDOW - inside.shape[1]
+    count = max(1, (crops.shape[1] - 2 * border) // BLOCK)
+    inside = crops[:, border:, border:][:, : count * BLOCK, : count * BLOCK]
+    missing = count * BLOCK - inside.shape[1]
     inside = jnp.pad(inside, ((0, 0), (0, missing), (0, missing), (0, 0)), mode="edge")
-    centres = (jnp.arange(count, dtype=jnp.float32) + 0.5) * WINDOW
+    centres = (jnp.arange(count, dtype=jnp.float32) + 0.5) * BLOCK
     counted = (centres < extent) | (jnp.arange(count) == 0)
-    found = jax.vmap(edge_windows)(inside) & counted[None, :, None] & counted[None, None, :]
+    found = jax.vmap(edge_blocks)(inside) & counted[None, :, None] & counted[None, None, :]
     return crops[jnp.argmax(found.sum(axis=(1, 2)))]

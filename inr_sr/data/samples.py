@@ -18,7 +18,7 @@ from inr_sr.render import skip
 from inr_sr.resampling import CUBIC_REACH, resample
 
 LEAST_PATCH = 4  # LR pixels a side
-LAYOUTS = ("points", "window")
+LAYOUTS = ("points", "square")
 TARGETS = ("hr", "lr", "pseudo_hr")
 JITTERS = ("normal", "uniform")
 
@@ -83,21 +83,27 @@ class Sampling:
             raise InputError(f"data.candidates {self.candidates} must be at least 1")
         if not 0 <= self.jitter < math.inf:
             raise InputError(f"data.jitter {self.jitter} must be at least 0, and finite")
-        if self.jitter and self.layout == "window":
-            raise InputError("data.jitter needs data.layout 'points': windows are of whole pixels")
+        if self.jitter and self.layout == "square":
+            raise InputError(
+                f"data.jitter {self.jitter} needs data.layout 'points', not {self.layout!r}: "
+                "squares are of whole pixels"
+            )
         if self.raw_targets and not (self.jitter and self.targets == "hr"):
-            raise InputError("data.raw_targets needs data.jitter above 0 and data.targets 'hr'")
+            raise InputError(
+                "data.raw_targets needs data.jitter above 0 and data.targets 'hr', not "
+                f"{self.jitter} and {self.targets!r}"
+            )
         side = self.side
         smallest = self.patch if self.targets == "lr" else int(self.patch * self.min_scale)
-        if self.layout == "window" and (side**2 != self.queries or side > smallest):
+        if self.layout == "square" and (side**2 != self.queries or side > smallest):
             raise InputError(
-                f"data.layout 'window' needs data.queries to be a square of a side up to "
+                f"data.layout 'square' needs data.queries to be a square of a side up to "
                 f"{smallest} (patch times min_scale), not {self.queries}"
             )
 
     @property
     def side(self) -> int:
-        """Of a window of all queries, HR pixels."""
+        """Of a square of all queries, HR pixels."""
         return math.isqrt(self.queries)
 
     @property
@@ -111,8 +117,8 @@ class Sampling:
         return math.ceil(self.patch * self.max_scale) + 2 * self.border
 
 
-def windows(values: jax.Array) -> jax.Array:
-    """Values [B, Q, n] of the queries of layout "window" as the squares [B, side, side, n]."""
+def squares(values: jax.Array) -> jax.Array:
+    """Values [B, Q, n] of the queries of layout "square" as [B, side, side, n]."""
     side = math.isqrt(values.shape[1])
     return values.reshape(len(values), side, side, -1)
 

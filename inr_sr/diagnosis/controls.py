@@ -18,21 +18,9 @@ import numpy as np
 
 from inr_sr.diagnosis.crops import Crop
 from inr_sr.diagnosis.output import mean_psnr, spectra_of
-from inr_sr.models.decoders.liif import LiifField
-from inr_sr.models.decoders.modulated_field import ModulatedField
-from inr_sr.models.decoders.pixel_shuffle import PixelShuffleField
-from inr_sr.models.decoders.spectral import SpectralField
-from inr_sr.models.field import framed
+from inr_sr.models.field import Residual, framed
 
 SEED = 0
-
-# What a field keeps by place, and what of that is its modulation.
-_PLACED: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    ModulatedField: (("keys", "values"), ("values",)),
-    SpectralField: (("cos", "sin"), ("cos", "sin")),
-    LiifField: (("hidden",), ("hidden",)),
-    PixelShuffleField: (("pixels",), ("pixels",)),
-}
 
 
 @dataclass(frozen=True)
@@ -66,36 +54,28 @@ def measure(
     )
 
 
-def shuffled(residual: Any) -> Any:
+def shuffled(residual: Residual) -> Residual:
     """The residual of one picture with what it keeps by place in other places, all of it alike."""
-    names, _ = _PLACED[type(residual)]
-    rows, cols = _inside(residual, getattr(residual, names[0])).shape[1:3]
+    arrays = {name: getattr(residual, name) for name in residual.placed}
+    margin = residual.margin
+    rows, cols = (n - 2 * margin for n in arrays[residual.placed[0]].shape[1:3])
     order = jax.random.permutation(jax.random.key(SEED), rows * cols)
 
     def moved(x: jax.Array) -> jax.Array:
-        inside = _inside(residual, x)
+        inside = x[:, margin : margin + rows, margin : margin + cols]
         flat = inside.reshape(len(x), rows * cols, -1)[:, order]
         # Around a picture is what its borders mirror, as where features end at them.
-        around = framed(flat.reshape(len(x), rows, cols, -1), 0, _margin(residual))
+        around = framed(flat.reshape(len(x), rows, cols, -1), 0, margin)
         return around.reshape(x.shape)
 
-    return dataclasses.replace(residual, **{name: moved(getattr(residual, name)) for name in names})
+    return _with(residual, {name: moved(x) for name, x in arrays.items()})
 
 
-def zeroed(residual: Any) -> Any:
-    """The residual with a modulation of 0."""
-    _, names = _PLACED[type(residual)]
-    nothing = {name: jnp.zeros_like(getattr(residual, name)) for name in names}
-    return dataclasses.replace(residual, **nothing)
+def zeroed(residual: Residual) -> Residual:
+    """The residual without what the picture tells it."""
+    return _with(residual, {n: jnp.zeros_like(getattr(residual, n)) for n in residual.telling})
 
 
-def _margin(residual: Any) -> int:
-    """Places around those of the picture."""
-    if isinstance(residual, ModulatedField):
-        return residual.margin
-    return 1 if isinstance(residual, LiifField) else 0
-
-
-def _inside(residual: Any, x: jax.Array) -> jax.Array:
-    margin = _margin(residual)
-    return x[:, margin : x.shape[1] - margin, margin : x.shape[2] - margin]
+def _with(residual: Any, arrays: dict[str, jax.Array]) -> Residual:
+    changed: Residual = dataclasses.replace(residual, **arrays)
+    return changed

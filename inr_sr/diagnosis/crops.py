@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from inr_sr.data.edges import WINDOW, edge_windows
+from inr_sr.data.edges import BLOCK, edge_blocks
 from inr_sr.data.sources import Source
 from inr_sr.errors import InputError
 from inr_sr.evaluation.protocols import crop_side, make_pair
@@ -85,15 +85,15 @@ def places_of_edges(picture: np.ndarray, side: int) -> list[tuple[int, int]]:
 
     Args:
       picture: uint8 [h, w, 3], each side at least `side`.
-      side: of a square; edges are counted in windows of `edges.WINDOW` pixels.
+      side: of a square; edges are counted in blocks of `edges.BLOCK` pixels.
     """
     rows, cols = (n // side for n in picture.shape[:2])
     top, left = ((n - m * side) // 2 for n, m in zip(picture.shape, (rows, cols)))
     inside = picture[top : top + rows * side, left : left + cols * side]
     squares = inside.reshape(rows, side, cols, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
-    whole = max(1, side // WINDOW) * WINDOW
-    missing = max(0, whole - side)  # of squares that are smaller than a window
+    whole = max(1, side // BLOCK) * BLOCK
+    missing = max(0, whole - side)  # of squares that are smaller than a block
     inside = np.pad(squares[:, :whole, :whole], ((0, 0), *2 * [(0, missing)], (0, 0)), mode="edge")
-    edges = jax.vmap(edge_windows)(jnp.asarray(inside))
+    edges = jax.vmap(edge_blocks)(jnp.asarray(inside))
     order = np.argsort(-np.asarray(edges.sum(axis=(1, 2), dtype=jnp.int32)), kind="stable")
     return [(top + int(n) // cols * side, left + int(n) % cols * side) for n in order]

@@ -64,11 +64,12 @@ def measured(
     same_size = [] if subject.model.fixed_scale else [enlarged(f, lr_size) for f in fields]
     residuals: list[Any] = [field.residual for field in fields]
     modulated = isinstance(residuals[0], ModulatedField)
+    recipe = Recipe.of(subject)
     measures = Measures(
         scale=scale.rows,
-        recipe=Recipe.of(subject),
+        recipe=recipe,
         course=course.measure(subject.rows),
-        frequencies=_frequencies(subject, scale.rows),
+        frequencies=_frequencies(subject, scale.rows, recipe.scales[1]),
         modulation=modulation.measure(residuals, size[0]) if modulated else None,
         output=output.measure(crops, outputs, bicubic, same_size),
         shuffled=control(controls.shuffled),
@@ -77,8 +78,8 @@ def measured(
     return measures, outputs, bicubic
 
 
-def _frequencies(subject: Subject, scale: float) -> frequencies.Frequencies | None:
-    region, trained = subject.region, subject.config.data.max_scale
+def _frequencies(subject: Subject, scale: float, trained: float) -> frequencies.Frequencies | None:
+    region = subject.region
     if region is None:
         return None
     return frequencies.measure(subject.first, subject.now, subject.rows, region, scale, trained)

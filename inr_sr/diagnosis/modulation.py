@@ -57,7 +57,7 @@ def measure(fields: Sequence[ModulatedField], out: int) -> Modulation:
       fields: of one picture each, all of one size.
       out: side of the output in pixels.
     """
-    side = fields[0].cells[0]
+    side = fields[0].lattice[0]
     scale = out / side
     places = scattered(side, scale)
     values, slopes = zip(*(asked(_sloped, field, places) for field in fields), strict=True)

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from inr_sr import models, render
 from inr_sr.coordinates import grid_axis
+from inr_sr.errors import InputError
 from inr_sr.evaluation.metrics import unit
 from inr_sr.models import Model
 from inr_sr.models.decoders.modulated_mlp import ModulatedDecoder
@@ -65,12 +66,19 @@ class Subject:
         """The newest checkpoint of a training.
 
         Raises:
-          InputError: no training there, no checkpoint yet, no record of the first frequencies, or
-            one of them cannot be read.
+          InputError: no training there, no checkpoint yet, no record of the first frequencies, one
+            of another network, or something cannot be read.
         """
         config, step, params = load_average(workdir)
         now = {name: np.asarray(b) for name, b in frequencies.matrices(params).items()}
         first = frequencies.recorded(workdir) if now else {}
+        for name in sorted(first.keys() | now.keys()):
+            counts = [len(matrices.get(name, ())) for matrices in (first, now)]
+            if counts[0] != counts[1]:
+                raise InputError(
+                    f"{workdir} has the record of another network's first frequencies: {name} is "
+                    f"of {counts[0]} waves there and of {counts[1]} in its checkpoint"
+                )
         rows = journal.rows(workdir / journal.METRICS)
         return cls(config, step, models.build(config.model), params, first, now, rows)
 

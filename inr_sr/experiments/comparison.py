@@ -15,8 +15,8 @@ import inr_sr
 from inr_sr.data.sources import source_name
 from inr_sr.errors import InputError
 from inr_sr.evaluation.json_text import json_text
-from inr_sr.experiments.crops import PROTOCOL, HeldOut
 from inr_sr.experiments.experiment import Experiment
+from inr_sr.experiments.held_out import PROTOCOL, HeldOut
 from inr_sr.experiments.runs import Run
 from inr_sr.experiments.scoring import scores
 from inr_sr.experiments.statistics import Interval, paired_bootstrap

@@ -12,8 +12,8 @@ from inr_sr.command_line import say
 from inr_sr.data.sources import is_folder, source_name
 from inr_sr.errors import InputError, InUse
 from inr_sr.experiments.comparison import compared, write_finished, write_results
-from inr_sr.experiments.crops import HeldOut
 from inr_sr.experiments.experiment import Experiment
+from inr_sr.experiments.held_out import HeldOut
 from inr_sr.experiments.runs import Run, plan, seconds_left
 from inr_sr.experiments.scoring import Look, scores
 from inr_sr.experiments.section import read_document, write_section

@@ -19,8 +19,8 @@ from inr_sr.evaluation.metrics import MOST_DB, luma
 from inr_sr.evaluation.protocols import make_pair
 from inr_sr.evaluation.results import PictureScore
 from inr_sr.evaluation.spectra import Spectra, compare
-from inr_sr.experiments.crops import PROTOCOL, Crops, HeldOut
 from inr_sr.experiments.experiment import PRIMARY
+from inr_sr.experiments.held_out import PROTOCOL, Crops, HeldOut
 from inr_sr.experiments.runs import Run
 from inr_sr.files import atomic_path
 from inr_sr.request import Size

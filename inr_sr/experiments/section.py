@@ -16,8 +16,8 @@ from pathlib import Path
 from inr_sr.errors import InputError
 from inr_sr.experiments.charts import write_differences, write_spectra
 from inr_sr.experiments.comparison import Arm, Comparison, Quality
-from inr_sr.experiments.crops import PROTOCOL
 from inr_sr.experiments.experiment import PRIMARY
+from inr_sr.experiments.held_out import PROTOCOL
 from inr_sr.experiments.statistics import LEVEL, RESAMPLES, Interval
 from inr_sr.files import atomic_path
 

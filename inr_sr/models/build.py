@@ -33,7 +33,7 @@ def _check_name(kind: str, name: Any, allowed: tuple[Any, ...]) -> None:
 
 
 LEAST = {
-    "window": 8,
+    "trained_size": 8,
     "edsr.features": 1, "edsr.blocks": 0,
     "lp_tokens.width": 1, "lp_tokens.blocks": 0, "lp_tokens.heads": 1, "lp_tokens.learned": 1,
     "lp_tokens.states": 1,
@@ -174,4 +174,6 @@ def build(config: ConfigDict, *, remat: bool = False) -> Model:
             "pixel_shuffle": lambda: PixelShuffleDecoder(config.pixel_shuffle.scale, dtype),
         },
     )
-    return Model(encoder=encoder, decoder=decoder, skip=config.skip, window=config.window)
+    return Model(
+        encoder=encoder, decoder=decoder, skip=config.skip, trained_size=config.trained_size
+    )

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from inr_sr.errors import InputError
 
 HALVINGS = 3
-LEAST_SIDE, STEP = 2 ** (HALVINGS + 1), 2**HALVINGS  # of a window, pixels
+LEAST_SIDE, STEP = 2 ** (HALVINGS + 1), 2**HALVINGS  # of a picture, pixels
 STATISTICS = "batch_stats"  # what flax calls the collection
 
 
@@ -32,10 +32,10 @@ class Judgement(NamedTuple):
 
 
 def check_sides(sides: Sequence[int]) -> None:
-    """Raises InputError unless windows of these sides can be halved HALVINGS times."""
+    """Raises InputError unless pictures of these sides can be halved HALVINGS times."""
     if any(side < LEAST_SIDE or side % STEP for side in sides):
         raise InputError(
-            f"a discriminator cannot judge windows of {'x'.join(map(str, sides))} pixels; sides "
+            f"a discriminator cannot judge pictures of {'x'.join(map(str, sides))} pixels; sides "
             f"must be multiples of {STEP}, at least {LEAST_SIDE}"
         )
 

@@ -22,13 +22,22 @@ class Residual(Protocol):
 
     Attributes:
       dense: whether a whole patch of output pixels costs less than each of them on its own.
+      placed: names of its arrays [B, rows + 2 margin, cols + 2 margin, ...] by place: LR pixels, or
+        tokens. No other array of a dense one has four axes or more.
+      telling: those of them that, all at 0, leave nothing of the picture in the residual.
       lattice: LR (rows, cols).
+      margin: places around those of the picture.
     """
 
     dense: ClassVar[bool]
+    placed: ClassVar[tuple[str, ...]]
+    telling: ClassVar[tuple[str, ...]]
 
     @property
     def lattice(self) -> tuple[int, int]: ...
+
+    @property
+    def margin(self) -> int: ...
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
         """Values [B, Q, 3] at arbitrary queries; the arguments are those of `render.points`."""

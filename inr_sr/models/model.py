@@ -18,7 +18,7 @@ class Model(nn.Module):
     encoder: nn.Module
     decoder: nn.Module
     skip: bool
-    window: int
+    trained_size: int
 
     def __call__(self, image: jax.Array, halo: int = 0) -> Field:
         """The Field of LR pictures.
@@ -39,7 +39,7 @@ class Model(nn.Module):
         """LR pixels beyond its own that any output pixel depends on; None: the whole picture.
 
         A model of whole pictures is at its best on pictures like those it was trained on: larger
-        ones are for squares of `window` LR pixels, see `halo`.
+        ones are for squares of `trained_size` LR pixels, see `halo`.
         """
         parts = self.encoder.receptive_field, self.decoder.receptive_field
         return None if None in parts else max(sum(parts), SKIP_REACH)
@@ -48,7 +48,7 @@ class Model(nn.Module):
         """LR pixels that tiles of a picture of this (rows, cols) are to see around them."""
         if self.receptive_field is not None:
             return self.receptive_field
-        return 0 if max(size) <= self.window else self.window // 8
+        return 0 if max(size) <= self.trained_size else self.trained_size // 8
 
     @property
     def fixed_scale(self) -> int | None:

@@ -59,7 +59,7 @@ def gradient_penalty(judge: Callable[[jax.Array], jax.Array], pictures: jax.Arra
     """Mean of |grad D|^2 / 2: R1 at real pictures, R2 at fakes, both to be times gamma.
 
     (arXiv 1801.04406.) Where D has N logits for a picture it is |grad sum of them|^2 / 2N: the mean
-    over logits that see different pixels, so that gamma means the same for windows of every size.
+    over logits that see different pixels, so that gamma means the same for squares of every size.
 
     Args:
       judge: pictures to logits [B, ...], each picture by itself.

@@ -10,7 +10,7 @@ import optax
 from ml_collections import ConfigDict
 
 from inr_sr.data.feed import sampling
-from inr_sr.data.samples import Batch, windows
+from inr_sr.data.samples import Batch, squares
 from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.models.discriminators import (
@@ -64,9 +64,9 @@ def check(config: ConfigDict) -> None:
 
 def _check_together(config: ConfigDict) -> None:
     c, data = config.adversarial, config.data
-    if data.layout != "window":
+    if data.layout != "square":
         raise InputError(
-            f"adversarial.weight {c.weight} needs data.layout = 'window', not {data.layout!r}: a "
+            f"adversarial.weight {c.weight} needs data.layout = 'square', not {data.layout!r}: a "
             "discriminator judges pictures, not points apart"
         )
     side = sampling(config).side
@@ -86,7 +86,7 @@ def _check_together(config: ConfigDict) -> None:
 
 
 class Adversary:
-    """A discriminator that judges windows of the output, given the LR picture.
+    """A discriminator that judges squares of the output, given the LR picture.
 
     Both sides' gradients are of the same fakes and of both networks as they were before the step,
     and only then are both updated: the generator goes first, in the common way of saying it, and
@@ -130,10 +130,10 @@ class Adversary:
 
         def of_batch(variables: tuple[Any, AdversaryState], batch: Batch) -> tuple[Any, Values]:
             params, state = variables
-            condition = windows(
+            condition = squares(
                 skip.at_points(framed(batch.lr, 0, SKIP_REACH), batch.cell, batch.delta)
             )
-            truth = windows(batch.target)
+            truth = squares(batch.target)
             out, by_params = jax.vjp(lambda p: generate(p, batch), params)
             (loss, metrics), by_out = jax.value_and_grad(
                 lambda x: reconstruct(x, batch), has_aux=True
@@ -142,7 +142,7 @@ class Adversary:
             weights = self._weights(params, by_params, by_out, by_values)
             (grads,) = by_params(by_out + by_values(weights)[0])
             loss = loss + sum(weights[name] * value for name, value in values.items())
-            fakes = jax.lax.stop_gradient(windows(out))
+            fakes = jax.lax.stop_gradient(squares(out))
             theirs, judged = jax.grad(self._loss, has_aux=True)(
                 state.params, state.statistics, truth, fakes, condition
             )
@@ -169,7 +169,7 @@ class Adversary:
     ) -> Values:
         """The terms that the generator's loss gains, unweighted."""
         real = self.judge(state.params, state.statistics, truth, condition)
-        fake = self.judge(state.params, state.statistics, windows(out), condition)
+        fake = self.judge(state.params, state.statistics, squares(out), condition)
         values = {"adversary_generator": self._game.generator(real.logits, fake.logits)}
         if self._config.feature_matching:
             values["feature_matching"] = feature_matching(real.features, fake.features)

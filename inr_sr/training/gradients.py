@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from inr_sr import render
 from inr_sr.coordinates import upright_footprint
 from inr_sr.data.resident import ResidentSet
-from inr_sr.data.samples import Batch, Sampling, make_batch, windows
+from inr_sr.data.samples import Batch, Sampling, make_batch, squares
 from inr_sr.devices import on_cpu, spread
 from inr_sr.models import Model
 from inr_sr.training import losses
@@ -57,7 +57,7 @@ class Objective:
             footprint = upright_footprint(batch.size[:, None])
             return render.points(field, batch.cell, batch.delta, footprint)
         slots = math.ceil(self.spec.max_scale)
-        out = render.patches(field, windows(batch.cell), windows(batch.delta), batch.size, slots)
+        out = render.patches(field, squares(batch.cell), squares(batch.delta), batch.size, slots)
         return out.reshape(batch.target.shape)
 
     def reconstruction_loss(self, out: jax.Array, batch: Batch) -> tuple[jax.Array, Metrics]:

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from inr_sr.data.samples import Sampling, windows
+from inr_sr.data.samples import Sampling, squares
 from inr_sr.errors import InputError
 
 CHARBONNIER_EPSILON = 1e-3
-SMALLEST_SIDE = 4  # pixels of a window at the coarsest scale
+SMALLEST_SIDE = 4  # pixels, at the coarsest scale
 GRADIENT_SCALES = 3  # full, half and quarter resolution
 LAPLACIAN_LEVELS = 4  # of a pyramid: three bands and what is left
 
@@ -35,13 +35,13 @@ def mse(prediction: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def fourier(prediction: jax.Array, target: jax.Array) -> jax.Array:
-    """Mean difference of Fourier magnitudes of square windows, orthonormal transform.
+    """Mean difference of Fourier magnitudes of squares, orthonormal transform.
 
-    [B, Q, 3] are square windows of sqrt(Q) pixels a side, row by row (data.layout = window).
+    [B, Q, 3] are squares of sqrt(Q) pixels a side, row by row (data.layout = square).
     """
 
     def magnitude(x: jax.Array) -> jax.Array:
-        spectrum = jnp.fft.rfft2(windows(x), axes=(1, 2), norm="ortho")
+        spectrum = jnp.fft.rfft2(squares(x), axes=(1, 2), norm="ortho")
         # |0| has no gradient; epsilon keeps the square root's finite.
         return jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + 1e-12)
 
@@ -51,10 +51,10 @@ def fourier(prediction: jax.Array, target: jax.Array) -> jax.Array:
 def gradient(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """Mean difference of the steps from pixel to pixel, down and across, at up to 3 scales.
 
-    [B, Q, 3] are square windows as in `fourier`. Scales are halved by means of 2 x 2 pixels, an odd
+    [B, Q, 3] are squares as in `fourier`. Scales are halved by means of 2 x 2 pixels, an odd
     row or column left out, while SMALLEST_SIDE allows it; they count alike.
     """
-    error, found = windows(prediction - target), []
+    error, found = squares(prediction - target), []
     while True:
         steps = (jnp.diff(error, axis=1), jnp.diff(error, axis=2))
         found.append(sum((jnp.mean(jnp.abs(step)) / 2 for step in steps), jnp.zeros(())))
@@ -78,7 +78,7 @@ def _blur(side: int) -> np.ndarray:
 def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """Sum over levels of a Laplacian pyramid of their mean differences (arXiv 1707.05776, eq. 2).
 
-    [B, Q, 3] are square windows as in `fourier`. A level is a picture minus what is left of it when
+    [B, Q, 3] are squares as in `fourier`. A level is a picture minus what is left of it when
     every second pixel of its blur is kept and enlarged again (Burt and Adelson 1983); the next
     level is of those pixels, and the last one is what remains. There are LAPLACIAN_LEVELS of them
     or as many as SMALLEST_SIDE allows. The factor 4^level of the paper's sums is that of means.
@@ -86,7 +86,7 @@ def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
     both = functools.partial(
         jnp.einsum, "ij,kl,bjlc->bikc", precision=jax.lax.Precision.HIGHEST
     )  # along rows and columns; a GPU's default would round to ten bits
-    rest, total = windows(prediction - target), jnp.zeros(())
+    rest, total = squares(prediction - target), jnp.zeros(())
     for _ in range(LAPLACIAN_LEVELS - 1):
         side = rest.shape[1]
         if (side + 1) // 2 < SMALLEST_SIDE:
@@ -107,7 +107,7 @@ TERMS: dict[str, Term] = {
     "gradient": gradient,
     "laplacian": laplacian,
 }
-OF_WINDOWS = {"fourier": 1, "gradient": SMALLEST_SIDE, "laplacian": SMALLEST_SIDE}
+LEAST_SIDES = {"fourier": 1, "gradient": SMALLEST_SIDE, "laplacian": SMALLEST_SIDE}
 """Terms that compare whole squares, and the least side of these."""
 
 
@@ -126,13 +126,16 @@ def check(weights: Mapping[str, float], spec: Sampling) -> dict[str, float]:
     known = {*TERMS, "perceptual"}
     for name in sorted(used.keys() - known):
         raise InputError(f"unknown loss.{name}; there are: {', '.join(sorted(known))}")
-    for name in used.keys() & OF_WINDOWS.keys():
-        if spec.layout != "window":
-            raise InputError(f"loss.{name} needs data.layout = 'window': it compares whole squares")
-        if spec.queries < OF_WINDOWS[name] ** 2:
+    for name in used.keys() & LEAST_SIDES.keys():
+        if spec.layout != "square":
             raise InputError(
-                f"loss.{name} needs data.queries of at least {OF_WINDOWS[name] ** 2}, "
-                f"{OF_WINDOWS[name]} pixels a side, not {spec.queries}"
+                f"loss.{name} needs data.layout = 'square', not {spec.layout!r}: it compares whole "
+                "squares"
+            )
+        if spec.queries < LEAST_SIDES[name] ** 2:
+            raise InputError(
+                f"loss.{name} needs data.queries of at least {LEAST_SIDES[name] ** 2}, "
+                f"{LEAST_SIDES[name]} pixels a side, not {spec.queries}"
             )
     return used
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from inr_sr.data.samples import Sampling, windows
+from inr_sr.data.samples import Sampling, squares
 from inr_sr.errors import InputError
 from inr_sr.models.features import CONVOLUTIONS, convolutions, features, smallest_side
 from inr_sr.tensor_file import read_tensors
@@ -37,9 +37,9 @@ class Perceptual:
     sha256: str = flax.struct.field(pytree_node=False)
 
     def __call__(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """Of [B, Q, 3], square windows row by row; the gradient goes to the prediction alone."""
+        """Of [B, Q, 3], squares row by row; the gradient goes to the prediction alone."""
         theirs, ours = (
-            features(self.params, windows(x), self.layers)
+            features(self.params, squares(x), self.layers)
             for x in (jax.lax.stop_gradient(target), prediction)
         )
         distances = [jnp.mean(jnp.abs(a - b)) for a, b in zip(ours, theirs, strict=True)]
@@ -70,9 +70,9 @@ def check(config: ConfigDict, spec: Sampling) -> None:
             f"perceptual.layers {layers}"
         )
     deepest = convolutions(layers)[-1].replace("conv", "relu")
-    if spec.layout != "window" or spec.queries < side**2:
+    if spec.layout != "square" or spec.queries < side**2:
         raise InputError(
-            f"loss.perceptual needs data.layout = 'window', for squares of pixels, and for "
+            f"loss.perceptual needs data.layout = 'square', for squares of pixels, and for "
             f"{deepest} data.queries of at least {side**2}, {side} pixels a side; not "
             f"{spec.layout!r} and {spec.queries}"
         )

@@ -69,10 +69,10 @@ def _check_model(config: ConfigDict) -> None:
         )
     if hasattr(model.encoder, "check_size"):
         model.encoder.check_size(config.data.patch, config.data.patch)
-    if model.receptive_field is None and config.model.window != config.data.patch:
+    if model.receptive_field is None and config.model.trained_size != config.data.patch:
         raise InputError(
-            f"model.window {config.model.window} must be the side of the trained patches, "
-            f"data.patch {config.data.patch}: this model looks at whole pictures"
+            f"model.trained_size {config.model.trained_size} must be the side of the trained "
+            f"patches, data.patch {config.data.patch}: this model looks at whole pictures"
         )
 
 

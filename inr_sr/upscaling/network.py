@@ -78,7 +78,7 @@ class NetworkUpscaler(StripUpscaler):
         if tile != "auto" and model.receptive_field is None:
             raise InputError(
                 f"tile {tile!r} is not allowed for {name}, which looks at whole pictures: larger "
-                f"ones are cut into squares of the trained size, {model.window} LR pixels"
+                f"ones are cut into squares of the trained size, {model.trained_size} LR pixels"
             )
         devices = jax.local_devices()
         self.name = name
@@ -136,10 +136,10 @@ class NetworkUpscaler(StripUpscaler):
         """The cells that a window lies in, and the window among their output pixels."""
         n_in, n_out = shape[axis], size[axis]
         cells, cut = cells_under(n_in, n_out, part)
-        windows = self._windows((shape[0], shape[1]))
-        if windows is None:
+        tile = self._only_tile((shape[0], shape[1]))
+        if tile is None:
             return cells, cut
-        start = cells.start // windows[axis] * windows[axis]
+        start = cells.start // tile[axis] * tile[axis]
         more = first_output(cells.start, n_in, n_out) - first_output(start, n_in, n_out)
         return slice(start, cells.stop), slice(cut.start + more, cut.stop + more)
 
@@ -253,7 +253,7 @@ class NetworkUpscaler(StripUpscaler):
                     yield strip
                     row = following
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
-                if self._windows(shape) is not None and out_of_memory(error):
+                if self._only_tile(shape) is not None and out_of_memory(error):
                     raise MemoryError(f"no memory for {tile[1]}x{tile[0]} LR pixels") from error
                 tile = smaller_tile(tile, error)
 
@@ -318,18 +318,19 @@ class NetworkUpscaler(StripUpscaler):
         halo = self._model.halo((image.shape[0], image.shape[1]))
         waiting: collections.deque[Field] = collections.deque()
         for tile, (device, params) in zip(tiles, itertools.cycle(self._replicas)):
-            window = jax.device_put(tile.pixels(image, halo), device)
-            waiting.append(encode_tile(self._model, params, window, halo))
+            pixels = jax.device_put(tile.pixels(image, halo), device)
+            waiting.append(encode_tile(self._model, params, pixels, halo))
             if len(waiting) == len(self._replicas):
                 yield waiting.popleft()
         yield from waiting
 
-    def _windows(self, shape: Size) -> Size | None:
-        """The only tiles of a picture that a model of whole pictures is to see; None for others."""
+    def _only_tile(self, shape: Size) -> Size | None:
+        """The one size of tiles that a model of whole pictures may see; None for other models."""
         if self._model.receptive_field is not None:
             return None
         halo = self._model.halo(shape)
-        side = self._model.window - 2 * halo - (1 if self._ensemble and halo else 0)  # Span.spare
+        spare = 1 if self._ensemble and halo else 0  # Span.spare
+        side = self._model.trained_size - 2 * halo - spare
         # Of one size, and not much beyond the picture: what is mirrored there was not trained.
         rows, cols = (-(-n // -(-n // side)) for n in shape)
         return rows, cols
@@ -343,9 +344,9 @@ class NetworkUpscaler(StripUpscaler):
           row_pixels: output pixels that an LR row of those makes.
           margin: cells around a tile that may be encoded with it.
         """
-        windows = self._windows(shape)
-        if windows is not None:
-            return windows
+        only = self._only_tile(shape)
+        if only is not None:
+            return only
         halo = self._model.halo(shape)
         if self._tile == 0:
             return whole_tile(cells)

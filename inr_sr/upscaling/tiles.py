@@ -123,8 +123,8 @@ class Tile:
 
     def pixels(self, image: np.ndarray, halo: int) -> np.ndarray:
         """float32 [h + 2 halo, w + 2 halo, 3] of the picture, or its transpose."""
-        window = in_colour(as_float(image[np.ix_(self.rows.lines(halo), self.cols.lines(halo))]))
-        return np.ascontiguousarray(window.swapaxes(0, 1)) if self.transposed else window
+        pixels = in_colour(as_float(image[np.ix_(self.rows.lines(halo), self.cols.lines(halo))]))
+        return np.ascontiguousarray(pixels.swapaxes(0, 1)) if self.transposed else pixels
 
     def rendered(self, field: Field, first: int, count: int) -> np.ndarray:
         """The output pixels of the tile's LR rows first .. first + count, float32."""

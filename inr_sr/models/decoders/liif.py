@@ -40,6 +40,9 @@ class LiifField:
     layers: tuple[tuple[jax.Array, jax.Array], ...]
 
     dense: ClassVar[bool] = False
+    placed: ClassVar[tuple[str, ...]] = ("hidden",)
+    telling: ClassVar[tuple[str, ...]] = ("hidden",)
+    margin: ClassVar[int] = 1
 
     @property
     def lattice(self) -> tuple[int, int]:

@@ -7,13 +7,15 @@ For a query x, tokens z_j at c_j, and a matrix of frequencies B_l for each band 
     u_l = ReLU(W_l g(x; B_l) + P_l m)
     v_1 = u_1,   v_l = Res^n(u_l + v_{l-1}),   Res(v) = v + ReLU(H v)
     residual(x) = sum_l O_l norm(v_l) / d
-    g(x; B) = a(cell) [cos 2 pi B x, sin 2 pi B x]
+    g(x; B) = a(J) [cos 2 pi B x, sin 2 pi B x]
 
-for layers of width d and heads of width e; norm takes off the mean over the d units and divides by
-their deviation. Without it, and without the division, the first steps of Adam move all units of the
-output alike, and training silences them one by one.
+for layers of width d, heads of width e and output pixels of footprint J J^T, which leave a(J) of
+each wave; norm takes off the mean over the d units and divides by their deviation. Without it, and
+without the division, the first steps of Adam move all units of the output alike, and training
+silences them one by one.
 
-Queries need no projection but W_q, nor heads one but P_l: two matrices after each other are one.
+No matrix stands between W_q and the dot product, nor between the heads and P_l: two matrices after
+each other are one.
 """
 
 import dataclasses
@@ -38,7 +40,7 @@ class Band(NamedTuple):
     """One band: its waves, P [heads, d / heads, d], the layers of Res, and O."""
 
     waves: Waves
-    modulation: jax.Array
+    projection: jax.Array
     layers: tuple[Affine, ...]
     output: Affine
 
@@ -87,7 +89,7 @@ class ModulatedField:
       log_tau: [heads] of the distance bias, LR pixels.
       kappa: strength of the output pixel's band limit; 0: none.
       origin: int32 [2], the field's first LR pixel, counted from the first token's cell.
-      cells: LR (rows, cols) of the field.
+      lattice: LR (rows, cols), with those by which the picture was padded to whole tokens.
       spacing: LR pixels between tokens.
       nearest: offsets of the tokens attended to from the query's own; empty for all.
       frame: what positions of waves are counted from, see `ModulatedDecoder`.
@@ -102,7 +104,7 @@ class ModulatedField:
     log_tau: jax.Array
     kappa: jax.Array
     origin: jax.Array
-    cells: tuple[int, int] = flax.struct.field(pytree_node=False)
+    lattice: tuple[int, int] = flax.struct.field(pytree_node=False)
     spacing: int = flax.struct.field(pytree_node=False)
     nearest: tuple[tuple[int, int], ...] = flax.struct.field(pytree_node=False)
     frame: str = flax.struct.field(pytree_node=False)
@@ -110,11 +112,8 @@ class ModulatedField:
     smallest: float = flax.struct.field(pytree_node=False)
 
     dense: ClassVar[bool] = False
-
-    @property
-    def lattice(self) -> tuple[int, int]:
-        """LR (rows, cols); with those by which the picture was padded to whole tokens."""
-        return self.cells
+    placed: ClassVar[tuple[str, ...]] = ("keys", "values")
+    telling: ClassVar[tuple[str, ...]] = ("values",)
 
     @property
     def margin(self) -> int:
@@ -129,9 +128,11 @@ class ModulatedField:
     def cut(self, rows: Axis, cols: Axis, take: Take) -> "ModulatedField":
         """See `field.Residual.cut`; tokens stay: there are few, and queries find their own."""
         first = jnp.stack([jnp.asarray(rows.first), jnp.asarray(cols.first)])
-        return dataclasses.replace(self, origin=self.origin + first, cells=(rows.count, cols.count))
+        lattice = (rows.count, cols.count)
+        return dataclasses.replace(self, origin=self.origin + first, lattice=lattice)
 
     def fade(self, waves: Waves, footprint: jax.Array) -> jax.Array:
+        """What is left of each wave in output pixels of footprints [B, Q or 1, 2, 2], [..., K]."""
         footprint = clamped(footprint, self.smallest)
         return attenuation(waves.frequencies, self.kappa, footprint)
 
@@ -149,7 +150,7 @@ class ModulatedField:
         m = self.modulation(cell, delta, footprint)
         hidden = [band.waves(position, self.fade(band.waves, footprint)) for band in self.bands]
         return self.drawn(
-            hidden, [jnp.einsum("bqhe,hed->bqd", m, b.modulation) for b in self.bands]
+            hidden, [jnp.einsum("bqhe,hed->bqd", m, b.projection) for b in self.bands]
         )
 
     def modulation(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
@@ -183,6 +184,7 @@ class ModulatedField:
         return self.softmax(logits, squared), squared
 
     def queries(self, hidden: jax.Array) -> jax.Array:
+        """Queries of hidden layers [..., d], by head: [..., heads, d / heads]."""
         return jax.nn.relu(hidden).reshape(*hidden.shape[:-1], *self.keys.shape[3:])
 
     def softmax(self, logits: jax.Array, squared: jax.Array) -> jax.Array:
@@ -232,6 +234,7 @@ class ModulatedField:
         return places.offset if self.frame == "cell" else self._in_picture(places, footprint)
 
     def _in_picture(self, places: Places, footprint: jax.Array) -> jax.Array:
+        """Positions [B, Q, 2] from the picture's corner, LR pixels, as `control` has them."""
         if self.control != "end_points":
             return places.position
         # The first and the last output pixel are put at the ends of the picture.

@@ -149,7 +149,7 @@ class ModulatedGrid:
         weights = weights.reshape(batch, width, i * j, k * heads)
 
         def modulated(band: "Band") -> jax.Array:
-            pv = self._around(jnp.einsum("brche,hed->brchd", values, band.modulation))
+            pv = self._around(jnp.einsum("brche,hed->brchd", values, band.projection))
             out = jnp.matmul(weights, pv.reshape(batch, width, k * heads, -1))
             return out.reshape(batch, width, i, j, -1)
 

@@ -129,7 +129,7 @@ class ModulatedDecoder(nn.Module):
             log_tau=self.param("log_tau", first_widths(self.spacing), (self.heads,)),
             kappa=kappa,
             origin=jnp.full((2,), kept, jnp.int32),
-            cells=(cells[0] - 2 * kept, cells[1] - 2 * kept),
+            lattice=(cells[0] - 2 * kept, cells[1] - 2 * kept),
             spacing=self.spacing,
             nearest=near,
             frame=self.frame,

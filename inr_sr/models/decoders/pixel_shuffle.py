@@ -30,6 +30,9 @@ class PixelShuffleField:
     pixels: jax.Array
 
     dense: ClassVar[bool] = False
+    placed: ClassVar[tuple[str, ...]] = ("pixels",)
+    telling: ClassVar[tuple[str, ...]] = ("pixels",)
+    margin: ClassVar[int] = 0
 
     @property
     def lattice(self) -> tuple[int, int]:

@@ -50,6 +50,9 @@ class SpectralField:
     smallest: float = flax.struct.field(pytree_node=False)
 
     dense: ClassVar[bool] = True
+    placed: ClassVar[tuple[str, ...]] = ("cos", "sin")
+    telling: ClassVar[tuple[str, ...]] = ("cos", "sin")
+    margin: ClassVar[int] = 0
 
     @property
     def lattice(self) -> tuple[int, int]:
