@@ -3,7 +3,7 @@
     python train.py --config=configs/lp_small.py --workdir=runs/lp_small
     inr-sr diagnose runs/lp_small
 
-Tokens of learned positions, two bands of 32 waves each, width 256 and one layer; no bicubic skip.
+Learned tokens on a lattice, two bands of 32 waves each, width 256 and one layer; no bicubic skip.
 Its frequencies start as normal numbers divided by sigma = 128 and 32, in cycles per *picture*, so
 they hardly vary over it; its only truth is the picture of 32 x 32 pixels that it is given; it is
 trained on squared errors. docs/experiments.md says what each of these costs.

@@ -42,7 +42,7 @@ def check(config: ConfigDict) -> None:
     specs = samplings(config)
     for spec in specs:
         losses.check(config.loss, spec)
-    perceptual.check(config, specs[-1])
+    perceptual.check(config, specs[0])
     adversary.check(config)
     make_optimizer(config.optimizer, train.steps)
     if config.model.decoder == "pixel_shuffle":

@@ -72,7 +72,7 @@ class Setup:
         specs, mesh = samplings(config), make_mesh()
         model = models.build(config.model, remat=config.train.remat)
         optimizer = make_optimizer(config.optimizer, config.train.steps)
-        perceptual = load_perceptual(config, specs[-1])
+        perceptual = load_perceptual(config, specs[0])
         adversary = Adversary(config, model) if config.adversarial.weight else None
         advance = functools.partial(
             make_advance, config, model, optimizer, specs, mesh, place(perceptual, replicated(mesh))
