@@ -84,7 +84,7 @@ def too_short(measures: Measures) -> Verdict:
     if math.isnan(found.gain):
         return Verdict("unknown", "Its record has no evaluation near half of its steps.")
     sentence = (
-        f"From step {found.begun} to step {found.ended} the score of held-out pictures went by "
+        f"From step {found.begun} to step {found.ended} the score of held-out pictures changed by "
         f"{found.gain:+.2f} dB."
     )
     return judged(found.gain > STILL_RISING, sentence, "Train for longer.")
