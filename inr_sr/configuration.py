@@ -72,7 +72,7 @@ def default() -> ConfigDict:
     config.data.min_scale = 1.0  # scales are drawn uniformly from min_scale .. max_scale
     config.data.max_scale = 4.0
     config.data.queries = 2304  # HR pixels asked per patch
-    config.data.layout = "points"  # anywhere in the patch | square: of neighbouring HR pixels
+    config.data.layout = "points"  # points: anywhere in the patch | square: neighbouring HR pixels
     # hr: the HR pixels | lr: the LR picture itself | pseudo_hr: the LR picture enlarged by bicubic,
     # from which nothing but bicubic can be learned: for comparison.
     config.data.targets = "hr"

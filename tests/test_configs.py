@@ -8,6 +8,7 @@ import pytest
 
 from inr_sr import models
 from inr_sr.experiments import catalogue
+from inr_sr.experiments.held_out import HeldOut
 from inr_sr.experiments.runs import identity
 from inr_sr.training import requirements
 from inr_sr.training.optimizer import make_optimizer
@@ -35,8 +36,8 @@ def test_configurations_can_be_trained(name):
     assert check(importlib.import_module(f"configs.{name}").get_config()) > 1000
 
 
-def test_presets_are_the_systems_that_they_reproduce():
-    """The issue that the project began with, and every remedy for it."""
+def test_presets_are_what_they_say():
+    """The system that the project began with, and the one with every remedy."""
     small, large = (importlib.import_module(f"configs.{n}").get_config() for n in PRESETS)
     for config, expected in (
         (small, (256, 1, 64, "inverse_sigma", (128.0, 32.0), False, "lr", 0.0, 1.0, 32, ())),
@@ -57,5 +58,7 @@ def test_experiments_can_be_run(name, monkeypatch):
     experiment = catalogue.load([name])[name]
     for config in experiment.arms.values():
         assert check(config) > 1000
+    for scale in experiment.parsed_scales:
+        assert HeldOut("embedded").crops(scale, experiment.lr_size)
     trainings = {identity(config, "") for config in experiment.arms.values()}
     assert len(trainings) == len(experiment.arms)

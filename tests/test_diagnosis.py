@@ -157,7 +157,7 @@ def assert_tables_hold(measures: dict, shown: dict) -> None:
         (["run", "photos"], "unrecognized arguments: photos"),
         (["begun"], "no checkpoint"),
         (["earlier"], f"no record of what its frequencies started from ({RECORD})"),
-        (["other"], "frequencies_0 is of 3 waves there and of 4 in its checkpoint"),
+        (["other"], "frequencies_0 has 3 waves there and 4 in its checkpoint"),
         (["taken"], "cannot write a diagnosis to"),
     ],
 )

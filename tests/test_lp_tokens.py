@@ -87,8 +87,7 @@ def test_tokens_and_patches_are_told_where_they_are():
         return apart[~np.eye(12, dtype=bool)]
 
     assert spread(0, "position").min() > 0.1
-    assert spread(1, "patch_position").min() > 1e-5
-    assert spread(1).max() < 1e-6
+    assert spread(1, "patch_position").min() > 10 * spread(1).max()
 
 
 @pytest.mark.parametrize("layout", ["interleaved", "cross"])

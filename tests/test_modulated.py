@@ -297,7 +297,7 @@ def test_an_ensemble_of_whole_pictures_turns_with_the_picture():
     assert 1e-3 < np.abs(plain - found).mean() < 0.1
 
 
-def test_larger_pictures_are_seen_in_windows_of_the_trained_size():
+def test_larger_pictures_are_seen_in_tiles_of_the_trained_size():
     model, params = random_model("modulated", **TOKENS, trained_size=16)
     mild = jax.tree.map(lambda p: p * jnp.asarray(0.5, p.dtype), params)
     upscaler = NetworkUpscaler(model, mild, "tokens")
@@ -305,7 +305,7 @@ def test_larger_pictures_are_seen_in_windows_of_the_trained_size():
     whole = upscaler.upscale(image, size)
     part = upscaler.window(image, size, slice(31, 57), slice(40, 79))
     np.testing.assert_allclose(part, whole[31:57, 40:79], atol=1e-6)
-    # Three by three windows of 10 x 11; the last one, and two pixels around it.
+    # Three by three tiles of 10 x 11; the last one, and two pixels around it.
     around = np.pad(image, ((2, 4), (2, 4), (0, 0)), mode="symmetric")[20:34, 22:37]
     field = model.apply({"params": mild}, jnp.asarray(around)[None], 2)
     corners = [(29, 64, 20, 9), (33, 80, 22, 11)]

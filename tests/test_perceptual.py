@@ -223,7 +223,7 @@ def test_the_file_is_remembered(root, finished, tmp_path, capsys):
             "loss.perceptual needs perceptual.weights: the file of torch",
         ),
         ({"perceptual__weights": ""}, "https://download.pytorch.org/models/vgg16-397923af.pth"),
-        ({"data__layout": "points"}, "needs data.layout = 'square', for squares of pixels"),
+        ({"data__layout": "points"}, "needs data.layout = 'square', and for"),
         (
             {"data__queries": 9, "perceptual__layers": ("relu3_1", "relu1_1")},
             "for relu3_1 data.queries of at least 16, 4 pixels a side; not 'square' and 9",

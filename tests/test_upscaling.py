@@ -261,8 +261,8 @@ def test_automatic_tiles_take_the_memory_that_is_estimated(ensemble, monkeypatch
         upscaler = NetworkUpscaler(model, params, "n", ensemble=ensemble)
         for row_pixels in (10**4, 10**7):
             tile = upscaler.tile_for((2000, 1500), (2000, 1500), row_pixels)
-            window = jnp.zeros([n + 2 * model.receptive_field for n in tile] + [3])
-            run = network_module.encode_tile.lower(model, params, window, model.receptive_field)
+            pixels = jnp.zeros([n + 2 * model.receptive_field for n in tile] + [3])
+            run = network_module.encode_tile.lower(model, params, pixels, model.receptive_field)
             account = run.compile().memory_analysis()
             taken = account.temp_size_in_bytes + account.output_size_in_bytes
             if row_pixels == 10**7:

@@ -1,9 +1,9 @@
 """What all experiments start from: the token system as it began, and as it is repaired.
 
-Both are narrow enough to be trained in two to four minutes on one CPU core, which is far from
-converged: differences between arms are those of 450 steps. What is called the original here has the
-faults of configs/lp_small.py, at the width and with the three bands of the repaired one, so that
-arms differ by one thing at a time.
+Both are narrow enough to be trained in one and a half to five minutes on one CPU core, which is
+far from converged: differences between arms are those of 450 steps. What is called the original
+here has the faults of configs/lp_small.py, at the width and with the three bands of the repaired
+one, so that arms differ by one thing at a time.
 """
 
 from typing import Any

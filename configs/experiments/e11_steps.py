@@ -10,7 +10,10 @@ from inr_sr.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Four and sixteen times the steps, and another encoder; one seed each."""
+    """Four times the steps for both systems, sixteen for the repaired one and for convolutions.
+
+    One seed each, but for the reference.
+    """
 
     def longer(config: ConfigDict, steps: int) -> ConfigDict:
         return base.changed(config.copy_and_resolve_references(), {"train.steps": steps})

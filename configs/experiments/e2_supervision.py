@@ -14,8 +14,8 @@ def get_experiment() -> Experiment:
         prediction="Only true targets teach anything at x4: with the LR picture as its own target "
         "the network stays within 0.05 dB of bicubic, as the skip reproduces it already; with "
         "bicubic targets it learns to add nothing. Patches of 16, 24 and 32 pixels cost a little "
-        "at 32, as fewer of them are of that size; patches of 32, 48 and 64 gain a little, as they "
-        "show more pixels in as many steps.",
+        "at 32, as fewer of them are of that size. (Added later: patches of 32, 48 and 64 gain a "
+        "little, as they show more pixels in as many steps.)",
         reference="true HR",
         arms={
             "true HR": base.repaired(),

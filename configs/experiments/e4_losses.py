@@ -14,8 +14,8 @@ from inr_sr.experiments.experiment import Experiment
 def get_experiment() -> Experiment:
     """Losses on squares of 16 x 16 output pixels; the last two adversaries with one seed.
 
-    The weak adversary came first. Its discriminator learned nothing in 250 steps, so the others
-    have one that learns faster, begins sooner and has a say of its own size.
+    The weak adversary came first. Its discriminator learned nothing in 250 steps, so the others'
+    learn faster and begin sooner, and their weight is a share of the reconstruction's gradient.
     """
 
     def arm(**changes: Any) -> ConfigDict:

@@ -98,7 +98,7 @@ class Sampling:
         if self.layout == "square" and (side**2 != self.queries or side > smallest):
             raise InputError(
                 f"data.layout 'square' needs data.queries to be a square of a side up to "
-                f"{smallest} (patch times min_scale), not {self.queries}"
+                f"{smallest} (the patch, times min_scale unless targets are lr), not {self.queries}"
             )
 
     @property

@@ -76,8 +76,8 @@ class Subject:
             counts = [len(matrices.get(name, ())) for matrices in (first, now)]
             if counts[0] != counts[1]:
                 raise InputError(
-                    f"{workdir} has the record of another network's first frequencies: {name} is "
-                    f"of {counts[0]} waves there and of {counts[1]} in its checkpoint"
+                    f"{workdir} has the record of another network's first frequencies: {name} has "
+                    f"{counts[0]} waves there and {counts[1]} in its checkpoint"
                 )
         rows = journal.rows(workdir / journal.METRICS)
         return cls(config, step, models.build(config.model), params, first, now, rows)

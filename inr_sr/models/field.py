@@ -23,7 +23,8 @@ class Residual(Protocol):
     Attributes:
       dense: whether a whole patch of output pixels costs less than each of them on its own.
       placed: names of its arrays [B, rows + 2 margin, cols + 2 margin, ...] by place: LR pixels, or
-        tokens. No other array of a dense one has four axes or more.
+        tokens. In a dense one no other array has four axes or more: `render.patches` tells them by
+        that.
       telling: those of them that, all at 0, leave nothing of the picture in the residual.
       lattice: LR (rows, cols).
       margin: places around those of the picture.

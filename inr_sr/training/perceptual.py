@@ -72,7 +72,7 @@ def check(config: ConfigDict, spec: Sampling) -> None:
     deepest = convolutions(layers)[-1].replace("conv", "relu")
     if spec.layout != "square" or spec.queries < side**2:
         raise InputError(
-            f"loss.perceptual needs data.layout = 'square', for squares of pixels, and for "
+            f"loss.perceptual needs data.layout = 'square', and for "
             f"{deepest} data.queries of at least {side**2}, {side} pixels a side; not "
             f"{spec.layout!r} and {spec.queries}"
         )

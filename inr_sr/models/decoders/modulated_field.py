@@ -132,7 +132,7 @@ class ModulatedField:
         return dataclasses.replace(self, origin=self.origin + first, lattice=lattice)
 
     def fade(self, waves: Waves, footprint: jax.Array) -> jax.Array:
-        """What is left of each wave in output pixels of footprints [B, Q or 1, 2, 2], [..., K]."""
+        """What output pixels of footprints [B, Q or 1, 2, 2] leave of each wave, [..., K]."""
         footprint = clamped(footprint, self.smallest)
         return attenuation(waves.frequencies, self.kappa, footprint)
 
@@ -243,10 +243,10 @@ class ModulatedField:
         number = places.position / size - 0.5
         return number * extent / jnp.maximum(extent / size - 1, 1)
 
-    def drawn(self, hidden: list[jax.Array], modulations: list[jax.Array]) -> jax.Array:
+    def drawn(self, hidden: list[jax.Array], told: list[jax.Array]) -> jax.Array:
         """The residual [..., 3] of each band's W g and P m, [..., d]."""
         total, v = None, None
-        for band, wave, m in zip(self.bands, hidden, modulations, strict=True):
+        for band, wave, m in zip(self.bands, hidden, told, strict=True):
             u = jax.nn.relu(wave + m)
             v = u if v is None else u + v
             for layer in band.layers:

@@ -120,7 +120,7 @@ class ModulatedDecoder(nn.Module):
         start = nn.initializers.constant(math.log(HALF_AT_NYQUIST))
         kappa = jnp.exp(self.param("log_kappa", start, ())) if self.fades else jnp.zeros(())
         keys = tokens("keys")
-        cells = tuple(self.spacing * (n - 2 * margin) for n in keys.shape[1:3])
+        size = tuple(self.spacing * (n - 2 * margin) for n in keys.shape[1:3])
         return ModulatedField(
             keys=keys,
             values=tokens("values"),
@@ -129,7 +129,7 @@ class ModulatedDecoder(nn.Module):
             log_tau=self.param("log_tau", first_widths(self.spacing), (self.heads,)),
             kappa=kappa,
             origin=jnp.full((2,), kept, jnp.int32),
-            lattice=(cells[0] - 2 * kept, cells[1] - 2 * kept),
+            lattice=(size[0] - 2 * kept, size[1] - 2 * kept),
             spacing=self.spacing,
             nearest=near,
             frame=self.frame,
