@@ -2,10 +2,12 @@
 
 Per channel and state, with step d_t, input B_t and output C_t that depend on the token:
 
+    u_t = SiLU(w_0 x_t + w_1 x_{t-1} + ... + bias)
     h_t = exp(d_t A) h_{t-1} + d_t B_t u_t,    y_t = C_t . h_t + D u_t
 
 The recurrence is linear in h, so pairs of steps compose, and an associative scan takes time linear
-in the length.
+in the length. The sum over the REACH newest tokens is what tells a token of the one before from the
+first step of a training on: steps d start small, so that h holds much of the past and little of it.
 """
 
 from typing import Any
@@ -14,6 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+REACH = 4  # tokens that the convolution sees, as in the paper
 STEPS = (1e-3, 1e-1)  # where the steps d start, spread over the channels (the paper's range)
 
 
@@ -53,13 +56,14 @@ class SelectiveScan(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         width = x.shape[-1]
-        u = nn.silu(nn.Dense(width, dtype=self.dtype, name="input")(x)).astype(jnp.float32)
+        tokens = nn.Dense(width, dtype=self.dtype, name="input")(x).astype(jnp.float32)
         gate = nn.silu(nn.Dense(width, dtype=self.dtype, name="gate")(x)).astype(jnp.float32)
-        both = self._scanned(u, reverse=False) + self._scanned(u, reverse=True)
+        both = self._scanned(tokens, reverse=False) + self._scanned(tokens, reverse=True)
         return nn.Dense(width, dtype=self.dtype, name="output")(both * gate)
 
-    def _scanned(self, u: jax.Array, *, reverse: bool) -> jax.Array:
-        side, width = "back" if reverse else "forth", u.shape[-1]
+    def _scanned(self, x: jax.Array, *, reverse: bool) -> jax.Array:
+        side, width = "back" if reverse else "forth", x.shape[-1]
+        u = nn.silu(self._near(x, side, reverse=reverse))
         log_decay = self.param(f"log_decay_{side}", _first_decays, (width, self.states))
         through = self.param(f"through_{side}", nn.initializers.ones, (width,))
         step = nn.softplus(nn.Dense(width, bias_init=_first_steps, name=f"step_{side}")(u))
@@ -70,3 +74,15 @@ class SelectiveScan(nn.Module):
         decay = jnp.exp(-step[..., None] * jnp.exp(log_decay)[None, None])
         h = scan(decay, (step * u)[..., None] * write, reverse=reverse)
         return jnp.sum(h * read, axis=-1) + through[None, None] * u
+
+    def _near(self, x: jax.Array, side: str, *, reverse: bool) -> jax.Array:
+        """The convolution of each channel with the REACH tokens that a scan has come to last."""
+        shape = (REACH, x.shape[-1])
+        kernel = self.param(f"near_kernel_{side}", nn.initializers.lecun_normal(), shape)
+        bias = self.param(f"near_bias_{side}", nn.initializers.zeros, shape[1:])
+        before = (0, REACH - 1) if reverse else (REACH - 1, 0)
+        padded = jnp.pad(x, ((0, 0), before, (0, 0)))
+        # Element by element: a convolution in as many groups as channels is slow on processors.
+        first = 0 if reverse else REACH - 1
+        shifted = (padded[:, abs(first - k) :][:, : x.shape[1]] for k in range(REACH))
+        return sum((w[None, None] * s for w, s in zip(kernel, shifted)), bias[None, None])
