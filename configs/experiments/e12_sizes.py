@@ -20,6 +20,7 @@ def get_experiment() -> Experiment:
             "16, 24 and 32": base.repaired(data__other_patches=(24, 16)),
             "32, 48 and 64": base.larger_patches(),
         },
+        fewer={"32, 48 and 64": (0,)},
         scales=(2, 4, 6),  # of the embedded pictures none is large enough for x8
         lr_size=64,
     )

@@ -8,7 +8,10 @@ from inr_sr.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Targets and sizes of the patches, all judged on pictures of one size; e12_sizes on larger."""
+    """Targets and sizes of the patches, all judged on pictures of one size; e12_sizes on larger.
+
+    The largest patches, which take as long as six of the others, have one seed.
+    """
     return Experiment(
         question="Does it take true high-resolution targets, and patches of several sizes?",
         prediction="Only true targets teach anything at x4: with the LR picture as its own target "
@@ -25,4 +28,5 @@ def get_experiment() -> Experiment:
             "32, 48 and 64": base.larger_patches(),
         },
         controls=("pseudo-HR",),
+        fewer={"32, 48 and 64": (0,)},
     )
