@@ -35,10 +35,10 @@ def test_selective_scan_is_the_papers_recurrence():
 
     inputs, gate, total = dense("input", tokens), silu(dense("gate", tokens)), 0
     for side, order in (("forth", range(9)), ("back", range(8, -1, -1))):
-        near = np.tile(p[f"near_bias_{side}"], (9, 1))
+        near = np.tile(p[f"near_{side}_bias"], (9, 1))
         for i, t in enumerate(order):
             for k, before in enumerate(order[max(i - 3, 0) : i + 1][::-1]):
-                near[t] += p[f"near_kernel_{side}"][k] * inputs[before]
+                near[t] += p[f"near_{side}_kernel"][k] * inputs[before]
         u = silu(near)
         step = np.log1p(np.exp(dense(f"step_{side}", u)))
         write, read = dense(f"write_{side}", u), dense(f"read_{side}", u)

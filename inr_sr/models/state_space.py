@@ -78,8 +78,8 @@ class SelectiveScan(nn.Module):
     def _near(self, x: jax.Array, side: str, *, reverse: bool) -> jax.Array:
         """The convolution of each channel with the REACH tokens that a scan has come to last."""
         shape = (REACH, x.shape[-1])
-        kernel = self.param(f"near_kernel_{side}", nn.initializers.lecun_normal(), shape)
-        bias = self.param(f"near_bias_{side}", nn.initializers.zeros, shape[1:])
+        kernel = self.param(f"near_{side}_kernel", nn.initializers.lecun_normal(), shape)
+        bias = self.param(f"near_{side}_bias", nn.initializers.zeros, shape[1:])
         before = (0, REACH - 1) if reverse else (REACH - 1, 0)
         padded = jnp.pad(x, ((0, 0), before, (0, 0)))
         # Element by element: a convolution in as many groups as channels is slow on processors.
