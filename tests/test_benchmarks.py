@@ -82,7 +82,11 @@ def test_ways_to_render_tokens_agree(monkeypatch):
     large = tokens.configuration("large")
     assert (large.modulated.hidden, large.modulated.layers) == (512, 3)
     large.modulated.hidden = 16
-    small = {"configuration": {"small": config, "large": large}.get, "LR": 8, "ROUNDS": 1}
+    small = {
+        "configuration": {"small": config, "large": large}.get,
+        "LR": {"small": 8, "large": 8},
+        "ROUNDS": 1,
+    }
     for name, value in small.items():
         monkeypatch.setattr(tokens, name, value)
     result = json.loads(json.dumps(tokens.measure()))
