@@ -114,16 +114,18 @@ def test_blocks_computed_anew_give_the_same_gradients():
 
 
 @pytest.mark.parametrize(
-    ("decoder", "changes"),
+    ("decoder", "changes", "worst"),
     [
-        ("spectral", {}),
-        ("modulated", {}),
-        ("liif", {}),
-        ("modulated", {"encoder": "lp_tokens"}),
-        ("modulated", {"encoder": "lp_tokens", "lp_tokens": {"mixer": "state_space"}}),
+        ("spectral", {}, 0.05),
+        ("modulated", {}, 0.05),
+        ("liif", {}, 0.05),
+        ("modulated", {"encoder": "lp_tokens"}, 0.05),
+        # Four numbers that depend on a token are multiplied, each with the token's own rounding:
+        # the layer computed in float32 throughout would err as much.
+        ("modulated", {"encoder": "lp_tokens", "lp_tokens": {"mixer": "state_space"}}, 0.15),
     ],
 )
-def test_bfloat16_computes_near_float32(decoder, changes):
+def test_bfloat16_computes_near_float32(decoder, changes, worst):
     model, params = random_model(decoder, **changes)
     half, _ = random_model(decoder, dtype="bfloat16", **changes)
     image, axis = random_picture(8, 8), grid_axis(8, 20)
@@ -133,9 +135,8 @@ def test_bfloat16_computes_near_float32(decoder, changes):
     assert {p.dtype.name for p in jax.tree.leaves(models.init(half, jax.random.key(0)))} == {
         "float32"
     }
-    # Of all outputs: a state space multiplies four numbers that are rounded, and a few tokens tell.
-    error, size = (float(jnp.sqrt(jnp.mean(jnp.square(x)))) for x in (fine - coarse, fine))
-    assert 0 < error < 0.05 * size
+    error = float(jnp.abs(fine - coarse).max())
+    assert 0 < error < worst * float(jnp.abs(fine).max())
 
 
 @pytest.mark.parametrize(
