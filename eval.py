@@ -38,7 +38,7 @@ def main() -> int:
     from inr_sr.evaluation.results import write_json
     from inr_sr.files import check_file
     from inr_sr.imagefile import READABLE_SUFFIXES
-    from inr_sr.scales import parse_scales
+    from inr_sr.sizes import parse_scales
     from inr_sr.training.export import load_network
     from inr_sr.upscaling import ResampleUpscaler, load
 

@@ -13,9 +13,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from inr_sr import program
-from inr_sr.devices import keep_compiled_programs
+from inr_sr.devices import keep_compiled_programs, keep_freed_memory
 from inr_sr.errors import FAILED, INTERRUPTED, InputError
-from inr_sr.memory import keep_freed_memory
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="A file in configs/.")
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of this training.")

@@ -25,7 +25,7 @@ from inr_sr import models
 from inr_sr.configuration import default
 from inr_sr.models import Model
 from inr_sr.models.decoders.liif import LiifDecoder
-from inr_sr.scales import output_size
+from inr_sr.sizes import output_size
 from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.upscaling.network import encode_tile
 from inr_sr.weights import load_weights

@@ -1,4 +1,4 @@
-"""What keeping freed memory saves a training on processors (inr_sr/memory.py).
+"""What keeping freed memory saves a training on processors (inr_sr/devices.py).
 
     python -m benchmarks.kept_memory [--json FILE]
 
@@ -21,8 +21,7 @@ from benchmarks.train_step import whole
 from configs import compact, quickstart
 from configs.experiments import base
 from inr_sr import models
-from inr_sr.devices import keep_compiled_programs
-from inr_sr.memory import keep_freed_memory
+from inr_sr.devices import keep_compiled_programs, keep_freed_memory
 
 ROUNDS = 3
 STEPS = 10

@@ -15,7 +15,7 @@ from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.models.decoders.spectral import LANES, SpectralField
 from inr_sr.models.field import SKIP_REACH, Field
 from inr_sr.render import in_strips
-from inr_sr.scales import output_size, parse_scale
+from inr_sr.sizes import output_size, parse_scale
 
 QUERIES_AT_ONCE = 2**14  # of methods that answer one query at a time: as fast as any on CPUs
 

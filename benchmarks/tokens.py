@@ -35,7 +35,7 @@ from inr_sr.devices import keep_compiled_programs
 from inr_sr.models.decoders.modulated_field import ModulatedField
 from inr_sr.models.decoders.query_chunks import grid_of_points
 from inr_sr.models.field import Field
-from inr_sr.scales import output_size, parse_scale
+from inr_sr.sizes import output_size, parse_scale
 
 LR = {"small": 128, "large": 64}
 CASES = (("small", "3.7"), ("small", "4"), ("large", "4"))  # decoder, scale

@@ -1,5 +1,6 @@
-"""The devices of all hosts: the mesh, how values are laid on it, programs compiled for them."""
+"""The devices of all hosts: their mesh, values on it, compiled programs, memory."""
 
+import ctypes
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # M_... in glibc's malloc.h
 
 
 def keep_compiled_programs() -> None:
@@ -28,6 +31,27 @@ def keep_compiled_programs() -> None:
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # Not only what takes a second: no program of a small picture does (docs/startup.md).
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def keep_freed_memory() -> bool:
+    """Makes the C library reuse freed memory instead of returning it, until the process ends.
+
+    A compiled program allocates its temporaries again each time it runs. Large blocks come from
+    the kernel and go back to it, so each training step on a CPU waits until the same pages are
+    mapped and cleared again (docs/speed.md). Call it before JAX starts threads. It suits training
+    runs, whose steps all need blocks of the same sizes; where sizes differ from one program to the
+    next, the blocks that are kept may not fit and memory grows.
+
+    Returns:
+      Whether the C library can do it: glibc only. With others nothing changes.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # TypeError: Windows has no library of the process
+        return False
+    # One arena, as those of other threads give back what they free, whatever the threshold.
+    settings = {_TRIM_THRESHOLD: -1, _MMAP_MAX: 0, _ARENA_MAX: 1}
+    return all(mallopt(name, value) for name, value in settings.items())
 
 
 def on_cpu() -> bool:

@@ -1,4 +1,8 @@
-"""What may go wrong that is no fault of the program, and what commands make of it."""
+"""Errors that a user can mend, and how commands report them: one line on stderr, an exit code."""
+
+import argparse
+import sys
+from typing import NoReturn
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 """Exit codes; docs/interfaces.md says what they mean."""
@@ -26,3 +30,16 @@ def explain(error: BaseException) -> tuple[int, str]:
         case OSError():  # a name too long, a folder that may not be read
             return MISTAKE, f"error: {error.filename or 'file'}: {error.strerror or error}"
     return INTERRUPTED, "interrupted"
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports mistakes in one line, as everything else here does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises InputError where argparse would print its usage and exit."""
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def say(line: str) -> None:
+    """A line on stderr."""
+    print(line, file=sys.stderr, flush=True)

@@ -5,7 +5,7 @@ import pytest
 
 from inr_sr.coordinates import cells, first_output, grid_axis, window_axis
 from inr_sr.errors import InputError
-from inr_sr.scales import output_size
+from inr_sr.sizes import output_size
 
 SIZES = [(1, 1), (1, 7), (5, 5), (7, 11), (64, 96), (100, 270), (31, 127), (333, 667), (48, 1440)]
 

@@ -29,7 +29,7 @@ from inr_sr.diagnosis.report import panels, write_diagnosis
 from inr_sr.diagnosis.subject import Region, Subject
 from inr_sr.diagnosis.suspects import SUSPECTS, verdicts
 from inr_sr.diagnosis.verdict import STATES
-from inr_sr.scales import Scale
+from inr_sr.sizes import Scale
 from inr_sr.training.checkpoints import CHECKPOINTS
 from inr_sr.training.frequencies import RECORD, matrices
 from inr_sr.training.loop import train

@@ -21,7 +21,7 @@ from inr_sr.models.decoders.liif import LiifField
 from inr_sr.models.decoders.modulated_field import ModulatedField, ring
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleField
 from inr_sr.models.decoders.wave_layers import Affine, Waves
-from inr_sr.scales import Scale
+from inr_sr.sizes import Scale
 from inr_sr.upscaling import ResampleUpscaler
 from tests.networks import random_picture, small_config, waves
 

@@ -21,7 +21,7 @@ from inr_sr.experiments.experiment import Experiment
 from inr_sr.experiments.held_out import HeldOut, arrangement
 from inr_sr.experiments.runs import identity, plan, seconds_left
 from inr_sr.files import locked
-from inr_sr.scales import parse_scales
+from inr_sr.sizes import parse_scales
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.export import load_average
 from inr_sr.training.journal import METRICS, rows

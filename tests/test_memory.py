@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from inr_sr.memory import keep_freed_memory
+from inr_sr.devices import keep_freed_memory
 
 # Page faults of a thread that fills 64 MB, frees them and fills as many again, each time.
 _THREAD = """
 import json, resource, sys, threading
 import numpy as np
-from inr_sr.memory import keep_freed_memory
+from inr_sr.devices import keep_freed_memory
 kept = sys.argv[1:] == ["kept"] and keep_freed_memory()
 faults = []
 def fill():

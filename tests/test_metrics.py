@@ -9,7 +9,7 @@ from inr_sr.evaluation import metrics
 from inr_sr.evaluation.metrics import MeanState, lr_consistency, luma, psnr, quantise, ssim
 from inr_sr.evaluation.protocols import make_pair
 from inr_sr.resampling import resize
-from inr_sr.scales import parse_scales
+from inr_sr.sizes import parse_scales
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

@@ -11,7 +11,7 @@ from inr_sr.evaluation.protocols import (
     pair_sizes,
 )
 from inr_sr.resampling import resize_uint8
-from inr_sr.scales import Scale, parse_scales
+from inr_sr.sizes import Scale, parse_scales
 from tests.upscalers import Kernel, picture, run, scale
 
 

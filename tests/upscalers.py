@@ -9,7 +9,7 @@ from inr_sr.evaluation.protocols import (
 )
 from inr_sr.evaluation.results import Results
 from inr_sr.resampling import resize, resize_uint8
-from inr_sr.scales import Scale, parse_scales
+from inr_sr.sizes import Scale, parse_scales
 
 
 class Kernel:

@@ -18,8 +18,7 @@ from typing import NoReturn
 import inr_sr
 from inr_sr.cli import diagnose, upscale
 from inr_sr.cli.arguments import join_json
-from inr_sr.command_line import Parser, say
-from inr_sr.errors import EXPECTED, explain
+from inr_sr.errors import EXPECTED, Parser, explain, say
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inr_sr.errors import InputError
-from inr_sr.scales import parse_scale
+from inr_sr.sizes import parse_scale
 
 
 def join_json(argv: Sequence[str]) -> list[str]:

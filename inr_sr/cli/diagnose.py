@@ -7,7 +7,7 @@ from typing import Any
 from inr_sr.cli import arguments as types
 from inr_sr.cli.output import show_path
 from inr_sr.errors import InputError
-from inr_sr.scales import Scale, scale_label
+from inr_sr.sizes import Scale, scale_label
 
 _DESCRIPTION = """\
 Says why the pictures of a training stay smooth.

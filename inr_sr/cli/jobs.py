@@ -9,7 +9,7 @@ from typing import Any
 
 from inr_sr import imagefile
 from inr_sr.errors import InputError
-from inr_sr.scales import scale_label
+from inr_sr.sizes import scale_label
 
 
 @dataclass

@@ -14,10 +14,9 @@ from inr_sr import imagefile, weights
 from inr_sr.cli import arguments as types
 from inr_sr.cli.jobs import Job, file_job, folder_jobs
 from inr_sr.cli.output import check_summary_path, progress, show_path, write_summary
-from inr_sr.command_line import say
-from inr_sr.errors import FAILED, InputError
+from inr_sr.errors import FAILED, InputError, say
 from inr_sr.files import check_folder
-from inr_sr.request import MAX_OUTPUT_PIXELS, TooManyPixels, target_size
+from inr_sr.sizes import MAX_OUTPUT_PIXELS, TooManyPixels, target_size
 
 if TYPE_CHECKING:
     from inr_sr.upscaling import StripUpscaler

@@ -15,7 +15,7 @@ from inr_sr.data.edges import BLOCK, edge_blocks
 from inr_sr.data.sources import Source
 from inr_sr.errors import InputError
 from inr_sr.evaluation.protocols import crop_side, make_pair
-from inr_sr.scales import Scale
+from inr_sr.sizes import Scale
 
 PICTURES = 8
 """Pictures that crops are taken from, the first ones that are large enough."""

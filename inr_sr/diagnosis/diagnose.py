@@ -16,7 +16,7 @@ from inr_sr.diagnosis.suspects import verdicts
 from inr_sr.diagnosis.verdict import Verdict
 from inr_sr.errors import InputError
 from inr_sr.evaluation.machine import describe_machine
-from inr_sr.scales import Scale
+from inr_sr.sizes import Scale
 from inr_sr.training.workdir import read_config
 
 DEFAULT_SCALE = 4.0

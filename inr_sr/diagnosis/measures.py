@@ -16,7 +16,7 @@ from inr_sr.diagnosis.subject import Subject, enlarged
 from inr_sr.evaluation.json_text import json_text
 from inr_sr.evaluation.metrics import unit
 from inr_sr.models.decoders.modulated_field import ModulatedField
-from inr_sr.scales import Scale
+from inr_sr.sizes import Scale
 from inr_sr.upscaling import ResampleUpscaler
 
 

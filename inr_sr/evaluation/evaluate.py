@@ -17,7 +17,7 @@ from inr_sr.evaluation.machine import peak_memory, reset_peak_memory
 from inr_sr.evaluation.panels import Panel, busiest_window, comparison, magnified
 from inr_sr.evaluation.protocols import Protocol, check_size, make_pair
 from inr_sr.evaluation.results import PictureScore, Results, Row
-from inr_sr.scales import Scale
+from inr_sr.sizes import Scale
 
 if TYPE_CHECKING:
     from inr_sr.data.sources import Source
@@ -46,7 +46,7 @@ def evaluate(
     Args:
       upscalers: methods of distinct names.
       source: the ground truth, uint8 [h, w, 3] each.
-      scales: see `scales.parse_scales`.
+      scales: see `sizes.parse_scales`.
       protocol: see `protocols.get_protocol`.
       dataset_name: how tables call the source.
       panel_pictures: how many pictures, from the first, get a panel at every scale.

@@ -9,7 +9,7 @@ import numpy as np
 
 from inr_sr.evaluation.chart_style import COLOURS, new_figure, plain
 from inr_sr.evaluation.results import Results
-from inr_sr.scales import Scale
+from inr_sr.sizes import Scale
 
 _BASELINES = {"bicubic": ("0.4", "-"), "lanczos": ("0.55", "--"), "nearest": ("0.7", ":")}
 

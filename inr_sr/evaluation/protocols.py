@@ -24,7 +24,7 @@ import numpy as np
 
 from inr_sr.errors import InputError
 from inr_sr.resampling import resize_uint8
-from inr_sr.scales import Scale, output_size
+from inr_sr.sizes import Scale, output_size
 
 SSIM_WINDOW = 11
 """Side of the window of SSIM, in pixels: what is left after the border must hold one."""

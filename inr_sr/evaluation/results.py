@@ -13,7 +13,7 @@ from inr_sr.evaluation.machine import describe_machine
 from inr_sr.evaluation.panels import Panel
 from inr_sr.evaluation.protocols import Protocol
 from inr_sr.files import atomic_path
-from inr_sr.scales import Scale
+from inr_sr.sizes import Scale
 
 UNITS = {
     "psnr_y": "dB, with the protocol's border and rounding; null is infinite",

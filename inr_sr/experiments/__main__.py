@@ -14,12 +14,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from inr_sr.command_line import Parser, say
-from inr_sr.devices import keep_compiled_programs
-from inr_sr.errors import EXPECTED, INTERRUPTED, explain
+from inr_sr.devices import keep_compiled_programs, keep_freed_memory
+from inr_sr.errors import EXPECTED, INTERRUPTED, Parser, explain, say
 from inr_sr.experiments import catalogue
 from inr_sr.experiments.runner import Request, carry_out, listing
-from inr_sr.memory import keep_freed_memory
 from inr_sr.training.stopping import Interrupted
 
 

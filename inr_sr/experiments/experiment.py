@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
-from inr_sr.scales import Scale, parse_scales
+from inr_sr.sizes import Scale, parse_scales
 
 PRIMARY = "4"
 """Label of the scale that differences to the reference are judged at."""

@@ -10,7 +10,7 @@ from inr_sr.data.sources import ArraySource, fingerprint, open_source, source_na
 from inr_sr.errors import InputError
 from inr_sr.evaluation.evaluate import check_sizes
 from inr_sr.evaluation.protocols import crop_side, get_protocol
-from inr_sr.scales import Scale
+from inr_sr.sizes import Scale
 
 PROTOCOL = get_protocol("y")
 _ARRANGEMENTS = ((1, 2), (2, 1), (1, 1))

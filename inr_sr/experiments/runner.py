@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inr_sr.command_line import say
 from inr_sr.data.sources import is_folder, source_name
-from inr_sr.errors import InputError, InUse
+from inr_sr.errors import InputError, InUse, say
 from inr_sr.experiments.comparison import compared, write_finished, write_results
 from inr_sr.experiments.experiment import Experiment
 from inr_sr.experiments.held_out import HeldOut

@@ -23,8 +23,7 @@ from inr_sr.experiments.experiment import PRIMARY
 from inr_sr.experiments.held_out import PROTOCOL, Crops, HeldOut
 from inr_sr.experiments.runs import Run
 from inr_sr.files import atomic_path
-from inr_sr.request import Size
-from inr_sr.scales import Scale, parse_scales
+from inr_sr.sizes import Scale, Size, parse_scales
 from inr_sr.training.checkpoints import SCORE
 from inr_sr.training.export import load_network
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, Upscaler

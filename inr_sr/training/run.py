@@ -17,7 +17,7 @@ from inr_sr.evaluation.bar import evaluation_bar
 from inr_sr.evaluation.evaluate import check_sizes, enlargement, evaluate
 from inr_sr.evaluation.protocols import get_protocol
 from inr_sr.evaluation.report import PANEL_PICTURES, write_report
-from inr_sr.scales import Scale, parse_scales
+from inr_sr.sizes import Scale, parse_scales
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.export import WEIGHTS, export
 from inr_sr.training.loop import train

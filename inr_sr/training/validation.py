@@ -13,7 +13,7 @@ from inr_sr.evaluation.evaluate import check_sizes, evaluate
 from inr_sr.evaluation.metrics import MOST_DB
 from inr_sr.evaluation.protocols import get_protocol, make_pair
 from inr_sr.resampling import resize_uint8
-from inr_sr.scales import parse_scales
+from inr_sr.sizes import parse_scales
 from inr_sr.training.checkpoints import SCORE
 from inr_sr.upscaling import NetworkUpscaler
 

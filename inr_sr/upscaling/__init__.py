@@ -12,7 +12,7 @@ An axis that shrinks is antialiased bicubic resampling of the network's x1 resul
 do both in one picture, are in `warping`.
 """
 
-from inr_sr.request import MAX_OUTPUT_PIXELS, Size, TooManyPixels, target_size
+from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size, TooManyPixels, target_size
 from inr_sr.upscaling.enlarging import enlarge, enlarged_blocks
 from inr_sr.upscaling.network import MAX_SCALE, NetworkUpscaler, load, warp
 from inr_sr.upscaling.upscaler import ResampleUpscaler, StripUpscaler, Upscaler

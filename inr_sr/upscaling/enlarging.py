@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inr_sr.imagefile import Picture
-from inr_sr.request import Size
+from inr_sr.sizes import Size
 from inr_sr.upscaling.host_resampling import resampled
 from inr_sr.upscaling.values import quantise, to_channels
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from inr_sr import resampling
-from inr_sr.request import Size, pixels
+from inr_sr.sizes import Size, pixels
 from inr_sr.upscaling.values import as_float, check_picture
 
 STRIP_VALUES = 2**24  # float32 values of a strip of output rows, 64 MiB

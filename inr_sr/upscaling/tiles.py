@@ -10,7 +10,7 @@ from inr_sr import render
 from inr_sr.coordinates import Axis, first_output, grid_axis, mirrored
 from inr_sr.devices import out_of_memory
 from inr_sr.models.field import Field
-from inr_sr.request import Size
+from inr_sr.sizes import Size
 from inr_sr.upscaling.values import as_float, in_colour
 
 BUCKETS = (8, 16, 32, 64, 96, 128, 192, 256, 512)

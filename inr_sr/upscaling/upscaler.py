@@ -9,7 +9,7 @@ import numpy as np
 from inr_sr import resampling
 from inr_sr.errors import InputError
 from inr_sr.imagefile import Picture
-from inr_sr.request import MAX_OUTPUT_PIXELS, Size, target_size
+from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling.enlarging import enlarge, placed
 from inr_sr.upscaling.forms import in_its_form
 from inr_sr.upscaling.host_resampling import resampled

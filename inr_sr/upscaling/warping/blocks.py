@@ -17,7 +17,7 @@ import numpy as np
 
 from inr_sr import render
 from inr_sr.models.field import Field
-from inr_sr.request import Size
+from inr_sr.sizes import Size
 from inr_sr.upscaling.tiles import Span, Tile
 from inr_sr.upscaling.warping.anisotropic import (
     RESIDUAL_REACH,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from inr_sr.imagefile import Picture
-from inr_sr.request import Size
+from inr_sr.sizes import Size
 from inr_sr.upscaling.enlarging import hidden_filled
 from inr_sr.upscaling.forms import in_its_form
 from inr_sr.upscaling.values import quantise, to_channels

@@ -1,9 +1,9 @@
-"""What output size is asked for."""
+"""Output sizes that people ask for."""
 
 import pytest
 
 from inr_sr.errors import InputError
-from inr_sr.request import target_size
+from inr_sr.sizes import target_size
 
 
 @pytest.mark.parametrize(
