@@ -7,9 +7,9 @@ import jax
 import pytest
 
 from inr_sr import models
-from inr_sr.experiments import catalogue
-from inr_sr.experiments.held_out import HeldOut
-from inr_sr.experiments.runs import identity
+from inr_sr.studies.experiments import catalogue
+from inr_sr.studies.experiments.held_out import HeldOut
+from inr_sr.studies.experiments.runs import identity
 from inr_sr.training import requirements
 from inr_sr.training.optimizer import make_optimizer
 

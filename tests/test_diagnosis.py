@@ -17,19 +17,19 @@ from safetensors.numpy import load_file, save_file
 from inr_sr import models
 from inr_sr.cli import main
 from inr_sr.data.sources import FolderSource
-from inr_sr.diagnosis.controls import Control
-from inr_sr.diagnosis.course import Course
-from inr_sr.diagnosis.crops import crops
-from inr_sr.diagnosis.frequencies import Frequencies, Waves
-from inr_sr.diagnosis.measures import Measures, measured
-from inr_sr.diagnosis.modulation import Modulation
-from inr_sr.diagnosis.output import Method, Output
-from inr_sr.diagnosis.recipe import Recipe
-from inr_sr.diagnosis.report import panels, write_diagnosis
-from inr_sr.diagnosis.subject import Region, Subject
-from inr_sr.diagnosis.suspects import SUSPECTS, verdicts
-from inr_sr.diagnosis.verdict import STATES
 from inr_sr.sizes import Scale
+from inr_sr.studies.diagnosis.controls import Control
+from inr_sr.studies.diagnosis.course import Course
+from inr_sr.studies.diagnosis.crops import crops
+from inr_sr.studies.diagnosis.frequencies import Frequencies, Waves
+from inr_sr.studies.diagnosis.measures import Measures, measured
+from inr_sr.studies.diagnosis.modulation import Modulation
+from inr_sr.studies.diagnosis.output import Method, Output
+from inr_sr.studies.diagnosis.recipe import Recipe
+from inr_sr.studies.diagnosis.report import panels, write_diagnosis
+from inr_sr.studies.diagnosis.subject import Region, Subject
+from inr_sr.studies.diagnosis.suspects import SUSPECTS, verdicts
+from inr_sr.studies.diagnosis.verdict import STATES
 from inr_sr.training.checkpoints import CHECKPOINTS
 from inr_sr.training.frequencies import RECORD, matrices
 from inr_sr.training.loop import train
@@ -192,7 +192,7 @@ def test_too_little_memory_is_told_in_a_line(place, monkeypatch, capsys):
     def full(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
-    monkeypatch.setattr("inr_sr.diagnosis.diagnose.measured", full)
+    monkeypatch.setattr("inr_sr.studies.diagnosis.diagnose.measured", full)
     before = content(place / "run")
     assert main(["diagnose", str(place / "run")]) == 1
     err = capsys.readouterr().err

@@ -11,9 +11,6 @@ import pytest
 
 from inr_sr import models
 from inr_sr.data.sources import ArraySource
-from inr_sr.diagnosis import controls, course, frequencies, modulation, output
-from inr_sr.diagnosis.crops import FROM_EACH, PICTURES, crops, places_of_edges
-from inr_sr.diagnosis.queries import asked, on_grid, scattered
 from inr_sr.errors import InputError
 from inr_sr.evaluation.metrics import unit
 from inr_sr.evaluation.spectra import compare
@@ -22,6 +19,9 @@ from inr_sr.models.decoders.modulated_field import ModulatedField, ring
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleField
 from inr_sr.models.decoders.wave_layers import Affine, Waves
 from inr_sr.sizes import Scale
+from inr_sr.studies.diagnosis import controls, course, frequencies, modulation, output
+from inr_sr.studies.diagnosis.crops import FROM_EACH, PICTURES, crops, places_of_edges
+from inr_sr.studies.diagnosis.queries import asked, on_grid, scattered
 from inr_sr.upscaling import ResampleUpscaler
 from tests.networks import random_picture, small_config, waves
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from inr_sr.diagnosis.plots import frequency_plot, modulation_plot, output_plot
+from inr_sr.studies.diagnosis.plots import frequency_plot, modulation_plot, output_plot
 from tests.test_diagnosis import changed, healthy
 
 

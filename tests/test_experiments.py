@@ -1,5 +1,6 @@
 """Experiments of tiny trainings, in a folder that is laid out as a clone is."""
 
+import importlib
 import json
 import re
 import signal
@@ -15,13 +16,13 @@ from PIL import Image
 
 from inr_sr.errors import InputError
 from inr_sr.evaluation.protocols import make_pair
-from inr_sr.experiments.__main__ import main
-from inr_sr.experiments.catalogue import load
-from inr_sr.experiments.experiment import Experiment
-from inr_sr.experiments.held_out import HeldOut, arrangement
-from inr_sr.experiments.runs import identity, plan, seconds_left
 from inr_sr.files import locked
 from inr_sr.sizes import parse_scales
+from inr_sr.studies.experiments.__main__ import main
+from inr_sr.studies.experiments.catalogue import load
+from inr_sr.studies.experiments.experiment import Experiment
+from inr_sr.studies.experiments.held_out import HeldOut, arrangement
+from inr_sr.studies.experiments.runs import identity, plan, seconds_left
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.export import load_average
 from inr_sr.training.journal import METRICS, rows
@@ -29,7 +30,7 @@ from inr_sr.training.stopping import Interrupted
 from tests.tiny import content, environment, score, stop_when, tiny, tiny_pictures
 
 EXPERIMENT = '''
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 from tests.tiny import tiny
 
 def get_experiment():
@@ -143,7 +144,9 @@ def check_section(text: str) -> None:
     """What the section of e1_rate says, and its charts."""
     assert text.startswith("# By hand\n\nAbove.\n\n<!-- e1_rate -->\n## e1_rate\n")
     assert "**Question.** Which of them?\n" in text
-    command = "python -m inr_sr.experiments e1_rate --train=FOLDER/sharp --test=FOLDER/held_out"
+    command = (
+        "python -m inr_sr.studies.experiments e1_rate --train=FOLDER/sharp --test=FOLDER/held_out"
+    )
     assert command in text
     assert "Not complete" not in text
     assert "Trained on sharp, 12 steps, seeds 0, 1, 2; " in text
@@ -264,7 +267,7 @@ def test_a_limit_stops_between_and_within_runs(clone, capsys):
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "inr_sr.experiments", *arguments]
+    command = [sys.executable, "-m", "inr_sr.studies.experiments", *arguments]
     given = ["--train=sharp", "--test=held_out", "--workdir=work"]
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -339,6 +342,21 @@ def test_outside_a_clone_there_are_no_experiments(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     assert main([]) == 2
     assert "run this from the root of a clone" in capsys.readouterr().err
+
+
+def test_the_old_command_names_the_new_one():
+    done = subprocess.run(
+        [sys.executable, "-m", "inr_sr.experiments", "all"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: python -m inr_sr.experiments is now python -m inr_sr.studies.experiments\n"
+    )
+    with pytest.raises(ImportError, match=r"is now inr_sr\.studies\.experiments"):
+        importlib.import_module("inr_sr.experiments")
 
 
 def test_experiments_come_in_the_order_that_is_asked_for(clone):

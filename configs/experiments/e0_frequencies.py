@@ -1,12 +1,12 @@
 """Which frequencies should the waves start from?
 
-python -m inr_sr.experiments e0_frequencies
+python -m inr_sr.studies.experiments e0_frequencies
 """
 
 from ml_collections import ConfigDict
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

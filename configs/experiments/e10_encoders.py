@@ -1,10 +1,10 @@
 """How should tokens hear of the picture?
 
-python -m inr_sr.experiments e10_encoders
+python -m inr_sr.studies.experiments e10_encoders
 """
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

@@ -1,12 +1,12 @@
 """What does more training bring?
 
-python -m inr_sr.experiments e11_steps
+python -m inr_sr.studies.experiments e11_steps
 """
 
 from ml_collections import ConfigDict
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

@@ -1,10 +1,10 @@
 """Does training at one low resolution show where pictures are larger?
 
-python -m inr_sr.experiments e12_sizes
+python -m inr_sr.studies.experiments e12_sizes
 """
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

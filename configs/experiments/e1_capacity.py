@@ -1,12 +1,12 @@
 """Is the decoder too small?
 
-python -m inr_sr.experiments e1_capacity
+python -m inr_sr.studies.experiments e1_capacity
 """
 
 from ml_collections import ConfigDict
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

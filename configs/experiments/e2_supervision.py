@@ -1,10 +1,10 @@
 """What must the targets be?
 
-python -m inr_sr.experiments e2_supervision
+python -m inr_sr.studies.experiments e2_supervision
 """
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

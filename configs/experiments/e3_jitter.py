@@ -1,12 +1,12 @@
 """Do jittered coordinates help?
 
-python -m inr_sr.experiments e3_jitter
+python -m inr_sr.studies.experiments e3_jitter
 """
 
 from ml_collections import ConfigDict
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

@@ -1,6 +1,6 @@
 """Which loss brings detail?
 
-python -m inr_sr.experiments e4_losses
+python -m inr_sr.studies.experiments e4_losses
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

@@ -1,10 +1,10 @@
 """How many Fourier features?
 
-python -m inr_sr.experiments e5_features
+python -m inr_sr.studies.experiments e5_features
 """
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

@@ -1,10 +1,10 @@
 """Should the frequencies learn, and how fast?
 
-python -m inr_sr.experiments e6_frequency_rate
+python -m inr_sr.studies.experiments e6_frequency_rate
 """
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

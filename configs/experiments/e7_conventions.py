@@ -1,12 +1,12 @@
 """What do wrong coordinates cost?
 
-python -m inr_sr.experiments e7_conventions
+python -m inr_sr.studies.experiments e7_conventions
 """
 
 from ml_collections import ConfigDict
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

@@ -1,10 +1,10 @@
 """Tokens and an MLP, or waves with coefficients?
 
-python -m inr_sr.experiments e8_decoders
+python -m inr_sr.studies.experiments e8_decoders
 """
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

@@ -1,12 +1,12 @@
 """What share has each remedy?
 
-python -m inr_sr.experiments e9_remedies
+python -m inr_sr.studies.experiments e9_remedies
 """
 
 import operator
 
 from configs.experiments import base
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:

@@ -42,8 +42,8 @@ def add_command(commands: Any) -> None:
 def _diagnose(arguments: argparse.Namespace) -> int:
     try:
         from inr_sr.devices import keep_compiled_programs
-        from inr_sr.diagnosis.diagnose import diagnose
-        from inr_sr.diagnosis.verdict import STATES
+        from inr_sr.studies.diagnosis.diagnose import diagnose
+        from inr_sr.studies.diagnosis.verdict import STATES
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
         if name in ("", "inr_sr"):

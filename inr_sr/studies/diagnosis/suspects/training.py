@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from inr_sr.diagnosis.measures import Measures
-from inr_sr.diagnosis.verdict import Verdict, judged
+from inr_sr.studies.diagnosis.measures import Measures
+from inr_sr.studies.diagnosis.verdict import Verdict, judged
 
 STILL_RISING = 0.05
 """Gain of the score since half of the training above which more would be gained, dB: more than

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from inr_sr.data.sources import is_folder, source_name
 from inr_sr.errors import InputError, InUse, say
-from inr_sr.experiments.comparison import compared, write_finished, write_results
-from inr_sr.experiments.experiment import Experiment
-from inr_sr.experiments.held_out import HeldOut
-from inr_sr.experiments.runs import Run, plan, seconds_left
-from inr_sr.experiments.scoring import Look, scores
-from inr_sr.experiments.section import read_document, write_section
 from inr_sr.files import check_folder
+from inr_sr.studies.experiments.comparison import compared, write_finished, write_results
+from inr_sr.studies.experiments.experiment import Experiment
+from inr_sr.studies.experiments.held_out import HeldOut
+from inr_sr.studies.experiments.runs import Run, plan, seconds_left
+from inr_sr.studies.experiments.scoring import Look, scores
+from inr_sr.studies.experiments.section import read_document, write_section
 from inr_sr.training.stopping import Interrupted
 
 
@@ -42,7 +42,7 @@ class Request:
 
     def command(self, name: str) -> str:
         """The command that makes an experiment's section, with no path of this machine."""
-        words = ["python", "-m", "inr_sr.experiments", name]
+        words = ["python", "-m", "inr_sr.studies.experiments", name]
         given = {"train": (self.train, ""), "test": (self.test, "embedded")}
         for option, (spec, usual) in given.items():
             if spec != usual:

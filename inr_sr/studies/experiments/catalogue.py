@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inr_sr.errors import InputError
-from inr_sr.experiments.experiment import Experiment
+from inr_sr.studies.experiments.experiment import Experiment
 
 FOLDER = Path("configs", "experiments")
 _FILE = re.compile(r"e(\d+)_\w+\.py")

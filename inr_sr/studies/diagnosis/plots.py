@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from inr_sr.diagnosis.frequencies import QUERY, Frequencies
-from inr_sr.diagnosis.measures import Measures
-from inr_sr.diagnosis.modulation import Modulation
 from inr_sr.evaluation.chart_style import COLOURS, new_figure, plain
 from inr_sr.evaluation.spectra import LR_NYQUIST
+from inr_sr.studies.diagnosis.frequencies import QUERY, Frequencies
+from inr_sr.studies.diagnosis.measures import Measures
+from inr_sr.studies.diagnosis.modulation import Modulation
 
 _NETWORK, _BICUBIC, _TRUTH = COLOURS[0], "0.55", "black"
 _FILL: tuple[dict[str, Any], ...] = ({"markerfacecolor": "none", "alpha": 0.5}, {})

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from inr_sr.diagnosis.output import share_beyond
-from inr_sr.diagnosis.queries import Queries, asked, on_grid, scattered
 from inr_sr.evaluation.spectra import Spectra, compare
 from inr_sr.models.decoders.modulated_field import ModulatedField
+from inr_sr.studies.diagnosis.output import share_beyond
+from inr_sr.studies.diagnosis.queries import Queries, asked, on_grid, scattered
 
 PICTURES = 4
 """Of how many pictures the spectrum of the modulation is taken: it has hundreds of channels."""

@@ -15,12 +15,12 @@ import inr_sr
 from inr_sr.data.sources import source_name
 from inr_sr.errors import InputError
 from inr_sr.evaluation.json_text import json_text
-from inr_sr.experiments.experiment import Experiment
-from inr_sr.experiments.held_out import PROTOCOL, HeldOut
-from inr_sr.experiments.runs import Run
-from inr_sr.experiments.scoring import scores
-from inr_sr.experiments.statistics import Interval, paired_bootstrap
 from inr_sr.files import atomic_path
+from inr_sr.studies.experiments.experiment import Experiment
+from inr_sr.studies.experiments.held_out import PROTOCOL, HeldOut
+from inr_sr.studies.experiments.runs import Run
+from inr_sr.studies.experiments.scoring import scores
+from inr_sr.studies.experiments.statistics import Interval, paired_bootstrap
 
 RESULTS = "results.json"
 FINISHED = "runs.jsonl"

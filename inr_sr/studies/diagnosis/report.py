@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from inr_sr.diagnosis import plots
-from inr_sr.diagnosis.crops import Crop
-from inr_sr.diagnosis.frequencies import Frequencies, Waves
-from inr_sr.diagnosis.measures import Measures
-from inr_sr.diagnosis.modulation import Modulation
-from inr_sr.diagnosis.output import mean_psnr
-from inr_sr.diagnosis.verdict import STATES, Verdict
 from inr_sr.errors import InputError
 from inr_sr.evaluation.metrics import quantise
 from inr_sr.evaluation.page import figure, page, table
 from inr_sr.evaluation.panels import Panel, comparison, draw
 from inr_sr.evaluation.results import Table
 from inr_sr.files import atomic_folder, check_own_folder
+from inr_sr.studies.diagnosis import plots
+from inr_sr.studies.diagnosis.crops import Crop
+from inr_sr.studies.diagnosis.frequencies import Frequencies, Waves
+from inr_sr.studies.diagnosis.measures import Measures
+from inr_sr.studies.diagnosis.modulation import Modulation
+from inr_sr.studies.diagnosis.output import mean_psnr
+from inr_sr.studies.diagnosis.verdict import STATES, Verdict
 
 FOLDER = "diagnosis"
 _MARKS = ("index.html", "measures.json")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from inr_sr.diagnosis.measures import Measures
-from inr_sr.diagnosis.suspects.waves import FEW
-from inr_sr.diagnosis.verdict import Verdict, judged
+from inr_sr.studies.diagnosis.measures import Measures
+from inr_sr.studies.diagnosis.suspects.waves import FEW
+from inr_sr.studies.diagnosis.verdict import Verdict, judged
 
 SLOW = 0.08
 """Least mean frequency of the modulation, cycles per LR pixel: a turn over 12 LR pixels."""

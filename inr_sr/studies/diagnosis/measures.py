@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from inr_sr.diagnosis import controls, course, frequencies, modulation, output
-from inr_sr.diagnosis.crops import Crop
-from inr_sr.diagnosis.recipe import Recipe
-from inr_sr.diagnosis.subject import Subject, enlarged
 from inr_sr.evaluation.json_text import json_text
 from inr_sr.evaluation.metrics import unit
 from inr_sr.models.decoders.modulated_field import ModulatedField
 from inr_sr.sizes import Scale
+from inr_sr.studies.diagnosis import controls, course, frequencies, modulation, output
+from inr_sr.studies.diagnosis.crops import Crop
+from inr_sr.studies.diagnosis.recipe import Recipe
+from inr_sr.studies.diagnosis.subject import Subject, enlarged
 from inr_sr.upscaling import ResampleUpscaler
 
 

@@ -19,11 +19,11 @@ from inr_sr.evaluation.metrics import MOST_DB, luma
 from inr_sr.evaluation.protocols import make_pair
 from inr_sr.evaluation.results import PictureScore
 from inr_sr.evaluation.spectra import Spectra, compare
-from inr_sr.experiments.experiment import PRIMARY
-from inr_sr.experiments.held_out import PROTOCOL, Crops, HeldOut
-from inr_sr.experiments.runs import Run
 from inr_sr.files import atomic_path
 from inr_sr.sizes import Scale, Size, parse_scales
+from inr_sr.studies.experiments.experiment import PRIMARY
+from inr_sr.studies.experiments.held_out import PROTOCOL, Crops, HeldOut
+from inr_sr.studies.experiments.runs import Run
 from inr_sr.training.checkpoints import SCORE
 from inr_sr.training.export import load_network
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, Upscaler

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from inr_sr.diagnosis.frequencies import pixels_along
-from inr_sr.diagnosis.measures import Measures
-from inr_sr.diagnosis.verdict import Verdict, judged
 from inr_sr.evaluation.spectra import LR_NYQUIST
+from inr_sr.studies.diagnosis.frequencies import pixels_along
+from inr_sr.studies.diagnosis.measures import Measures
+from inr_sr.studies.diagnosis.verdict import Verdict, judged
 
 TURNS = 0.25
 """Turns of a wave over its region below which it is nearly constant, or a straight line."""

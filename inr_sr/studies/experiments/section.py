@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inr_sr.errors import InputError
-from inr_sr.experiments.charts import write_differences, write_spectra
-from inr_sr.experiments.comparison import Arm, Comparison, Quality
-from inr_sr.experiments.experiment import PRIMARY
-from inr_sr.experiments.held_out import PROTOCOL
-from inr_sr.experiments.statistics import LEVEL, RESAMPLES, Interval
 from inr_sr.files import atomic_path
+from inr_sr.studies.experiments.charts import write_differences, write_spectra
+from inr_sr.studies.experiments.comparison import Arm, Comparison, Quality
+from inr_sr.studies.experiments.experiment import PRIMARY
+from inr_sr.studies.experiments.held_out import PROTOCOL
+from inr_sr.studies.experiments.statistics import LEVEL, RESAMPLES, Interval
 
 DOCUMENT = "experiments.md"
 CHARTS = "experiments"  # their folder beside the document

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import jax
 
-from inr_sr.diagnosis.subject import Subject
+from inr_sr.studies.diagnosis.subject import Subject
 
 
 @dataclass(frozen=True)

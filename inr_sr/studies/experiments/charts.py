@@ -10,10 +10,10 @@ import numpy as np
 
 from inr_sr.evaluation.chart_style import COLOURS, new_figure, plain
 from inr_sr.evaluation.spectra import LR_NYQUIST
-from inr_sr.experiments.comparison import Arm, Comparison
-from inr_sr.experiments.experiment import PRIMARY
-from inr_sr.experiments.statistics import Interval
 from inr_sr.files import atomic_path
+from inr_sr.studies.experiments.comparison import Arm, Comparison
+from inr_sr.studies.experiments.experiment import PRIMARY
+from inr_sr.studies.experiments.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inr_sr.diagnosis.crops import Crop
 from inr_sr.evaluation.metrics import MOST_DB, lr_consistency, luma, psnr, quantise, shave
 from inr_sr.evaluation.protocols import get_protocol
 from inr_sr.evaluation.spectra import Spectra, compare
+from inr_sr.studies.diagnosis.crops import Crop
 
 PROTOCOL = get_protocol("y")
 

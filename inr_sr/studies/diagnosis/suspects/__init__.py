@@ -6,9 +6,9 @@ at the head of its file are where it draws the line.
 
 from collections.abc import Callable
 
-from inr_sr.diagnosis.measures import Measures
-from inr_sr.diagnosis.suspects import decoder, output, training, waves
-from inr_sr.diagnosis.verdict import STATES, Verdict
+from inr_sr.studies.diagnosis.measures import Measures
+from inr_sr.studies.diagnosis.suspects import decoder, output, training, waves
+from inr_sr.studies.diagnosis.verdict import STATES, Verdict
 
 SUSPECTS: dict[str, Callable[[Measures], Verdict]] = {
     "Targets without detail": training.targets,

@@ -1,8 +1,8 @@
 """Runs experiments: trains what is left of them, and writes what was found.
 
-    python -m inr_sr.experiments                      what there is, and how far it is
-    python -m inr_sr.experiments e6_frequency_rate    trains, resumes, reports
-    python -m inr_sr.experiments all --limit-minutes=480
+    python -m inr_sr.studies.experiments                      what there is, and how far it is
+    python -m inr_sr.studies.experiments e6_frequency_rate    trains, resumes, reports
+    python -m inr_sr.studies.experiments all --limit-minutes=480
 
 From the root of a clone. Interrupt it whenever you like: the same command goes on from there.
 """
@@ -16,14 +16,14 @@ from pathlib import Path
 
 from inr_sr.devices import keep_compiled_programs, keep_freed_memory
 from inr_sr.errors import EXPECTED, INTERRUPTED, Parser, explain, say
-from inr_sr.experiments import catalogue
-from inr_sr.experiments.runner import Request, carry_out, listing
+from inr_sr.studies.experiments import catalogue
+from inr_sr.studies.experiments.runner import Request, carry_out, listing
 from inr_sr.training.stopping import Interrupted
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
-        prog="python -m inr_sr.experiments",
+        prog="python -m inr_sr.studies.experiments",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

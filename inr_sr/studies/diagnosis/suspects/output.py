@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from inr_sr.diagnosis.measures import Measures
-from inr_sr.diagnosis.verdict import Verdict, judged
+from inr_sr.studies.diagnosis.measures import Measures
+from inr_sr.studies.diagnosis.verdict import Verdict, judged
 
 MORE_THAN_BICUBIC = 1.5
 """Least energy beyond LR Nyquist in multiples of bicubic's, which comes from its kernel alone."""

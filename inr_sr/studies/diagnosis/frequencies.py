@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inr_sr.diagnosis.subject import Region
 from inr_sr.evaluation.spectra import LR_NYQUIST
+from inr_sr.studies.diagnosis.subject import Region
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 QUERY = "frequencies_query"

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from inr_sr.diagnosis.crops import Crop
-from inr_sr.diagnosis.output import mean_psnr, spectra_of
 from inr_sr.models.field import Residual, framed
+from inr_sr.studies.diagnosis.crops import Crop
+from inr_sr.studies.diagnosis.output import mean_psnr, spectra_of
 
 SEED = 0
 

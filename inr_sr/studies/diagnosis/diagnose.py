@@ -7,16 +7,16 @@ from pathlib import Path
 
 from inr_sr.data.sources import open_source, source_name
 from inr_sr.devices import memory_told
-from inr_sr.diagnosis import controls, queries
-from inr_sr.diagnosis.crops import crops
-from inr_sr.diagnosis.measures import measured
-from inr_sr.diagnosis.report import check_replaceable, panels, write_diagnosis
-from inr_sr.diagnosis.subject import Subject
-from inr_sr.diagnosis.suspects import verdicts
-from inr_sr.diagnosis.verdict import Verdict
 from inr_sr.errors import InputError
 from inr_sr.evaluation.machine import describe_machine
 from inr_sr.sizes import Scale
+from inr_sr.studies.diagnosis import controls, queries
+from inr_sr.studies.diagnosis.crops import crops
+from inr_sr.studies.diagnosis.measures import measured
+from inr_sr.studies.diagnosis.report import check_replaceable, panels, write_diagnosis
+from inr_sr.studies.diagnosis.subject import Subject
+from inr_sr.studies.diagnosis.suspects import verdicts
+from inr_sr.studies.diagnosis.verdict import Verdict
 from inr_sr.training.workdir import read_config
 
 DEFAULT_SCALE = 4.0
