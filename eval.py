@@ -31,13 +31,13 @@ def main() -> int:
     """Returns the exit code."""
     keep_compiled_programs()
     from inr_sr.data.sources import open_source, source_name
-    from inr_sr.evaluation.bar import evaluation_bar
     from inr_sr.evaluation.evaluate import evaluate
     from inr_sr.evaluation.protocols import get_protocol
     from inr_sr.evaluation.report import PANEL_PICTURES, check_replaceable, write_report
     from inr_sr.evaluation.results import write_json
     from inr_sr.files import check_file
     from inr_sr.imagefile import READABLE_SUFFIXES
+    from inr_sr.reporting.progress import evaluation_bar
     from inr_sr.sizes import parse_scales
     from inr_sr.training.export import load_network
     from inr_sr.upscaling import ResampleUpscaler, load

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from flax.traverse_util import flatten_dict
 
-from inr_sr.evaluation.machine import peak_memory, reset_peak_memory
+from inr_sr.reporting.machine import peak_memory, reset_peak_memory
 
 
 def lattice_macs(params: Any) -> int:

@@ -15,12 +15,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.measuring import command, markdown, medians, report, rounds
+from benchmarks.measuring import command, medians, report, rounds
 from configs.compact import get_config
 from inr_sr import models
 from inr_sr.data.feed import ResidentFeed, StreamFeed, sampling, training_source
 from inr_sr.data.resident import ResidentSet
 from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.reporting.tables import markdown
 from inr_sr.training import state as training_state
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.step import make_advance

@@ -19,12 +19,13 @@ import jax
 import numpy as np
 
 from benchmarks.counting import growth, lattice_macs, liif_macs, operations, waves_macs
-from benchmarks.measuring import command, markdown, mebibytes, medians, report, rounds
+from benchmarks.measuring import command, mebibytes, medians, report, rounds
 from benchmarks.methods import axes, per_query, strip_macs
 from inr_sr import models
 from inr_sr.configuration import default
 from inr_sr.models import Model
 from inr_sr.models.decoders.liif import LiifDecoder
+from inr_sr.reporting.tables import markdown
 from inr_sr.sizes import output_size
 from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.upscaling.network import encode_tile

@@ -19,13 +19,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.measuring import command, markdown, medians, report, rounds
+from benchmarks.measuring import command, medians, report, rounds
 from benchmarks.train_step import whole
 from configs import lp_large
 from inr_sr import models, render
 from inr_sr.configuration import default
 from inr_sr.coordinates import Axis, grid_axis
 from inr_sr.models import Model
+from inr_sr.reporting.tables import markdown
 
 DTYPES = ("float32", "bfloat16")
 SYSTEMS = {  # which are trained, and how their queries lie

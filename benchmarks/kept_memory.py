@@ -16,12 +16,13 @@ from typing import Any
 
 import jax
 
-from benchmarks.measuring import command, markdown, medians, report, seconds
+from benchmarks.measuring import command, medians, report, seconds
 from benchmarks.train_step import whole
 from configs import compact, quickstart
 from configs.experiments import base
 from inr_sr import models
 from inr_sr.devices import keep_compiled_programs, keep_freed_memory
+from inr_sr.reporting.tables import markdown
 
 ROUNDS = 3
 STEPS = 10

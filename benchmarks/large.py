@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.measuring import command, markdown, report
+from benchmarks.measuring import command, report
 from inr_sr.data.sources import EmbeddedSource
+from inr_sr.reporting.tables import markdown
 
 ROUNDS = 3
 SIDE = 512

@@ -10,8 +10,8 @@ from typing import Any
 
 import jax
 
-from inr_sr.evaluation.machine import describe_machine
 from inr_sr.files import atomic_path
+from inr_sr.reporting.machine import describe_machine
 
 SHORT = 0.5  # seconds
 WARMING = 1
@@ -47,12 +47,6 @@ def rounds(works: Mapping[Any, Callable[[], Any]], count: int) -> dict[Any, list
 def medians(times: Mapping[Any, Sequence[float]]) -> dict[Any, float]:
     """The median of each."""
     return {key: statistics.median(values) for key, values in times.items()}
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, the first column to the left and numbers to the right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def mebibytes(count: int | None) -> str:

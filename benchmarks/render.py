@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import command, markdown, medians, report, rounds
+from benchmarks.measuring import command, medians, report, rounds
 from benchmarks.methods import (
     Case,
     fused_pass,
@@ -38,6 +38,7 @@ from benchmarks.methods import (
     whole_case,
 )
 from inr_sr.devices import keep_compiled_programs
+from inr_sr.reporting.tables import markdown
 
 ROUNDS = 5
 SCALES = ("1.1", "2", "2.3", "2.5x3.1", "3.7", "4", "4.01", "7.3", "8", "16", "30")

@@ -22,8 +22,9 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.measuring import command, markdown, medians, report
+from benchmarks.measuring import command, medians, report
 from inr_sr.data.sources import EmbeddedSource
+from inr_sr.reporting.tables import markdown
 
 ROUNDS = 7
 SIZES = ((128, 2), (256, 4))  # side of the picture, scale

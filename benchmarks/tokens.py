@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from benchmarks.measuring import command, markdown, mebibytes, medians, report, rounds
+from benchmarks.measuring import command, mebibytes, medians, report, rounds
 from configs import lp_large
 from inr_sr import models, render
 from inr_sr.configuration import default
@@ -35,6 +35,7 @@ from inr_sr.devices import keep_compiled_programs
 from inr_sr.models.decoders.modulated_field import ModulatedField
 from inr_sr.models.decoders.query_chunks import grid_of_points
 from inr_sr.models.field import Field
+from inr_sr.reporting.tables import markdown
 from inr_sr.sizes import output_size, parse_scale
 
 LR = {"small": 128, "large": 64}

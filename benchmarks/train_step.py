@@ -27,7 +27,7 @@ from benchmarks.counting import (
     waves_macs,
 )
 from benchmarks.decoders import Pass, PublishedLiif
-from benchmarks.measuring import command, markdown, mebibytes, medians, report, rounds
+from benchmarks.measuring import command, mebibytes, medians, report, rounds
 from inr_sr import models, render
 from inr_sr.configuration import default
 from inr_sr.coordinates import upright_footprint
@@ -36,6 +36,7 @@ from inr_sr.data.samples import Batch, make_batch
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.models import Model
 from inr_sr.models.decoders.liif import LiifDecoder
+from inr_sr.reporting.tables import markdown
 from inr_sr.training import losses
 from inr_sr.training import state as training_state
 from inr_sr.training.optimizer import make_optimizer

@@ -340,7 +340,7 @@ def test_memory_does_not_grow_with_the_output(folder, network):
     Image.effect_noise((96, 96), 50).convert("RGB").save("small.png")
     code = (
         "import sys; from inr_sr.cli import main\n"
-        "from inr_sr.evaluation.machine import peak_memory\n"
+        "from inr_sr.reporting.machine import peak_memory\n"
         "assert main(['upscale', 'small.png', 'o.png', '--weights', sys.argv[1],"
         " '--scale', sys.argv[2]]) == 0\n"
         "print(peak_memory())"

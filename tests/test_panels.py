@@ -1,8 +1,8 @@
 import numpy as np
 from PIL import Image
 
-from inr_sr.evaluation import panels
 from inr_sr.evaluation.evaluate import enlargement
+from inr_sr.reporting import panels
 from tests.upscalers import Constant, Kernel, Pictures, picture, run
 
 
@@ -29,10 +29,15 @@ def test_panel_shows_the_pixels_that_were_scored(tmp_path):
         panel_pictures=1,
     )
     (panel,) = results.panels
-    assert [tile.label for tile in panel.tiles] == ["LR pixels", "bicubic", "lanczos", "truth"]
-    assert panel.tiles[1].note == f"{results.rows[0].psnr_y:.2f} dB"
+    assert [column.label for column in panel.columns] == [
+        "LR pixels",
+        "bicubic",
+        "lanczos",
+        "truth",
+    ]
+    assert panel.columns[1].note == f"{results.rows[0].psnr_y:.2f} dB"
     row, col, rows, cols = panel.box
-    shown, true = (panel.tiles[i].view[row : row + rows, col : col + cols] for i in (1, 3))
+    shown, true = (panel.columns[i].view[row : row + rows, col : col + cols] for i in (1, 3))
     assert (shown != true).any(axis=2).sum() == 100  # all of the damage is in the marked part
 
     path = panels.write_panel(tmp_path / "panels", panel)
@@ -52,7 +57,7 @@ def test_enlargement_hides_its_surroundings():
     bicubic = Kernel()
     panel = enlargement([bicubic], picture(96, 96), "one", factor=12)
     assert panel.box is None
-    assert [tile.view.shape for tile in panel.tiles] == [(384, 384, 3)] * 2
+    assert [column.view.shape for column in panel.columns] == [(384, 384, 3)] * 2
     rows, cols, *size = bicubic.calls[0]
     assert min(rows, cols) >= 48
     assert size == [rows * 12, cols * 12]

@@ -13,10 +13,10 @@ import numpy as np
 
 from inr_sr.errors import InputError
 from inr_sr.evaluation import metrics
-from inr_sr.evaluation.machine import peak_memory, reset_peak_memory
-from inr_sr.evaluation.panels import Panel, busiest_window, comparison, magnified
 from inr_sr.evaluation.protocols import Protocol, check_size, make_pair
 from inr_sr.evaluation.results import PictureScore, Results, Row
+from inr_sr.reporting.machine import peak_memory, reset_peak_memory
+from inr_sr.reporting.panels import Panel, busiest_window, comparison, magnified
 from inr_sr.sizes import Scale
 
 if TYPE_CHECKING:

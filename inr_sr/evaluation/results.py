@@ -1,6 +1,5 @@
 """What an evaluation found, as JSON for programs and as tables for people."""
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import inr_sr
-from inr_sr.errors import InputError
-from inr_sr.evaluation.machine import describe_machine
-from inr_sr.evaluation.panels import Panel
 from inr_sr.evaluation.protocols import Protocol
-from inr_sr.files import atomic_path
+from inr_sr.reporting.machine import describe_machine
+from inr_sr.reporting.panels import Panel
+from inr_sr.reporting.tables import Table, json_text, write_text
 from inr_sr.sizes import Scale
 
 UNITS = {
@@ -60,19 +58,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table for people: its title, the head of its columns, and rows of text.
-
-    `best` holds the (row, column) of the entries to stress.
-    """
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    best: frozenset[tuple[int, int]] = frozenset()
-
-
-@dataclass(frozen=True)
 class Results:
     """An evaluation: one row per method and scale, and panels that show some pictures."""
 
@@ -102,8 +87,8 @@ class Results:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of the JSON file. Infinite PSNR becomes None: JSON has no infinity."""
-        document = {
+        """The content of the JSON file, where an infinite PSNR becomes null."""
+        return {
             "results": [asdict(row) for row in self.rows],
             "dataset": self.dataset,
             "protocol": asdict(self.protocol),
@@ -111,7 +96,6 @@ class Results:
             "version": inr_sr.__version__,
             "machine": self.machine,
         }
-        return _without_infinity(document)
 
     def tables(self) -> list[Table]:
         """Quality, gain over bicubic where it was measured, consistency, cost."""
@@ -134,16 +118,7 @@ class Results:
 
     def to_markdown(self) -> str:
         """The tables as GitHub Markdown, under one sentence that says what was measured how."""
-        parts = [self.summary()]
-        for table in self.tables():
-            rows = [
-                [f"**{text}**" if (i, j) in table.best else text for j, text in enumerate(row)]
-                for i, row in enumerate(table.rows)
-            ]
-            lines = [table.head, ["---"] + ["---:"] * (len(table.head) - 1), *rows]
-            parts.append(table.title)
-            parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join([self.summary(), *(t.to_markdown() for t in self.tables())]) + "\n"
 
     def _table(
         self,
@@ -189,24 +164,10 @@ def decibels(value: float) -> str:
 
 
 def write_json(path: Path, results: Results) -> None:
-    """Writes `results` to the JSON file `path`, whole or not at all; InputError if it cannot."""
-    text = json.dumps(results.to_dict(), indent=2, allow_nan=False)
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
+    """Writes `results` to the JSON file `path` atomically; InputError if it cannot."""
+    write_text(path, json_text(results.to_dict()))
 
 
 def write_markdown(path: Path, results: Results) -> None:
-    """Writes the tables of `results` to `path`, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(results.to_markdown(), encoding="utf-8")
-
-
-def _without_infinity(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_infinity(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_infinity(item) for item in value]
-    return None if isinstance(value, float) and math.isinf(value) else value
+    """Writes the tables of `results` to `path` atomically; InputError if it cannot."""
+    write_text(path, results.to_markdown())

@@ -11,7 +11,7 @@ from inr_sr import models
 from inr_sr.configuration import default
 from inr_sr.data.sources import source_name
 from inr_sr.devices import make_mesh, place, replicated
-from inr_sr.evaluation.machine import describe_hardware
+from inr_sr.reporting.machine import describe_hardware
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
 from inr_sr.training.workdir import perceptual_checksum, read_config
 from inr_sr.upscaling import NetworkUpscaler

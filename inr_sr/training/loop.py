@@ -17,11 +17,11 @@ from inr_sr.data.sources import fingerprint
 from inr_sr.devices import any_host, memory_told
 from inr_sr.errors import InputError, InUse
 from inr_sr.files import locked
+from inr_sr.reporting.progress import TrainingProgress
 from inr_sr.training import frequencies
 from inr_sr.training.checkpoints import CHECKPOINTS, SCORE, Checkpoints, latest_step
 from inr_sr.training.gradients import Metrics
 from inr_sr.training.journal import Journal
-from inr_sr.training.progress import TrainingProgress
 from inr_sr.training.requirements import check
 from inr_sr.training.setup import Setup, Stages
 from inr_sr.training.state import TrainState

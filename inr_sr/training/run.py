@@ -13,10 +13,10 @@ from inr_sr.configuration import stored_model
 from inr_sr.data.feed import sampling, training_source
 from inr_sr.data.sources import Source, fingerprint, open_source, source_name
 from inr_sr.errors import InputError
-from inr_sr.evaluation.bar import evaluation_bar
 from inr_sr.evaluation.evaluate import check_sizes, enlargement, evaluate
 from inr_sr.evaluation.protocols import get_protocol
 from inr_sr.evaluation.report import PANEL_PICTURES, write_report
+from inr_sr.reporting.progress import evaluation_bar
 from inr_sr.sizes import Scale, parse_scales
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.export import WEIGHTS, export

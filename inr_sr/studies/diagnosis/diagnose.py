@@ -8,7 +8,7 @@ from pathlib import Path
 from inr_sr.data.sources import open_source, source_name
 from inr_sr.devices import memory_told
 from inr_sr.errors import InputError
-from inr_sr.evaluation.machine import describe_machine
+from inr_sr.reporting.machine import describe_machine
 from inr_sr.sizes import Scale
 from inr_sr.studies.diagnosis import controls, queries
 from inr_sr.studies.diagnosis.crops import crops

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from inr_sr.evaluation.json_text import json_text
 from inr_sr.evaluation.metrics import unit
 from inr_sr.models.decoders.modulated_field import ModulatedField
+from inr_sr.reporting.tables import json_text
 from inr_sr.sizes import Scale
 from inr_sr.studies.diagnosis import controls, course, frequencies, modulation, output
 from inr_sr.studies.diagnosis.crops import Crop

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 
-from inr_sr.evaluation.chart_style import COLOURS, new_figure, plain
 from inr_sr.evaluation.spectra import LR_NYQUIST
+from inr_sr.reporting.plots import COLOURS, legend_beside, new_figure, plain, png_bytes
 from inr_sr.studies.diagnosis.frequencies import QUERY, Frequencies
 from inr_sr.studies.diagnosis.measures import Measures
 from inr_sr.studies.diagnosis.modulation import Modulation
@@ -50,8 +49,8 @@ def frequency_plot(found: Frequencies, scale: float) -> bytes:
         axes.set_title("to the output's Nyquist" if limit == reach else "the same, near 0")
         axes.locator_params(nbins=5)
         plain(axes)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
-    return _png(figure)
+    legend_beside(axes, fontsize=9)
+    return png_bytes(figure)
 
 
 def modulation_plot(found: Modulation) -> bytes:
@@ -78,7 +77,7 @@ def modulation_plot(found: Modulation) -> bytes:
         axes.set_xticks(heads)
     for axes in (spectrum, entropy, distance):
         plain(axes)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def output_plot(measures: Measures) -> bytes:
@@ -109,15 +108,9 @@ def output_plot(measures: Measures) -> bytes:
         _mark_nyquist(axes)
         axes.legend(frameon=False, fontsize=9)
         plain(axes)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def _mark_nyquist(axes: Any) -> None:
     axes.axvline(LR_NYQUIST, color="0.3", linewidth=1, linestyle="--")
     axes.text(LR_NYQUIST, 0.02, " LR Nyquist", transform=axes.get_xaxis_transform(), fontsize=8)
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

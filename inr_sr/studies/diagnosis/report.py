@@ -12,10 +12,10 @@ import numpy as np
 
 from inr_sr.errors import InputError
 from inr_sr.evaluation.metrics import quantise
-from inr_sr.evaluation.page import figure, page, table
-from inr_sr.evaluation.panels import Panel, comparison, draw
-from inr_sr.evaluation.results import Table
 from inr_sr.files import atomic_folder, check_own_folder
+from inr_sr.reporting.page import figure, page, table
+from inr_sr.reporting.panels import Panel, comparison, draw
+from inr_sr.reporting.tables import Table
 from inr_sr.studies.diagnosis import plots
 from inr_sr.studies.diagnosis.crops import Crop
 from inr_sr.studies.diagnosis.frequencies import Frequencies, Waves

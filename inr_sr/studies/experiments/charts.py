@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inr_sr.evaluation.chart_style import COLOURS, new_figure, plain
 from inr_sr.evaluation.spectra import LR_NYQUIST
-from inr_sr.files import atomic_path
+from inr_sr.reporting.plots import COLOURS, legend_beside, new_figure, plain, write_svg
 from inr_sr.studies.experiments.comparison import Arm, Comparison
 from inr_sr.studies.experiments.experiment import PRIMARY
 from inr_sr.studies.experiments.statistics import Interval
@@ -58,8 +57,8 @@ def write_differences(path: Path, comparison: Comparison) -> bool:
     _spread_out(axes, [abs(i.mean) for arm in arms for i in arm.differences.values()])
     plain(axes)
     axes.grid(visible=False, axis="x")
-    _legend(axes)
-    _write(figure, path, comparison.name)
+    legend_beside(axes)
+    write_svg(figure, path, comparison.name)
     return True
 
 
@@ -95,8 +94,8 @@ def write_spectra(path: Path, comparison: Comparison) -> bool:
     for axes in (power, coherence):
         axes.axvline(LR_NYQUIST, color="0.7", linewidth=1, linestyle="--")
         plain(axes)
-    _legend(power)
-    _write(figure, path, comparison.name)
+    legend_beside(power)
+    write_svg(figure, path, comparison.name)
     return True
 
 
@@ -122,18 +121,3 @@ def _label(arm: Arm, drawn: Iterable[Interval], comparison: Comparison) -> str:
     seed = ", one seed" if all(interval.seeds == 1 for interval in drawn) else ""
     other = f", to {arm.against}" if arm.against != comparison.experiment.reference else ""
     return f"{arm.name}{control}{seed}{other}"
-
-
-def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-
-
-def _write(figure: Any, path: Path, salt: str) -> None:
-    import matplotlib
-
-    # Text stays text: the file is smaller, and its labels can be searched.
-    with (
-        matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}),
-        atomic_path(path) as temporary,
-    ):
-        figure.savefig(temporary, format="svg", metadata={"Date": None})

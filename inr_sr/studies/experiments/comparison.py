@@ -14,8 +14,8 @@ import numpy as np
 import inr_sr
 from inr_sr.data.sources import source_name
 from inr_sr.errors import InputError
-from inr_sr.evaluation.json_text import json_text
 from inr_sr.files import atomic_path
+from inr_sr.reporting.tables import json_text
 from inr_sr.studies.experiments.experiment import Experiment
 from inr_sr.studies.experiments.held_out import PROTOCOL, HeldOut
 from inr_sr.studies.experiments.runs import Run

@@ -20,7 +20,7 @@ from inr_sr.configuration import default
 from inr_sr.data.feed import training_source
 from inr_sr.data.sources import fingerprint, is_folder
 from inr_sr.errors import InputError
-from inr_sr.evaluation.machine import describe_hardware
+from inr_sr.reporting.machine import describe_hardware
 from inr_sr.studies.experiments.experiment import Experiment
 from inr_sr.studies.experiments.record import Record, read_record
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step

@@ -28,7 +28,7 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Tile:
+class Column:
     """One method's column: a label, a note such as its PSNR, and uint8 [h, w, 3] at 1:1."""
 
     label: str
@@ -38,18 +38,18 @@ class Tile:
 
 @dataclass(frozen=True)
 class Panel:
-    """Tiles of one size to be seen side by side.
+    """Columns of one size to be seen side by side.
 
     Attributes:
       name: what its file is called, before characters that file names do not like are replaced.
       title: what a reader sees.
-      tiles: one per method, the truth last.
+      columns: one per method, the truth last.
       box: the part of the view to magnify `ZOOM` times, if any.
     """
 
     name: str
     title: str
-    tiles: tuple[Tile, ...]
+    columns: tuple[Column, ...]
     box: Box | None = None
 
     @property
@@ -84,13 +84,13 @@ def comparison(
     error = np.square(yardstick.astype(np.float64) - truth.astype(np.float64)).sum(axis=2)
     box = busiest_window(error, (DETAIL, DETAIL), border)
     view = surroundings(box, (VIEW, VIEW), (truth.shape[0], truth.shape[1]))
-    tiles = []
+    columns = []
     if "nearest" not in outputs:
-        tiles.append(Tile("LR pixels", "", _nearest(lr, truth.shape[:2])[_slices(view)]))
-    tiles += [Tile(m, notes.get(m, ""), o[_slices(view)].copy()) for m, o in outputs.items()]
-    tiles.append(Tile("truth", "", truth[_slices(view)].copy()))
+        columns.append(Column("LR pixels", "", _nearest(lr, truth.shape[:2])[_slices(view)]))
+    columns += [Column(m, notes.get(m, ""), o[_slices(view)].copy()) for m, o in outputs.items()]
+    columns.append(Column("truth", "", truth[_slices(view)].copy()))
     inner = (box[0] - view[0], box[1] - view[1], box[2], box[3])
-    return Panel(name, title, tuple(tiles), inner)
+    return Panel(name, title, tuple(columns), inner)
 
 
 def busiest_window(
@@ -136,9 +136,9 @@ def magnified(name: str, title: str, lr: np.ndarray, outputs: Mapping[str, np.nd
       outputs: uint8 [H, W, 3] by method, in the order to show.
     """
     size = next(iter(outputs.values())).shape[:2]
-    tiles = [] if "nearest" in outputs else [Tile("LR pixels", "", _nearest(lr, size))]
-    tiles += [Tile(method, "", output) for method, output in outputs.items()]
-    return Panel(name, title, tuple(tiles))
+    columns = [] if "nearest" in outputs else [Column("LR pixels", "", _nearest(lr, size))]
+    columns += [Column(method, "", output) for method, output in outputs.items()]
+    return Panel(name, title, tuple(columns))
 
 
 def _nearest(lr: np.ndarray, size: Sequence[int]) -> np.ndarray:
@@ -150,24 +150,26 @@ def _nearest(lr: np.ndarray, size: Sequence[int]) -> np.ndarray:
 
 def draw(panel: Panel) -> Image.Image:
     """The panel as one picture: labels, the views at 1:1, and the marked part magnified."""
-    view_h, view_w = panel.tiles[0].view.shape[:2]
+    view_h, view_w = panel.columns[0].view.shape[:2]
     detail_h, detail_w = (n * ZOOM for n in panel.box[2:]) if panel.box else (0, 0)
-    column = max(view_w, detail_w, _LEAST_WIDTH)
+    width = max(view_w, detail_w, _LEAST_WIDTH)
     top = _GAP + 2 * _LINE
     height = top + view_h + (_GAP + detail_h if panel.box else 0) + _GAP
-    sheet = Image.new("RGB", (_GAP + len(panel.tiles) * (column + _GAP), height), _GROUND)
+    sheet = Image.new("RGB", (_GAP + len(panel.columns) * (width + _GAP), height), _GROUND)
     pen = ImageDraw.Draw(sheet)
-    for index, tile in enumerate(panel.tiles):
-        left = _GAP + index * (column + _GAP)
-        pen.text((left, _GAP - 4), tile.label, fill=_INK, font=ImageFont.load_default(15))
-        pen.text((left, _GAP - 4 + _LINE), tile.note, fill=_FAINT, font=ImageFont.load_default(13))
-        sheet.paste(Image.fromarray(tile.view), (left, top))
+    for index, column in enumerate(panel.columns):
+        left = _GAP + index * (width + _GAP)
+        pen.text((left, _GAP - 4), column.label, fill=_INK, font=ImageFont.load_default(15))
+        pen.text(
+            (left, _GAP - 4 + _LINE), column.note, fill=_FAINT, font=ImageFont.load_default(13)
+        )
+        sheet.paste(Image.fromarray(column.view), (left, top))
         if panel.box:
             row, col, rows, cols = panel.box
             # The frame lies around the marked part, not on it.
             corners = (left + col - 1, top + row - 1, left + col + cols, top + row + rows)
             pen.rectangle(corners, outline=_MARK)
-            detail = Image.fromarray(tile.view[_slices(panel.box)])
+            detail = Image.fromarray(column.view[_slices(panel.box)])
             larger = detail.resize((cols * ZOOM, rows * ZOOM), Image.Resampling.NEAREST)
             sheet.paste(larger, (left, top + view_h + _GAP))
     return sheet

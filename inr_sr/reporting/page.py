@@ -8,7 +8,7 @@ import html
 import string
 from collections.abc import Iterable, Mapping
 
-from inr_sr.evaluation.results import Table
+from inr_sr.reporting.tables import Table
 
 _PAGE = string.Template("""<!doctype html>
 <html lang="en">

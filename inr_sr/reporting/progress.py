@@ -1,10 +1,11 @@
-"""How a training shows itself: a bar with the time left, or lines where there is no terminal.
+"""Progress of an evaluation and of a training run, on standard error.
 
-All of it on standard error, and of several hosts only the first shows anything.
+A bar where that is a terminal; a training run prints a line now and then where it is not.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import jax
 from rich.console import Console
@@ -13,10 +14,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 LINE_EVERY = 30.0  # seconds between lines where no bar can be drawn
 
 
-class TrainingProgress:
-    """Steps done and left, loss and speed.
+@contextmanager
+def evaluation_bar() -> Iterator[Callable[[int, int, str], None]]:
+    """A bar that goes away at the end; yields a function of (done, total, what was done)."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("evaluating")
 
-    Its clock leaves out compilation (until the first tick) and what `exclude` is told of.
+        def show(done: int, total: int, what: str) -> None:
+            progress.update(task, completed=done, total=total, description=f"evaluating {what}")
+
+        yield show
+
+
+class TrainingProgress:
+    """Steps done and left, loss and speed of a training run; of several hosts the first shows it.
+
+    Its clock leaves out compilation (until the first tick) and the seconds given to `exclude`.
     """
 
     def __init__(self, total: int, step: int, samples_per_step: int):
@@ -43,7 +57,12 @@ class TrainingProgress:
         return (self._step - self._first) * self._samples / max(seconds, 1e-9)
 
     def tick(self, step: int, values: Mapping[str, float]) -> None:
-        """Shows that `step` is done."""
+        """Shows that `step` is done.
+
+        Args:
+          step: steps done.
+          values: its metrics; "loss" is shown.
+        """
         now = time.monotonic()
         if not self._ticked:  # the first stretch was compilation, mostly
             self._ticked, self._first = True, step
@@ -58,7 +77,7 @@ class TrainingProgress:
             self.say(f"step {step}/{self._total}  {text}  {left:.0f} min left")
 
     def say(self, text: str) -> None:
-        """A line of text above the bar."""
+        """Prints a line of text above the bar."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def exclude(self, seconds: float) -> None:
@@ -66,5 +85,5 @@ class TrainingProgress:
         self._started += seconds
 
     def close(self) -> None:
-        """Removes the bar's hold on the terminal."""
+        """Stops the bar and releases the terminal."""
         self._bar.stop()

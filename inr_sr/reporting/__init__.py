@@ -1,0 +1,1 @@
+"""How results are shown: pages, plots, panels, tables, JSON, progress bars; the machine."""
