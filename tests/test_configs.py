@@ -7,9 +7,9 @@ import jax
 import pytest
 
 from inr_sr import models
-from inr_sr.studies.experiments import catalogue
-from inr_sr.studies.experiments.held_out import HeldOut
+from inr_sr.studies.experiments.experiment import load
 from inr_sr.studies.experiments.runs import identity
+from inr_sr.studies.experiments.scoring import HeldOut
 from inr_sr.training import requirements
 from inr_sr.training.optimizer import make_optimizer
 
@@ -55,7 +55,7 @@ def test_presets_are_what_they_say():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiments_can_be_run(name, monkeypatch):
     monkeypatch.chdir(ROOT)
-    experiment = catalogue.load([name])[name]
+    experiment = load([name])[name]
     for config in experiment.arms.values():
         assert check(config) > 1000
     for scale in experiment.parsed_scales:

@@ -19,10 +19,9 @@ from inr_sr.evaluation.protocols import make_pair
 from inr_sr.files import locked
 from inr_sr.sizes import parse_scales
 from inr_sr.studies.experiments.__main__ import main
-from inr_sr.studies.experiments.catalogue import load
-from inr_sr.studies.experiments.experiment import Experiment
-from inr_sr.studies.experiments.held_out import HeldOut, arrangement
+from inr_sr.studies.experiments.experiment import Experiment, load
 from inr_sr.studies.experiments.runs import identity, plan, seconds_left
+from inr_sr.studies.experiments.scoring import HeldOut, arrangement
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.export import load_average
 from inr_sr.training.journal import METRICS, rows
@@ -314,7 +313,7 @@ def test_interrupted_killed_and_resumed_is_the_same_training(clone):
         (["e6_loss"], "arm 'odd': loss.fourier needs data.layout = 'square'"),
         (["e1_good", "--test=none"], "there is no folder none"),
         (["e1_good", "--train=held_out/none"], "there is no folder held_out/none"),
-        (["e1_good", "--test=small"], "every picture of small is smaller than the crops of 32x32"),
+        (["e1_good", "--test=small"], "every image of small is smaller than the crops of 32x32"),
         (["e1_good", "--docs=torn"], "<!-- e1_good --> and <!-- /e1_good --> must be there once"),
         (["e1_good", "--limit-minutes=0"], "'0' is not allowed; expected a number above 0"),
         (["e1_good", "--limit"], "unrecognized arguments: --limit"),

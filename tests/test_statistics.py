@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inr_sr.studies.experiments.statistics import paired_bootstrap
+from inr_sr.studies.experiments.comparison import paired_bootstrap
 
 PHOTOS = [f"photo {k // 4}" for k in range(96)]  # 24 photos of 4 crops
 

@@ -1,10 +1,10 @@
-"""Runs experiments: trains what is left of them, and writes what was found.
+"""Runs experiments: trains what is left of them, and writes the results.
 
-    python -m inr_sr.studies.experiments                      what there is, and how far it is
+    python -m inr_sr.studies.experiments                      lists them and their progress
     python -m inr_sr.studies.experiments e6_frequency_rate    trains, resumes, reports
     python -m inr_sr.studies.experiments all --limit-minutes=480
 
-From the root of a clone. Interrupt it whenever you like: the same command goes on from there.
+Run it from the root of a clone. Interrupt it at any time: the same command resumes.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from inr_sr.devices import keep_compiled_programs, keep_freed_memory
 from inr_sr.errors import EXPECTED, INTERRUPTED, Parser, explain, say
-from inr_sr.studies.experiments import catalogue
+from inr_sr.studies.experiments.experiment import load
 from inr_sr.studies.experiments.runner import Request, carry_out, listing
 from inr_sr.training.stopping import Interrupted
 
@@ -30,10 +30,8 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="*", help="experiments to run, or all")
-    add("--workdir", type=Path, default=Path("runs", "experiments"), help="of trainings, results")
-    add(
-        "--train", metavar="FOLDER", default="", help="pictures to train on; default: the arms' own"
-    )
+    add("--workdir", type=Path, default=Path("runs", "experiments"), help="of runs and results")
+    add("--train", metavar="FOLDER", default="", help="images to train on; default: the arms' own")
     add("--test", metavar="FOLDER", default="embedded", help="held-out photos; default: embedded")
     add("--docs", type=Path, metavar="FOLDER", default=Path("docs"), help="of experiments.md")
     add("--only-report", action="store_true", help="train nothing; say what is missing")
@@ -58,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
         keep_freed_memory()
         keep_compiled_programs()
         if not arguments.names:
-            print(listing(catalogue.load(["all"]), arguments.workdir, arguments.train))
+            print(listing(load(["all"]), arguments.workdir, arguments.train))
             return 0
         request = Request(
             workdir=arguments.workdir,
@@ -68,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
             deadline=time.monotonic() + 60 * arguments.limit_minutes,
             only_report=arguments.only_report,
         )
-        carry_out(catalogue.load(arguments.names), request)
+        carry_out(load(arguments.names), request)
     except Interrupted as stop:
         say(f"{stop}; the same command goes on from there")
         return INTERRUPTED

@@ -1,4 +1,4 @@
-"""An experiment as pictures: differences by scale, and what there is at each frequency."""
+"""Charts of an experiment: differences by scale; power and coherence by frequency."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 
 from inr_sr.evaluation.spectra import LR_NYQUIST
 from inr_sr.reporting.plots import COLOURS, legend_beside, new_figure, plain, write_svg
-from inr_sr.studies.experiments.comparison import Arm, Comparison
+from inr_sr.studies.experiments.comparison import Arm, Comparison, Interval
 from inr_sr.studies.experiments.experiment import PRIMARY
-from inr_sr.studies.experiments.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,12 +22,12 @@ _MARKS = ("o", "s", "^")
 
 
 def write_differences(path: Path, comparison: Comparison) -> bool:
-    """Writes an SVG: for each arm its difference to another, with intervals, by scale.
+    """Writes an SVG: the difference of each arm to its counterpart, with intervals, by scale.
 
-    The same numbers make the same file. Controls have hollow marks.
+    The same numbers make the same file, byte for byte. Controls have hollow marks.
 
     Returns:
-      Whether there was any difference to draw; if not, nothing is written.
+      Whether there was a difference to draw; if not, nothing is written.
     """
     arms = [arm for arm in comparison.arms if arm.differences]
     if not arms:
@@ -63,10 +62,10 @@ def write_differences(path: Path, comparison: Comparison) -> bool:
 
 
 def write_spectra(path: Path, comparison: Comparison) -> bool:
-    """Writes an SVG: power over that of the truth, and coherence with it, by frequency at PRIMARY.
+    """Writes an SVG: power over the truth's and coherence with it, by frequency, at PRIMARY.
 
     Returns:
-      Whether there was any arm to draw; if not, nothing is written.
+      Whether there was an arm to draw; if not, nothing is written.
     """
     curves: list[tuple[str, Any, dict[str, Any]]] = [
         (
@@ -100,7 +99,7 @@ def write_spectra(path: Path, comparison: Comparison) -> bool:
 
 
 def _spread_out(axes: Axes, sizes: list[float]) -> None:
-    """Makes the scale logarithmic, but about 0, where few differences would hide all others."""
+    """Makes the axis logarithmic, linear around 0, where a few differences dwarf the others."""
     usual = float(np.median(sizes))
     if usual > 0 and max(sizes) > 10 * usual:
         axes.set_yscale("symlog", linthresh=usual)
@@ -108,8 +107,8 @@ def _spread_out(axes: Axes, sizes: list[float]) -> None:
 
 
 def _lengths(intervals: list[Interval]) -> list[list[float]]:
-    """How far they reach to either side of the mean."""
-    # A percentile interval need not hold the mean where there are few resamples of it.
+    """Lengths of the error bars below and above the mean."""
+    # A percentile interval of few values need not contain their mean.
     return [
         [max(0.0, i.mean - i.low) for i in intervals],
         [max(0.0, i.high - i.mean) for i in intervals],

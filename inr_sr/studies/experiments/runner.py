@@ -1,4 +1,4 @@
-"""Goes through experiments: trains what is left, scores it, writes what was found."""
+"""Runs experiments one after the other: trains what is left, scores it, writes the results."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from inr_sr.errors import InputError, InUse, say
 from inr_sr.files import check_folder
 from inr_sr.studies.experiments.comparison import compared, write_finished, write_results
 from inr_sr.studies.experiments.experiment import Experiment
-from inr_sr.studies.experiments.held_out import HeldOut
 from inr_sr.studies.experiments.runs import Run, plan, seconds_left
-from inr_sr.studies.experiments.scoring import Look, scores
+from inr_sr.studies.experiments.scoring import CropValidation, HeldOut, scores
 from inr_sr.studies.experiments.section import read_document, write_section
 from inr_sr.training.stopping import Interrupted
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be done with experiments.
+    """The options of the command.
 
     Attributes:
-      workdir: where trainings and results are kept.
+      workdir: of runs and results.
       docs: folder of the document.
-      train: pictures to train on, see `open_source`; "" for those the configurations name.
+      train: images to train on, see `open_source`; "" for those that the configurations name.
       test: held-out photos, see `open_source`.
-      deadline: reading of time.monotonic after which nothing more is trained.
+      deadline: value of time.monotonic() after which nothing more is trained.
       only_report: train nothing.
     """
 
@@ -41,7 +40,7 @@ class Request:
     only_report: bool
 
     def command(self, name: str) -> str:
-        """The command that makes an experiment's section, with no path of this machine."""
+        """The command that makes the section of an experiment, without paths of this machine."""
         words = ["python", "-m", "inr_sr.studies.experiments", name]
         given = {"train": (self.train, ""), "test": (self.test, "embedded")}
         for option, (spec, usual) in given.items():
@@ -69,7 +68,7 @@ def carry_out(experiments: Mapping[str, Experiment], request: Request) -> None:
             for scale in experiment.parsed_scales:
                 photos.crops(scale, experiment.lr_size)
             for config in experiment.arms.values():
-                Look.of(config, photos, experiment.lr_size)
+                CropValidation.of(config, photos, experiment.lr_size)
             _say_too_small(name, experiment, photos)
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
@@ -97,8 +96,8 @@ def _train(
             continue
         say(f"{name}: {run.arm}, seed {run.seed} ({number} of {len(runs)}), {run.folder}")
         try:
-            look = Look.of(run.config, photos, experiment.lr_size)
-            run.train(look, request.deadline)
+            validation = CropValidation.of(run.config, photos, experiment.lr_size)
+            run.train(validation, request.deadline)
         except InUse:
             say(f"{name}: {run.arm}, seed {run.seed} is left to another process")
             continue
@@ -117,7 +116,7 @@ def _train(
 def _report(
     name: str, experiment: Experiment, runs: Sequence[Run], photos: HeldOut, request: Request
 ) -> None:
-    """Writes results and section, and says what is missing."""
+    """Writes results and section, and reports missing runs."""
     missing: dict[str, list[str]] = {}
     for run in runs:
         if run.left:
@@ -134,7 +133,7 @@ def _report(
 
 
 def listing(experiments: Mapping[str, Experiment], workdir: Path, train: str) -> str:
-    """All experiments, their arms, and how far they are: text for people."""
+    """All experiments, their arms and their progress, as text."""
     lines = []
     for name, experiment in experiments.items():
         lines += [

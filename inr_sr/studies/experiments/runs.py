@@ -1,4 +1,4 @@
-"""The trainings of an experiment: an arm with a seed each, in folders that experiments share."""
+"""The runs of an experiment: an arm with a seed each, in folders that experiments share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from inr_sr.configuration import default
 from inr_sr.data.feed import training_source
 from inr_sr.data.sources import fingerprint, is_folder
 from inr_sr.errors import InputError
+from inr_sr.files import atomic_path
 from inr_sr.reporting.machine import describe_hardware
 from inr_sr.studies.experiments.experiment import Experiment
-from inr_sr.studies.experiments.record import Record, read_record
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.loop import NotFinite, Validate, train
 from inr_sr.training.requirements import check
@@ -30,11 +30,51 @@ from inr_sr.training.stopping import Interrupted
 from inr_sr.training.workdir import FREE, agree, fields
 
 RUNS = "runs"
+RECORD = "record.json"
+
+
+@dataclass
+class Record:
+    """The cost of a run and whether it failed; kept in its folder, written as it trains.
+
+    Attributes:
+      encoder, decoder: parameter counts.
+      hardware: that it was trained on.
+      seconds: wall time over all starts, with compilation, without validation. Steps that a kill
+        undid are counted once, to within a checkpoint.
+      failure: why it cannot be finished; "" if it can.
+    """
+
+    encoder: int
+    decoder: int
+    hardware: str
+    seconds: float = 0.0
+    failure: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Writes the record atomically."""
+        with atomic_path(folder / RECORD) as temporary:
+            temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of a run, or None before it has one.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    path = folder / RECORD
+    if not path.exists():
+        return None
+    try:
+        return Record(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training: an arm of an experiment with one seed."""
+    """A training run: an arm of an experiment with one seed."""
 
     arm: str
     seed: int
@@ -43,17 +83,17 @@ class Run:
 
     @property
     def step(self) -> int:
-        """Steps done and saved."""
+        """Steps trained and saved."""
         return latest_step(self.folder / CHECKPOINTS) or 0
 
     @property
     def record(self) -> Record | None:
-        """What it cost so far."""
+        """The cost of the run so far."""
         return read_record(self.folder)
 
     @property
     def finished(self) -> bool:
-        """Whether it is trained to its end."""
+        """Whether it is trained to the end."""
         return self.record is not None and self.step >= self.config.train.steps
 
     @property
@@ -67,10 +107,10 @@ class Run:
         return not (self.finished or self.failure)
 
     def train(self, validate: Validate, deadline: float = math.inf) -> None:
-        """Trains, or goes on, to the end; a loss that is not finite becomes the record's failure.
+        """Trains to the end, or resumes; a loss that is not finite becomes the record's failure.
 
         Raises:
-          InputError: the folder holds another training.
+          InputError: the folder holds another training run.
           Interrupted: Ctrl-C, SIGTERM or the deadline; the state is saved.
         """
         timed = _Timed(self.record or _fresh_record(self.config), self.folder, validate)
@@ -85,7 +125,7 @@ class Run:
 
 
 class _Timed:
-    """A validation that keeps the record, and whose own time does not count."""
+    """A validation that writes the record each time, and leaves its own time out of it."""
 
     def __init__(self, record: Record, folder: Path, validate: Validate) -> None:
         self.record = record
@@ -112,68 +152,72 @@ def _fresh_record(config: ConfigDict) -> Record:
 
 
 def plan(experiment: Experiment, workdir: Path, train_on: str = "") -> list[Run]:
-    """All trainings of an experiment: every arm with the first seed, then with the next.
+    """All runs of an experiment: every arm with the first seed, then with the next.
 
     Args:
       experiment: whose arms they are.
-      workdir: holds a folder for each training, which experiments share.
-      train_on: pictures, in place of those that the configurations name; see
-        `open_source`.
+      workdir: holds a folder for each run, which experiments share.
+      train_on: images in place of those that the configurations name; see `open_source`.
 
     Raises:
-      InputError: a configuration that cannot work, pictures that are not there, or a folder of
-        another training; nothing is written.
+      InputError: a configuration that cannot work, images that are not there, or a folder of
+        another training run; nothing is written.
     """
-    pictures: dict[str, str] = {}
+    fingerprints: dict[str, str] = {}
     runs = []
     for seed in experiment.seeds:
         for arm, config in experiment.arms.items():
             if seed in experiment.seeds_of(arm):
                 try:
-                    runs.append(_run(arm, seed, config, workdir, train_on, pictures))
+                    runs.append(_run(arm, seed, config, workdir, train_on, fingerprints))
                 except InputError as error:
                     raise InputError(f"arm {arm!r}: {error}") from error
     return runs
 
 
 def _run(
-    arm: str, seed: int, config: ConfigDict, workdir: Path, train_on: str, pictures: dict[str, str]
+    arm: str,
+    seed: int,
+    config: ConfigDict,
+    workdir: Path,
+    train_on: str,
+    fingerprints: dict[str, str],
 ) -> Run:
-    """One training; `pictures` holds the fingerprints of the sources that were looked at."""
+    """One run; `fingerprints` caches those of the sources."""
     config = configured(config, seed, train_on)
     check(config)
     source = json.dumps([config.data.folder, config.data.dataset, config.data.split])
-    if source not in pictures:
-        pictures[source] = fingerprint(training_source(config))
-    run = Run(arm, seed, config, workdir / RUNS / identity(config, pictures[source]))
+    if source not in fingerprints:
+        fingerprints[source] = fingerprint(training_source(config))
+    run = Run(arm, seed, config, workdir / RUNS / identity(config, fingerprints[source]))
     if run.step:
         agree(run.folder, config)
     return run
 
 
 def configured(config: ConfigDict, seed: int, train_on: str) -> ConfigDict:
-    """The configuration of one training of an arm, on pictures other than its own if any."""
+    """The configuration of an arm with a seed, on other images than its own if any are named."""
     config = config.copy_and_resolve_references()
     config.seed = seed
     if train_on and is_folder(train_on):
         config.data.folder = train_on
     elif train_on:
         config.data.folder, config.data.dataset = "", train_on
-    # The record is written where the averaged parameters are looked at: with each checkpoint.
+    # The record is written at each validation, so validate with each checkpoint.
     config.train.eval_every = config.train.checkpoint_every
     return config
 
 
-def identity(config: ConfigDict, pictures: str) -> str:
-    """Name of the folder of a training: equal ones meet in it, whatever experiment they are of.
+def identity(config: ConfigDict, images: str) -> str:
+    """Name of the folder of a run: a hash, so that equal runs of several experiments share it.
 
-    It tells apart all fields but those that may change when a training is resumed. Only what
-    differs from the defaults is part of it, so that a field that is new to the configuration does
-    not disown every training before; a default that changes is found by `workdir.agree`.
+    It covers all fields except those that may change on resuming. Only values that differ from the
+    defaults are part of it, so that a new field of the configuration leaves the names of earlier
+    runs as they are; `workdir.agree` finds a default that changed.
 
     Args:
       config: complete.
-      pictures: fingerprint of those trained on, wherever they lie.
+      images: fingerprint of the images trained on, wherever they are stored.
     """
     usual = fields(default())
     chosen: Mapping[str, Any] = {
@@ -181,14 +225,15 @@ def identity(config: ConfigDict, pictures: str) -> str:
         for name, value in fields(config).items()
         if not name.startswith(FREE) and (name == "seed" or value != usual[name])
     }
-    named = {"pictures": pictures, "folder": bool(config.data.folder), **chosen}
+    # "pictures": the key is part of the hash, and so of the names of folders that exist.
+    named = {"pictures": images, "folder": bool(config.data.folder), **chosen}
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def seconds_left(runs: list[Run]) -> float | None:
-    """About how long the training of what is left will take; None while nothing tells.
+    """Estimated seconds to train all that is left; None before any run has begun.
 
-    A run takes as long per step as those of its arm did, or else as the others.
+    Seconds per step are the mean over runs of the same arm, or else over all runs.
     """
     paces: dict[str, list[float]] = {}
     for run in runs:

@@ -1,9 +1,9 @@
-"""The section of an experiment in docs/experiments.md: the runner's, but for the verdict.
+"""The section of an experiment in docs/experiments.md: written by the runner, except the verdict.
 
 <!-- NAME -->
 ... written by the runner ...
 <!-- NAME verdict -->
-... written by hand, kept as it is ...
+... written by hand, kept ...
 <!-- /NAME verdict -->
 <!-- /NAME -->
 """
@@ -16,17 +16,23 @@ from pathlib import Path
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path
 from inr_sr.studies.experiments.charts import write_differences, write_spectra
-from inr_sr.studies.experiments.comparison import Arm, Comparison, Quality
+from inr_sr.studies.experiments.comparison import (
+    LEVEL,
+    RESAMPLES,
+    Arm,
+    Comparison,
+    Interval,
+    Quality,
+)
 from inr_sr.studies.experiments.experiment import PRIMARY
-from inr_sr.studies.experiments.held_out import PROTOCOL
-from inr_sr.studies.experiments.statistics import LEVEL, RESAMPLES, Interval
+from inr_sr.studies.experiments.scoring import PROTOCOL
 
 DOCUMENT = "experiments.md"
 CHARTS = "experiments"  # their folder beside the document
 
 
 def read_document(docs: Path, names: Sequence[str]) -> str:
-    """The document as it stands, "" where there is none.
+    """The current document, "" where there is none.
 
     Raises:
       InputError: it cannot be read, or the markers of one of the `names` are not in pairs, those of
@@ -52,19 +58,19 @@ def read_document(docs: Path, names: Sequence[str]) -> str:
 
 
 def write_section(docs: Path, comparison: Comparison, command: str) -> None:
-    """Puts section and charts of an experiment in place of those before, or at the end.
+    """Writes section and charts of an experiment, in place of earlier ones or at the end.
 
     Args:
-      docs: the folder of the document, made if need be.
-      comparison: what the section says.
-      command: that makes it again.
+      docs: the folder of the document; created if it is not there.
+      comparison: the content of the section.
+      command: that makes the section again.
 
     Raises:
       InputError: as `read_document`, or the files cannot be written.
     """
     name = comparison.name
     try:
-        parts = (*_parts(comparison, command), *_pictures(docs / CHARTS, comparison))
+        parts = (*_parts(comparison, command), *_charts(docs / CHARTS, comparison))
         own = "\n\n".join(part for part in parts if part)
         # Read only now: drawing takes seconds, in which somebody may have written a verdict.
         text = read_document(docs, [name])
@@ -87,7 +93,7 @@ def _marked(name: str, inner: str) -> str:
 
 
 def _between(text: str, name: str) -> str | None:
-    """What stands between the markers of a name, or None."""
+    """The text between the markers of a name, or None."""
     match = re.search(re.escape(_marked(name, "\0")).replace("\0", "(.*?)"), text, re.DOTALL)
     return match[1] if match else None
 
@@ -105,8 +111,8 @@ def _parts(comparison: Comparison, command: str) -> list[str]:
     ]
 
 
-def _pictures(folder: Path, comparison: Comparison) -> list[str]:
-    """Draws the charts, and says where they are."""
+def _charts(folder: Path, comparison: Comparison) -> list[str]:
+    """Draws the charts and returns links to them."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {
         f"{comparison.name}.svg": ("differences by scale", write_differences),
@@ -124,7 +130,7 @@ def _line(text: str) -> str:
 
 
 def _protocol(comparison: Comparison) -> str:
-    """What was trained and measured, and on what."""
+    """One paragraph: data, steps, seeds, crops, what the columns are."""
     experiment = comparison.experiment
     steps = " to ".join(f"{n:,}" for n in sorted({comparison.steps[0], comparison.steps[-1]}))
     crops = ", ".join(f"{n} at ×{label}" for label, n in comparison.crops.items())
@@ -153,7 +159,7 @@ def _protocol(comparison: Comparison) -> str:
 
 
 def _unfinished(comparison: Comparison) -> str:
-    """What is not trained yet, and what never will be."""
+    """Runs that are missing, and those that failed."""
     lines = []
     for arm in comparison.arms:
         if arm.missing:
@@ -207,7 +213,7 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _interval(interval: Interval | None, seeds: int) -> str:
-    """A difference; where it is over fewer than `seeds`, also over how many."""
+    """A difference; with its number of seeds where that is less than `seeds`."""
     if interval is None:
         return "–"
     few = "" if interval.seeds == seeds else f", {interval.seeds} of {seeds} seeds"
