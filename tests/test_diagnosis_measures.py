@@ -12,7 +12,6 @@ import pytest
 from inr_sr import models
 from inr_sr.data.sources import ArraySource
 from inr_sr.errors import InputError
-from inr_sr.evaluation.metrics import unit
 from inr_sr.evaluation.spectra import compare
 from inr_sr.models.decoders.liif import LiifField
 from inr_sr.models.decoders.modulated_field import ModulatedField, ring
@@ -23,6 +22,7 @@ from inr_sr.studies.diagnosis import controls, course, frequencies, modulation, 
 from inr_sr.studies.diagnosis.crops import FROM_EACH, PICTURES, crops, places_of_edges
 from inr_sr.studies.diagnosis.queries import asked, on_grid, scattered
 from inr_sr.upscaling import ResampleUpscaler
+from inr_sr.values import to_float32
 from tests.networks import random_picture, small_config, waves
 
 
@@ -278,18 +278,18 @@ def looked_at():
     scale = Scale(2.0, 2.0, "2")
     found = crops(ArraySource([np.stack([p] * 3, axis=-1) for p in pictures]), scale, 32, "made")
     resampler = ResampleUpscaler("bicubic")
-    bicubic = [resampler.upscale(unit(c.lr).astype(np.float32), (64, 64)) for c in found]
+    bicubic = [resampler.upscale(to_float32(c.lr), (64, 64)) for c in found]
     return found, bicubic
 
 
 def test_outputs_are_told_apart_by_what_they_are():
     """The truth, invented detail, and bicubic; each against the truth."""
     found, bicubic = looked_at()
-    truth = [unit(crop.truth).astype(np.float32) for crop in found]
+    truth = [to_float32(crop.truth) for crop in found]
     rng = np.random.default_rng(1)
     noise = [0.1 * np.sign(rng.normal(size=(64, 64, 1))).astype(np.float32) for _ in found]
     invented = [np.clip(x + n, 0, 1) for x, n in zip(bicubic, noise)]
-    same = [unit(crop.lr).astype(np.float32) for crop in found]
+    same = [to_float32(crop.lr) for crop in found]
 
     right = output.measure(found, truth, bicubic, same)
     assert (right.network.psnr, right.same_size) == (100, 100)
@@ -313,7 +313,7 @@ def test_outputs_are_told_apart_by_what_they_are():
 
 def test_controls_say_what_is_lost():
     found, bicubic = looked_at()
-    truth = [unit(crop.truth).astype(np.float32) for crop in found]
+    truth = [to_float32(crop.truth) for crop in found]
     grey = [np.full_like(x, 0.5) for x in truth]
     lost = controls.measure(found, truth, grey)
     assert lost.psnr_fall > 70

@@ -6,10 +6,11 @@ import pytest
 from PIL import Image
 
 from inr_sr.evaluation import metrics
-from inr_sr.evaluation.metrics import MeanState, lr_consistency, luma, psnr, quantise, ssim
+from inr_sr.evaluation.metrics import MeanState, lr_consistency, luma, psnr, ssim
 from inr_sr.evaluation.protocols import make_pair
 from inr_sr.resampling import resize
 from inr_sr.sizes import parse_scales
+from inr_sr.values import to_uint8
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -47,9 +48,9 @@ def test_luma_is_that_of_rgb2ycbcr():
     np.testing.assert_allclose(luma(colours / 255.0) * 255, expected, rtol=1e-12)
 
 
-def test_quantise_clips_and_rounds_half_up():
+def test_8_bits_are_clipped_and_rounded_half_up():
     levels = np.array([-1.0, 0.49 / 255, 0.5 / 255, 1.5 / 255, 254.6 / 255, 7.0])
-    np.testing.assert_array_equal(quantise(levels), np.array([0, 0, 1, 2, 255, 255], np.uint8))
+    np.testing.assert_array_equal(to_uint8(levels), np.array([0, 0, 1, 2, 255, 255], np.uint8))
 
 
 def test_shave_cuts_rows_and_columns_apart():
@@ -95,9 +96,9 @@ def test_published_bicubic_on_set5(shared, scale, expected_psnr, expected_ssim):
     for path in sorted((shared / "set5" / "HR").glob("*.png")):
         hr = np.array(Image.open(path).convert("RGB"))
         rows, cols = (n // scale for n in hr.shape[:2])
-        truth = quantise(luma(hr[: rows * scale, : cols * scale])) / np.float32(255)
+        truth = to_uint8(luma(hr[: rows * scale, : cols * scale])) / np.float32(255)
         lr = resize(jnp.asarray(truth[..., None]), (rows, cols))
-        up = quantise(np.asarray(resize(lr, truth.shape))[..., 0])
+        up = to_uint8(np.asarray(resize(lr, truth.shape))[..., 0])
         pair = metrics.shave(up, (scale, scale)), metrics.shave(truth, (scale, scale))
         scores.append((psnr(*pair), ssim(*pair)))
     mean_psnr, mean_ssim = np.mean(scores, axis=0)

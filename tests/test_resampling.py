@@ -469,9 +469,9 @@ def test_wrong_arguments_are_named(function, arguments, message):
 @pytest.mark.parametrize("shape", [(8, 8), (0, 8, 3), (2, 8, 0, 3)])
 def test_wrong_pictures_are_named(shape):
     image = np.zeros(shape, np.float32)
-    with pytest.raises(InputError, match="picture of shape"):
+    with pytest.raises(InputError, match="image of shape"):
         resize(image, (4, 4))
-    with pytest.raises(InputError, match="picture of shape"):
+    with pytest.raises(InputError, match="image of shape"):
         resample(image, (4, 4), 0.0, 2.0, max_step=2.0)
 
 

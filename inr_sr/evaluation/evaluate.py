@@ -18,6 +18,7 @@ from inr_sr.evaluation.results import PictureScore, Results, Row
 from inr_sr.reporting.machine import peak_memory, reset_peak_memory
 from inr_sr.reporting.panels import Panel, busiest_window, comparison, magnified
 from inr_sr.sizes import Scale
+from inr_sr.values import to_float32, to_uint8
 
 if TYPE_CHECKING:
     from inr_sr.data.sources import Source
@@ -107,10 +108,10 @@ def enlargement(
     row, col, rows, cols = busiest_window(activity, (32, 32))
     top, left = min(row, 16), min(col, 16)
     context = picture[row - top : row + rows + 16, col - left : col + cols + 16]
-    image = context.astype(np.float32) / np.float32(255)
+    image = to_float32(context)
     size = (context.shape[0] * factor, context.shape[1] * factor)
     inner = tuple(slice(k * factor, (k + n) * factor) for k, n in ((top, rows), (left, cols)))
-    outputs = {u.name: metrics.quantise(u.upscale(image, size)[inner]) for u in upscalers}
+    outputs = {u.name: to_uint8(u.upscale(image, size)[inner]) for u in upscalers}
     lr = picture[row : row + rows, col : col + cols]
     return magnified(f"{name}_x{factor}_magnified", f"{name} ×{factor}", lr, outputs)
 
@@ -158,7 +159,7 @@ class _Case:
 
     def run(self, upscaler: Upscaler) -> tuple[np.ndarray, PictureScore]:
         """The output, rounded or clipped as the protocol wants it, and its score."""
-        image = self.lr.astype(np.float32) / np.float32(255)
+        image = to_float32(self.lr)
         size = (self.truth.shape[0], self.truth.shape[1])
         programs = getattr(upscaler, "programs", 0)
         output, seconds, peak = self._timed(upscaler, image, size)
@@ -175,7 +176,7 @@ class _Case:
                 f"at scale {self.scale.label}"
             )
         if self.protocol.rounding == "uint8":
-            output = metrics.quantise(output)
+            output = to_uint8(output)
         else:
             output = np.clip(output, 0.0, 1.0)
         return output, self._score(output, seconds, peak)
@@ -211,7 +212,7 @@ class _Case:
             name=f"{index:02d}_{self.name}_x{self.scale.label}",
             title=f"{self.name} ×{self.scale.label}",
             lr=self.lr,
-            outputs={name: metrics.quantise(output) for name, output in outputs.items()},
+            outputs={name: to_uint8(output) for name, output in outputs.items()},
             truth=self.truth,
             notes=notes,
             border=self.protocol.border(self.scale),

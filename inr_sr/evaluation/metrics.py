@@ -12,25 +12,13 @@ from typing import Literal
 import numpy as np
 
 from inr_sr.resampling import resize_uint8
+from inr_sr.values import to_float64, to_uint8
 
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
 _LUMA_OFFSET = 16.0 / 255.0
 
 MOST_DB = 100.0
 """What means of PSNR take an equal picture for, whose own is infinite."""
-
-
-def unit(image: np.ndarray) -> np.ndarray:
-    """`image` as float64 with its white at 1, whether uint8, uint16 or floating."""
-    image = np.asarray(image)
-    if np.issubdtype(image.dtype, np.integer):
-        return image.astype(np.float64) / np.iinfo(image.dtype).max
-    return image.astype(np.float64)
-
-
-def quantise(image: np.ndarray) -> np.ndarray:
-    """A floating picture in [0, 1] as uint8: clipped, rounded half up."""
-    return np.floor(np.clip(unit(image), 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
 def luma(image: np.ndarray) -> np.ndarray:
@@ -42,7 +30,7 @@ def luma(image: np.ndarray) -> np.ndarray:
     Returns:
       float64 [...], 16/255 for black to 235/255 for white.
     """
-    return unit(image) @ _LUMA + _LUMA_OFFSET
+    return to_float64(image) @ _LUMA + _LUMA_OFFSET
 
 
 def shave(image: np.ndarray, border: tuple[int, int]) -> np.ndarray:
@@ -58,7 +46,7 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
     """
     if image.shape != truth.shape:
         raise ValueError(f"cannot compare pictures of shapes {image.shape} and {truth.shape}")
-    error = float(np.mean(np.square(unit(image) - unit(truth))))
+    error = float(np.mean(np.square(to_float64(image) - to_float64(truth))))
     return math.inf if error == 0.0 else -10.0 * math.log10(error)
 
 
@@ -73,7 +61,7 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     """
     if image.shape != truth.shape:
         raise ValueError(f"cannot compare pictures of shapes {image.shape} and {truth.shape}")
-    x, y = unit(image), unit(truth)
+    x, y = to_float64(image), to_float64(truth)
     if x.ndim == 3:
         return float(np.mean([ssim(x[..., c], y[..., c]) for c in range(x.shape[2])]))
     c1, c2 = 0.01**2, 0.03**2
@@ -113,9 +101,8 @@ def lr_consistency(
       lr: uint8 [h, w, 3].
       lr_kernel: the kernel that made `lr`.
     """
-    eight_bit = image if image.dtype == np.uint8 else quantise(image)
     size = (lr.shape[0], lr.shape[1])
-    return psnr(resize_uint8(eight_bit, size, "bicubic", mode=lr_kernel, border="mirror"), lr)
+    return psnr(resize_uint8(to_uint8(image), size, "bicubic", mode=lr_kernel, border="mirror"), lr)
 
 
 @dataclass(frozen=True)

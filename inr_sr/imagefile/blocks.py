@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from inr_sr.imagefile.picture import Picture
+from inr_sr.values import to_rgb, to_uint8
 
 BLOCK_ROWS = 128
 """Rows handled at once, so that wider temporaries stay small beside a picture."""
@@ -85,19 +86,12 @@ def in_colour(like: Picture, blocks: Iterator[np.ndarray]) -> tuple[Picture, Ite
     return replace(like, pixels=repeated, icc=None), (block[:, :, order] for block in blocks)
 
 
-def eight_bits(samples: np.ndarray) -> np.ndarray:
-    """round(v / 257) through a table: no temporary of the samples' size but the result."""
-    if samples.dtype == np.uint8:
-        return samples
-    return ((np.arange(65_536) + 128) // 257).astype(np.uint8)[samples]
-
-
 def gathered(blocks: Iterator[np.ndarray], like: Picture, size: tuple[int, int]) -> np.ndarray:
     """All of the blocks, uint8 [rows, cols, c]; 16 bits are rounded. Raises as `regrouped`."""
     whole = np.empty((*size, channels(like)), np.uint8)
     row = 0
     for block in regrouped(blocks, like, size, BLOCK_ROWS):
-        whole[row : row + len(block)] = eight_bits(block)
+        whole[row : row + len(block)] = to_uint8(block)
         row += len(block)
     return whole
 
@@ -105,8 +99,8 @@ def gathered(blocks: Iterator[np.ndarray], like: Picture, size: tuple[int, int])
 def to_rgb8(picture: Picture) -> np.ndarray:
     """uint8 [h, w, 3]: alpha is composited on white, 16 bits are rounded, grey is repeated."""
     if picture.alpha is None:
-        flat = eight_bits(picture.pixels)
+        flat = to_uint8(picture.pixels)
     else:
         like, blocks = on_white(picture, interleaved_blocks(picture))
         flat = gathered(blocks, like, picture.size)
-    return flat if flat.shape[2] == 3 else np.repeat(flat, 3, axis=2)
+    return to_rgb(flat)

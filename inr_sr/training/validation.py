@@ -16,6 +16,7 @@ from inr_sr.resampling import resize_uint8
 from inr_sr.sizes import parse_scales
 from inr_sr.training.checkpoints import SCORE
 from inr_sr.upscaling import NetworkUpscaler
+from inr_sr.values import to_float32
 
 SHOWN = 128  # side of the HR window shown in TensorBoard
 
@@ -62,9 +63,9 @@ class Validation:
         """Float [SHOWN, 3 * SHOWN, 3]: the same window three times."""
         lr, hr = make_pair(self._pictures[0], self._scales[-1], self._protocol.lr_kernel)
         size = hr.shape[:2]
-        truth = hr.astype(np.float32) / 255
-        bicubic = resize_uint8(lr, size).astype(np.float32) / 255
-        network = upscaler.upscale(lr.astype(np.float32) / 255, size)
+        truth = to_float32(hr)
+        bicubic = to_float32(resize_uint8(lr, size))
+        network = upscaler.upscale(to_float32(lr), size)
         top, left = (max(0, (n - SHOWN) // 2) for n in size)
         window = (slice(top, top + SHOWN), slice(left, left + SHOWN))
         return np.concatenate([p[window] for p in (bicubic, network, truth)], axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 from inr_sr.imagefile import Picture
 from inr_sr.sizes import Size
 from inr_sr.upscaling.host_resampling import resampled
-from inr_sr.upscaling.values import quantise, to_channels
+from inr_sr.values import quantise_into, to_channels
 
 if TYPE_CHECKING:
     from inr_sr.upscaling.upscaler import StripUpscaler
@@ -89,8 +89,8 @@ def _quantised(
     for colours, alpha in pairs:
         channels = colours.shape[2]
         block = np.empty((*alpha.shape[:2], channels + alpha.shape[2]), dtype)
-        quantise(colours, block[:, :, :channels])
-        quantise(alpha, block[:, :, channels:])
+        quantise_into(colours, block[:, :, :channels])
+        quantise_into(alpha, block[:, :, channels:])
         yield block
         done += len(block)
         if progress is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from inr_sr import resampling
 from inr_sr.sizes import Size, pixels
-from inr_sr.upscaling.values import as_float, check_picture
+from inr_sr.values import check_image, to_float32
 
 STRIP_VALUES = 2**24  # float32 values of a strip of output rows, 64 MiB
 _MATRIX_ROWS = 64  # output lines made by one small matrix product
@@ -29,7 +29,7 @@ def resampled(image: np.ndarray, out_size: Size, method: str) -> Iterator[np.nda
     Raises:
       InputError: a picture or size that is not allowed.
     """
-    check_picture(image)
+    check_image(image)
     n_rows, n_cols = pixels(out_size[0], "rows"), pixels(out_size[1], "columns")
     h, w, channels = image.shape
     rows = resampling.taps(h, n_rows, method)
@@ -40,7 +40,7 @@ def resampled(image: np.ndarray, out_size: Size, method: str) -> Iterator[np.nda
         index, weight = (a[start : start + step] for a in rows)
         low = index.min()
         # Columns first, on the fewer rows.
-        x = _along_columns(as_float(image[low : index.max() + 1]), *cols)
+        x = _along_columns(to_float32(image[low : index.max() + 1]), *cols)
         x = _product(_lines(x), index - low, weight).reshape(-1, n_cols, channels)
         return np.clip(x, 0.0, 1.0, out=x)
 

@@ -25,7 +25,7 @@ from inr_sr.upscaling import warping
 from inr_sr.upscaling.host_resampling import shrink_columns, shrink_rows
 from inr_sr.upscaling.tiles import Span, Tile, choose_tile, smaller_tile, whole_tile
 from inr_sr.upscaling.upscaler import StripUpscaler
-from inr_sr.upscaling.values import check_picture
+from inr_sr.values import check_image
 from inr_sr.weights import DEFAULT, check_params, load_weights
 
 MAX_SCALE = 1000
@@ -370,7 +370,7 @@ class NetworkUpscaler(StripUpscaler):
 
 
 def _check_colours(image: np.ndarray) -> None:
-    check_picture(image)
+    check_image(image)
     if image.shape[2] not in (1, 3):
         raise InputError(f"picture of {image.shape[2]} channels; expected 1 or 3")
 

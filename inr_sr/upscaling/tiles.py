@@ -11,7 +11,7 @@ from inr_sr.coordinates import Axis, first_output, grid_axis, mirrored
 from inr_sr.devices import out_of_memory
 from inr_sr.models.field import Field
 from inr_sr.sizes import Size
-from inr_sr.upscaling.values import as_float, in_colour
+from inr_sr.values import to_float32, to_rgb
 
 BUCKETS = (8, 16, 32, 64, 96, 128, 192, 256, 512)
 """Sides of tiles, LR pixels. More would waste less on padding, and compile more programs."""
@@ -123,7 +123,7 @@ class Tile:
 
     def pixels(self, image: np.ndarray, halo: int) -> np.ndarray:
         """float32 [h + 2 halo, w + 2 halo, 3] of the picture, or its transpose."""
-        pixels = in_colour(as_float(image[np.ix_(self.rows.lines(halo), self.cols.lines(halo))]))
+        pixels = to_rgb(to_float32(image[np.ix_(self.rows.lines(halo), self.cols.lines(halo))]))
         return np.ascontiguousarray(pixels.swapaxes(0, 1)) if self.transposed else pixels
 
     def rendered(self, field: Field, first: int, count: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling.enlarging import enlarge, placed
 from inr_sr.upscaling.forms import in_its_form
 from inr_sr.upscaling.host_resampling import resampled
-from inr_sr.upscaling.values import to_channels
+from inr_sr.values import to_channels
 
 
 class Upscaler(Protocol):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from inr_sr.evaluation.metrics import unit
 from inr_sr.models.decoders.modulated_field import ModulatedField
 from inr_sr.reporting.tables import json_text
 from inr_sr.sizes import Scale
@@ -18,6 +17,7 @@ from inr_sr.studies.diagnosis.crops import Crop
 from inr_sr.studies.diagnosis.recipe import Recipe
 from inr_sr.studies.diagnosis.subject import Subject, enlarged
 from inr_sr.upscaling import ResampleUpscaler
+from inr_sr.values import to_float32
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def measured(
         return controls.measure(crops, outputs, [enlarged(f, size) for f in changed])
 
     resampler = ResampleUpscaler("bicubic")
-    bicubic = [resampler.upscale(unit(c.lr).astype(np.float32), size) for c in crops]
+    bicubic = [resampler.upscale(to_float32(c.lr), size) for c in crops]
     same_size = [] if subject.model.fixed_scale else [enlarged(f, lr_size) for f in fields]
     residuals: list[Any] = [field.residual for field in fields]
     modulated = isinstance(residuals[0], ModulatedField)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inr_sr.evaluation.metrics import MOST_DB, lr_consistency, luma, psnr, quantise, shave
+from inr_sr.evaluation.metrics import MOST_DB, lr_consistency, luma, psnr, shave
 from inr_sr.evaluation.protocols import get_protocol
 from inr_sr.evaluation.spectra import Spectra, compare
 from inr_sr.studies.diagnosis.crops import Crop
+from inr_sr.values import to_uint8
 
 PROTOCOL = get_protocol("y")
 
@@ -80,7 +81,7 @@ def measure(
       same_size: x1 results, float32 [patch, patch, 3] in [0, 1]; or none.
     """
     spectra = spectra_of(crops, outputs)
-    same = [_decibels(quantise(x), crop.lr) for x, crop in zip(same_size, crops)]
+    same = [_decibels(to_uint8(x), crop.lr) for x, crop in zip(same_size, crops)]
     return Output(
         frequency=spectra.frequency,
         truth_power=spectra.truth_power,
@@ -119,7 +120,7 @@ def mean_psnr(crops: Sequence[Crop], outputs: Sequence[np.ndarray]) -> float:
 
     def score(output: np.ndarray, crop: Crop) -> float:
         border = PROTOCOL.border(crop.scale)
-        return _decibels(*(luma(shave(x, border)) for x in (quantise(output), crop.truth)))
+        return _decibels(*(luma(shave(x, border)) for x in (to_uint8(output), crop.truth)))
 
     return float(np.mean([score(x, crop) for x, crop in zip(outputs, crops, strict=True)]))
 

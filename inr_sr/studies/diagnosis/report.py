@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from inr_sr.errors import InputError
-from inr_sr.evaluation.metrics import quantise
 from inr_sr.files import atomic_folder, check_own_folder
 from inr_sr.reporting.page import figure, page, table
 from inr_sr.reporting.panels import Panel, comparison, draw
@@ -23,6 +22,7 @@ from inr_sr.studies.diagnosis.measures import Measures
 from inr_sr.studies.diagnosis.modulation import Modulation
 from inr_sr.studies.diagnosis.output import mean_psnr
 from inr_sr.studies.diagnosis.verdict import STATES, Verdict
+from inr_sr.values import to_uint8
 
 FOLDER = "diagnosis"
 _MARKS = ("index.html", "measures.json")
@@ -49,7 +49,7 @@ def panels(
         crop = crops[index]
         pair = {"bicubic": bicubic[index], "network": outputs[index]}
         notes = {name: f"{mean_psnr([crop], [x]):.2f} dB" for name, x in pair.items()}
-        pictures = {name: quantise(x) for name, x in pair.items()}
+        pictures = {name: to_uint8(x) for name, x in pair.items()}
         shown.append(comparison(crop.name, crop.name, crop.lr, pictures, crop.truth, notes, (0, 0)))
     return shown
 

@@ -15,13 +15,13 @@ from ml_collections import ConfigDict
 from inr_sr import models, render
 from inr_sr.coordinates import grid_axis
 from inr_sr.errors import InputError
-from inr_sr.evaluation.metrics import unit
 from inr_sr.models import Model
 from inr_sr.models.decoders.modulated_mlp import ModulatedDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.field import Field
 from inr_sr.training import frequencies, journal
 from inr_sr.training.export import load_average
+from inr_sr.values import to_float32
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Subject:
 
     def field(self, lr: np.ndarray) -> Field:
         """The field of an LR picture, uint8 [h, w, 3]."""
-        return _encoded(self.model, self.params, jnp.asarray(unit(lr).astype(np.float32)))
+        return _encoded(self.model, self.params, jnp.asarray(to_float32(lr)))
 
 
 @functools.partial(jax.jit, static_argnames="model")

@@ -10,8 +10,8 @@ from inr_sr.imagefile import Picture
 from inr_sr.sizes import Size
 from inr_sr.upscaling.enlarging import hidden_filled
 from inr_sr.upscaling.forms import in_its_form
-from inr_sr.upscaling.values import quantise, to_channels
 from inr_sr.upscaling.warping.blocks import Part
+from inr_sr.values import quantise_into, to_channels
 
 Layer = Callable[[np.ndarray], Iterator[Part]]
 
@@ -58,5 +58,5 @@ def _as(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if np.issubdtype(dtype, np.floating):
         return values
     out = np.empty(values.shape, dtype)
-    quantise(values, out)
+    quantise_into(values, out)
     return out

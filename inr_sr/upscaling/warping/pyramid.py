@@ -5,9 +5,9 @@ import numpy as np
 from inr_sr.coordinates import located, mirrored
 from inr_sr.models.field import SKIP_REACH
 from inr_sr.upscaling.host_resampling import shrink_columns, shrink_rows
-from inr_sr.upscaling.values import as_float
 from inr_sr.upscaling.warping.anisotropic import Ellipses, Samples, blend, filtered, probes
 from inr_sr.upscaling.warping.homography import Places
+from inr_sr.values import to_float32
 
 _ROWS_AT_ONCE = 256
 _SMALLEST_ATLAS = 2**12  # pixels; larger ones are 4, 16 .. times that, so that programs are few
@@ -91,13 +91,13 @@ def _around(
     """The pixels as far as `reach` [2] around cells [n, 2], [rows, cols, c]; where they begin."""
     low, high = cell.min(axis=0) - reach, cell.max(axis=0) + reach + 1
     lines = (mirrored(np.arange(*ends), n) for *ends, n in zip(low, high, image.shape))
-    return as_float(image[np.ix_(*lines)]), low
+    return to_float32(image[np.ix_(*lines)]), low
 
 
 def _halved(image: np.ndarray) -> np.ndarray:
     """Antialiased bicubic halving, float32, not clipped; odd sizes are rounded up."""
     h, w = image.shape[:2]
-    strips = (as_float(image[row : row + _ROWS_AT_ONCE]) for row in range(0, h, _ROWS_AT_ONCE))
+    strips = (to_float32(image[row : row + _ROWS_AT_ONCE]) for row in range(0, h, _ROWS_AT_ONCE))
     if w > 1:
         strips = (shrink_columns(strip, -(-w // 2)) for strip in strips)
     return np.concatenate(list(shrink_rows(strips, h, -(-h // 2)) if h > 1 else strips))
