@@ -368,7 +368,7 @@ def _geometry(
     if border not in BORDERS:
         raise InputError(f"unknown border {border!r}; expected one of {', '.join(BORDERS)}")
     if len(shape) < 3 or min(shape[-3:-1]) < 1:
-        raise InputError(f"picture of shape {tuple(shape)}; expected [..., h, w, c], h and w >= 1")
+        raise InputError(f"image of shape {tuple(shape)}; expected [..., h, w, c], h and w >= 1")
     try:
         rows, cols = (operator.index(n) for n in size)
     except (TypeError, ValueError):
