@@ -29,7 +29,7 @@ from inr_sr.reporting.tables import markdown
 from inr_sr.sizes import output_size
 from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.upscaling.network import encode_tile
-from inr_sr.weights import load_weights
+from inr_sr.weights import load_model
 
 ROUNDS = 5
 LR = 256
@@ -56,12 +56,11 @@ class Entry:
 
 def entries() -> list[Entry]:
     """All lines of the table."""
-    shipped = load_weights("compact")
-    compact = models.build(shipped.config), shipped.params
+    compact, weights = load_model("compact")
     baseline = with_parameters(models.build(default().model))
     liif = with_parameters(baseline[0].clone(decoder=LiifDecoder(256, 4)))
     return [
-        *network_entries("compact", *compact),
+        *network_entries("compact", compact, weights.params),
         *network_entries("EDSR-baseline", *baseline),
         *(query_entry("EDSR-baseline, per query", *baseline, scale) for scale in QUERY_SCALES),
         *(liif_entry("EDSR-baseline, LIIF", *liif, scale) for scale in LIIF_SCALES),

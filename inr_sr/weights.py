@@ -11,17 +11,21 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ml_collections import ConfigDict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from inr_sr.configuration import stored_model
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path
+
+if TYPE_CHECKING:  # JAX, which the command imports late
+    from inr_sr.models import Model
 
 FORMAT = "inr_sr/1"
 SUFFIX = ".safetensors"
@@ -103,7 +107,7 @@ def save_weights(
 def load_weights(name_or_path: str | os.PathLike[str]) -> Weights:
     """Reads weights of the package by name, or a file, and checks them.
 
-    Whether they fit their configuration is for `check_params`, which needs the model.
+    Whether they fit their configuration is for `load_model`, which needs JAX.
 
     Raises:
       InputError: no such name or file; damaged, truncated or altered; not made by `save_weights`.
@@ -135,6 +139,38 @@ def load_weights(name_or_path: str | os.PathLike[str]) -> Weights:
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged: a tensor and a group share a name") from error
     return Weights(metadata.get("name") or path.stem, params, config, facts, expected)
+
+
+def load_model(name_or_path: str | os.PathLike[str]) -> tuple["Model", Weights]:
+    """Builds the model that a weights file describes, and checks that the weights fit it.
+
+    Args:
+      name_or_path: see `find`.
+
+    Returns:
+      The model, and the weights; their `config` is complete: fields that this version has and the
+      file does not are at their defaults.
+
+    Raises:
+      InputError: see `load_weights`; a configuration that this version cannot build; parameters
+        that are not those of the model.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from inr_sr import models
+
+    weights = load_weights(name_or_path)
+    try:
+        config = stored_model(weights.config)
+        model = models.build(config)
+        key = jax.ShapeDtypeStruct((2,), jnp.uint32)
+        shapes = jax.eval_shape(lambda key: models.init(model, key), key)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name_or_path} describes no model of this version: {reason}") from error
+    check_params(weights.params, shapes, os.fspath(name_or_path))
+    return model, replace(weights, config=config)
 
 
 def check_params(params: Mapping[str, Any], shapes: Mapping[str, Any], name: str) -> None:

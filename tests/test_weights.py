@@ -1,5 +1,6 @@
 """A weights file is read back exactly, or refused in one line that says why."""
 
+import json
 import struct
 
 import jax
@@ -9,7 +10,7 @@ from ml_collections import ConfigDict
 from safetensors.numpy import load_file, save_file
 
 import inr_sr
-from inr_sr import weights
+from inr_sr import models, weights
 from inr_sr.errors import InputError
 from tests.networks import random_model, small_config
 
@@ -38,6 +39,16 @@ def test_round_trip_is_exact_and_holds_config_and_facts(file):
     upscaler = inr_sr.load(file)
     assert upscaler.name == "small"
     assert upscaler.parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def test_a_model_is_loaded_with_fields_that_came_later_at_their_defaults(file):
+    stored = json.loads(small_config().to_json())
+    del stored["trained_size"]
+    _rewrite(file, lambda t: None, json.dumps(stored))
+    model, read = weights.load_model(file)
+    assert "trained_size" not in weights.load_weights(file).config
+    assert read.config.to_dict() == small_config().to_dict()
+    assert model == models.build(small_config())
 
 
 def test_the_checksum_covers_names_shapes_and_values(file):

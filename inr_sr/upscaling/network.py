@@ -10,11 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from inr_sr import models, render
-from inr_sr.configuration import stored_model
+from inr_sr import render
 from inr_sr.coordinates import cells_under, first_output
 from inr_sr.devices import out_of_memory
 from inr_sr.errors import InputError
@@ -26,7 +24,7 @@ from inr_sr.upscaling.host_resampling import shrink_columns, shrink_rows
 from inr_sr.upscaling.tiles import Span, Tile, choose_tile, smaller_tile, whole_tile
 from inr_sr.upscaling.upscaler import StripUpscaler
 from inr_sr.values import check_image
-from inr_sr.weights import DEFAULT, check_params, load_weights
+from inr_sr.weights import DEFAULT, load_model
 
 MAX_SCALE = 1000
 """Largest scale of an axis that networks render: an LR row's output is held at once."""
@@ -422,13 +420,5 @@ def load(
     Raises:
       InputError: no such weights, damaged ones, or ones that do not fit their configuration.
     """
-    weights = load_weights(name_or_path)
-    try:
-        model = models.build(stored_model(weights.config))
-        key = jax.ShapeDtypeStruct((2,), jnp.uint32)
-        shapes = jax.eval_shape(functools.partial(models.init, model), key)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{name_or_path} describes no model of this version: {reason}") from error
-    check_params(weights.params, shapes, os.fspath(name_or_path))
+    model, weights = load_model(name_or_path)
     return NetworkUpscaler(model, weights.params, weights.name, tile=tile, ensemble=ensemble)
