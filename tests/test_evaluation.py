@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from inr_sr.errors import InputError
+from inr_sr.evaluation.metrics import METRICS, EvaluatedImage, Metric
 from inr_sr.evaluation.protocols import (
     get_protocol,
     pair_sizes,
@@ -26,10 +27,12 @@ def test_bicubic_meets_the_published_yardstick(shared, protocol, expected):
     files = sorted((shared / "set5" / "HR").glob("*.png"))
     source = Pictures(**{f.stem: np.array(Image.open(f).convert("RGB")) for f in files})
     results = run([Kernel()], source, "2,3,4", protocol)
-    found = [row.psnr_y for row in results.rows]
+    found = [row.scores["psnr_y"] for row in results.rows]
     assert found == pytest.approx([33.66, 30.39, 28.42], abs=0.03)
     assert found == pytest.approx(expected, abs=1e-3)
-    assert [row.ssim for row in results.rows] == pytest.approx([0.930, 0.869, 0.811], abs=1e-3)
+    assert [row.scores["ssim"] for row in results.rows] == pytest.approx(
+        [0.930, 0.869, 0.811], abs=1e-3
+    )
 
 
 def test_rows_are_means_of_their_pictures():
@@ -47,14 +50,14 @@ def test_rows_are_means_of_their_pictures():
     for row in results.rows:
         assert [image.name for image in row.images] == ["a", "b"]
         for field in ("psnr_y", "psnr_rgb", "ssim", "lr_psnr"):
-            values = [getattr(image, field) for image in row.images]
-            assert getattr(row, field) == pytest.approx(np.mean(values), abs=1e-12)
+            values = [image.scores[field] for image in row.images]
+            assert row.scores[field] == pytest.approx(np.mean(values), abs=1e-12)
         speeds = [image.seconds / image.megapixels for image in row.images]
         assert row.seconds_per_megapixel == pytest.approx(np.median(speeds))
         assert row.seconds == pytest.approx(np.median([image.seconds for image in row.images]))
     assert seen[-1] == (8, 8, "b ×2x2.5 nearest")
     bicubic, nearest = (results.row(method, scale("2")) for method in ("bicubic", "nearest"))
-    assert bicubic.psnr_y > nearest.psnr_y
+    assert bicubic.scores["psnr_y"] > nearest.scores["psnr_y"]
     assert bicubic.peak_mib is None or bicubic.peak_mib > 1
 
 
@@ -82,7 +85,7 @@ def test_json_has_no_infinity(tmp_path):
     assert (bicubic["dataset"], bicubic["scale"], bicubic["method"]) == ("made", "2", "bicubic")
     keys = {"name", "psnr_y", "psnr_rgb", "ssim", "lr_psnr", "seconds"}
     assert keys <= set(bicubic["images"][0])
-    assert bicubic["images"][0]["psnr_y"] == results.rows[0].images[0].psnr_y
+    assert bicubic["images"][0]["psnr_y"] == results.rows[0].images[0].scores["psnr_y"]
     assert document["protocol"]["name"] == "y"
     assert {"version", "machine", "units"} <= set(document)
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
@@ -96,9 +99,33 @@ def test_markdown(tmp_path):
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
     row = results.rows[0]
     assert text.startswith("made, 1 picture, protocol y: ")
-    assert f"| bicubic | {row.psnr_y:.2f} / {row.ssim:.4f} |" in text
+    assert f"| bicubic | {row.scores['psnr_y']:.2f} / {row.scores['ssim']:.4f} |" in text
     assert "| oracle | **∞ / 1.0000** |" in text
     assert re.search(r"\| lanczos \| \+\d\.\d\d \|\n\| oracle \| – \|", text)
+
+
+def test_a_new_metric_is_a_function_and_a_line(tmp_path, monkeypatch):
+    def error(image: EvaluatedImage) -> float:
+        output, truth = image.luma
+        return float(np.abs(output - truth).max())
+
+    entry = Metric(error, "largest error of luma, of 1", digits=3, higher_is_better=False)
+    monkeypatch.setitem(METRICS, "worst", entry)
+    results = run([Kernel("nearest"), Kernel()], Pictures(a=picture(), b=picture(seed=1)))
+    write_json(tmp_path / "results.json", results)
+    document = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert document["units"]["worst"] == entry.unit
+    for row in document["results"]:
+        values = [image["worst"] for image in row["images"]]
+        assert 0 < min(values) < max(values) < 1
+        assert row["worst"] == pytest.approx(np.mean(values))
+        keys = [*METRICS, "seconds", "seconds_per_megapixel", "peak_mib", "parameters", "images"]
+        assert list(row) == ["dataset", "scale", "method", *keys]
+    nearest, bicubic = (row["worst"] for row in document["results"])
+    table = f"worst: {entry.unit}\n\n| method | ×2 |\n| --- | ---: |\n"
+    assert f"{table}| nearest | {nearest:.3f} |\n| bicubic | **{bicubic:.3f}** |" in (
+        results.to_markdown()
+    )
 
 
 def test_mistakes_are_found_before_anything_is_enlarged():
@@ -125,7 +152,7 @@ def test_the_smallest_picture_allowed(label, protocol):
     with pytest.raises(InputError, match=f"needs at least {least}x{least}"):
         run([Kernel("nearest")], Pictures(one=picture(84, 84)[: least - 1]), label, protocol)
     smallest = Pictures(one=picture(84, 84)[:least, :least])
-    assert np.isfinite(run([Kernel("nearest")], smallest, label, protocol).rows[0].ssim)
+    assert np.isfinite(run([Kernel("nearest")], smallest, label, protocol).rows[0].scores["ssim"])
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,9 @@ def test_panel_shows_the_pixels_that_were_scored(tmp_path):
         panel_pictures=1,
     )
     (panel,) = results.panels
-    assert [column.label for column in panel.columns] == [
-        "LR pixels",
-        "bicubic",
-        "lanczos",
-        "truth",
-    ]
-    assert panel.columns[1].note == f"{results.rows[0].psnr_y:.2f} dB"
+    labels = [column.label for column in panel.columns]
+    assert labels == ["LR pixels", "bicubic", "lanczos", "truth"]
+    assert panel.columns[1].note == f"{results.rows[0].scores['psnr_y']:.2f} dB"
     row, col, rows, cols = panel.box
     shown, true = (panel.columns[i].view[row : row + rows, col : col + cols] for i in (1, 3))
     assert (shown != true).any(axis=2).sum() == 100  # all of the damage is in the marked part

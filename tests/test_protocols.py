@@ -98,19 +98,21 @@ def test_borders():
 def test_protocols_differ_as_they_say():
     upscalers = [Kernel()]
     y, rounded = run(upscalers, protocol="y-float").rows[0], run(upscalers).rows[0]
-    assert 0 < abs(y.psnr_y - rounded.psnr_y) < 0.5
+    assert 0 < abs(y.scores["psnr_y"] - rounded.scores["psnr_y"]) < 0.5
     pil = run(upscalers, protocol="y-pil").rows[0]
-    assert 0 < abs(pil.psnr_y - rounded.psnr_y) < 0.5
+    assert 0 < abs(pil.scores["psnr_y"] - rounded.scores["psnr_y"]) < 0.5
 
     hr = picture()
     lr, truth = make_pair(hr, scale("2"))
     output = Kernel().upscale(lr / np.float32(255), (60, 48))
     inside = (slice(8, -8), slice(8, -8))
     row = run(upscalers, protocol="div2k").rows[0]
-    assert row.psnr_rgb == metrics.psnr(output[inside], truth[inside])
-    assert row.psnr_y == metrics.psnr(metrics.luma(output[inside]), metrics.luma(truth[inside]))
-    assert row.ssim == metrics.ssim(output[inside], truth[inside])
+    assert row.scores["psnr_rgb"] == metrics.psnr(output[inside], truth[inside])
+    assert row.scores["psnr_y"] == metrics.psnr(
+        metrics.luma(output[inside]), metrics.luma(truth[inside])
+    )
+    assert row.scores["ssim"] == metrics.ssim(output[inside], truth[inside])
     eight_bit = to_uint8(output)
-    assert run(upscalers, protocol="div2k-uint8").rows[0].psnr_rgb == metrics.psnr(
+    assert run(upscalers, protocol="div2k-uint8").rows[0].scores["psnr_rgb"] == metrics.psnr(
         eight_bit[inside], truth[inside]
     )

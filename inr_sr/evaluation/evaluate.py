@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inr_sr.errors import InputError
-from inr_sr.evaluation import metrics
+from inr_sr.evaluation.metrics import METRICS, EvaluatedImage, MeanState, luma
 from inr_sr.evaluation.protocols import Protocol, check_size, make_pair
-from inr_sr.evaluation.results import PictureScore, Results, Row
+from inr_sr.evaluation.results import ImageScore, Results, Row
 from inr_sr.reporting.machine import peak_memory, reset_peak_memory
 from inr_sr.reporting.panels import Panel, busiest_window, comparison, magnified
 from inr_sr.sizes import Scale
@@ -61,7 +61,7 @@ def evaluate(
     _check_request(upscalers, source, scales, protocol, dataset_name)
     total = len(source) * len(scales) * len(upscalers)
     done = 0
-    scores: dict[tuple[str, str], list[PictureScore]] = {}
+    scores: dict[tuple[str, str], list[ImageScore]] = {}
     panels: list[Panel] = []
     for index in range(len(source)):
         picture = source[index]
@@ -101,10 +101,10 @@ def enlargement(
       name: how the picture is called.
       factor: the magnification.
     """
-    luma = metrics.luma(picture)
-    activity = np.zeros_like(luma)
-    activity[1:] += np.diff(luma, axis=0) ** 2
-    activity[:, 1:] += np.diff(luma, axis=1) ** 2
+    plane = luma(picture)
+    activity = np.zeros_like(plane)
+    activity[1:] += np.diff(plane, axis=0) ** 2
+    activity[:, 1:] += np.diff(plane, axis=1) ** 2
     row, col, rows, cols = busiest_window(activity, (32, 32))
     top, left = min(row, 16), min(col, 16)
     context = picture[row - top : row + rows + 16, col - left : col + cols + 16]
@@ -157,7 +157,7 @@ class _Case:
     def of(cls, name: str, hr: np.ndarray, scale: Scale, protocol: Protocol) -> _Case:
         return cls(name, scale, protocol, *make_pair(hr, scale, protocol.lr_kernel, name=name))
 
-    def run(self, upscaler: Upscaler) -> tuple[np.ndarray, PictureScore]:
+    def run(self, upscaler: Upscaler) -> tuple[np.ndarray, ImageScore]:
         """The output, rounded or clipped as the protocol wants it, and its score."""
         image = to_float32(self.lr)
         size = (self.truth.shape[0], self.truth.shape[1])
@@ -191,17 +191,11 @@ class _Case:
         output = np.asarray(upscaler.upscale(image, size))
         return output, time.perf_counter() - start, peak_memory()
 
-    def _score(self, output: np.ndarray, seconds: float, peak: float | None) -> PictureScore:
-        border = self.protocol.border(self.scale)
-        image, truth = metrics.shave(output, border), metrics.shave(self.truth, border)
-        image_y, truth_y = metrics.luma(image), metrics.luma(truth)
-        pair = (image_y, truth_y) if self.protocol.channel == "y" else (image, truth)
-        return PictureScore(
+    def _score(self, output: np.ndarray, seconds: float, peak: float | None) -> ImageScore:
+        image = EvaluatedImage(output, self.truth, self.lr, self.scale, self.protocol)
+        return ImageScore(
             name=self.name,
-            psnr_y=metrics.psnr(image_y, truth_y),
-            psnr_rgb=metrics.psnr(image, truth),
-            ssim=metrics.ssim(*pair),
-            lr_psnr=metrics.lr_consistency(output, self.lr, self.protocol.lr_kernel),
+            scores={name: metric.score(image) for name, metric in METRICS.items()},
             seconds=seconds,
             megapixels=self.truth.shape[0] * self.truth.shape[1] / 1e6,
             peak_mib=peak,
@@ -219,28 +213,24 @@ class _Case:
         )
 
 
-def _note(score: PictureScore, protocol: Protocol) -> str:
-    value = protocol.headline(score.psnr_y, score.psnr_rgb)
+def _note(score: ImageScore, protocol: Protocol) -> str:
+    value = protocol.headline(score.scores)
     return "identical" if math.isinf(value) else f"{value:.2f} dB"
 
 
-def _row(dataset: str, scale: Scale, upscaler: Upscaler, images: list[PictureScore]) -> Row:
+def _row(dataset: str, scale: Scale, upscaler: Upscaler, images: list[ImageScore]) -> Row:
     peaks = [image.peak_mib for image in images if image.peak_mib is not None]
     return Row(
         dataset=dataset,
         scale=scale.label,
         method=upscaler.name,
-        psnr_y=_mean(image.psnr_y for image in images),
-        psnr_rgb=_mean(image.psnr_rgb for image in images),
-        ssim=_mean(image.ssim for image in images),
-        lr_psnr=_mean(image.lr_psnr for image in images),
+        scores={
+            name: MeanState.from_values(image.scores[name] for image in images).compute()
+            for name in images[0].scores
+        },
         seconds=statistics.median(image.seconds for image in images),
         seconds_per_megapixel=statistics.median(i.seconds / i.megapixels for i in images),
         peak_mib=max(peaks) if peaks else None,
         parameters=int(getattr(upscaler, "parameters", 0)),
         images=tuple(images),
     )
-
-
-def _mean(values: Iterable[float]) -> float:
-    return metrics.MeanState.from_values(values).compute()

@@ -1,24 +1,30 @@
-"""PSNR, SSIM and LR-consistency of one picture, and means of them that can be merged.
+"""The metrics of an evaluation, by name: PSNR, SSIM and LR consistency of one image.
+
+A new metric is a function of an `EvaluatedImage` and one line in METRICS: evaluation, JSON, tables
+and report take it from there.
 
 Everything here is float64 on the host: a metric should not depend on the device or on its
-matrix precision. Pictures are uint8, or floating in [0, 1]; a metric of either is the same.
+matrix precision. Images are uint8, or floating in [0, 1]; a metric of either is the same.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
+from inr_sr.evaluation.protocols import Protocol
 from inr_sr.resampling import resize_uint8
+from inr_sr.sizes import Scale
 from inr_sr.values import to_float64, to_uint8
 
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
 _LUMA_OFFSET = 16.0 / 255.0
 
-MOST_DB = 100.0
-"""What means of PSNR take an equal picture for, whose own is infinite."""
+MAX_DB = 100.0
+"""What stands for the infinite PSNR of equal images where a finite number is needed."""
 
 
 def luma(image: np.ndarray) -> np.ndarray:
@@ -40,12 +46,12 @@ def shave(image: np.ndarray, border: tuple[int, int]) -> np.ndarray:
 
 
 def psnr(image: np.ndarray, truth: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB over all elements; infinite for equal pictures.
+    """Peak signal-to-noise ratio in dB over all elements; infinite for equal images.
 
     The peak is white: 255 for uint8, 1 for floating input, so both give the same number.
     """
     if image.shape != truth.shape:
-        raise ValueError(f"cannot compare pictures of shapes {image.shape} and {truth.shape}")
+        raise ValueError(f"cannot compare images of shapes {image.shape} and {truth.shape}")
     error = float(np.mean(np.square(to_float64(image) - to_float64(truth))))
     return math.inf if error == 0.0 else -10.0 * math.log10(error)
 
@@ -60,7 +66,7 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
         uint8 or floating in [0, 1].
     """
     if image.shape != truth.shape:
-        raise ValueError(f"cannot compare pictures of shapes {image.shape} and {truth.shape}")
+        raise ValueError(f"cannot compare images of shapes {image.shape} and {truth.shape}")
     x, y = to_float64(image), to_float64(truth)
     if x.ndim == 3:
         return float(np.mean([ssim(x[..., c], y[..., c]) for c in range(x.shape[2])]))
@@ -97,12 +103,88 @@ def lr_consistency(
     kernel. The ground truth itself therefore scores infinity, and no border is cut.
 
     Args:
-      image: the enlarged picture [H, W, 3], uint8 or floating in [0, 1].
+      image: the enlarged image [H, W, 3], uint8 or floating in [0, 1].
       lr: uint8 [h, w, 3].
       lr_kernel: the kernel that made `lr`.
     """
     size = (lr.shape[0], lr.shape[1])
     return psnr(resize_uint8(to_uint8(image), size, "bicubic", mode=lr_kernel, border="mirror"), lr)
+
+
+@dataclass(frozen=True)
+class EvaluatedImage:
+    """What a metric compares: one output, its ground truth, and the LR image it was made from.
+
+    Attributes:
+      output: [H, W, 3] rounded or clipped as the protocol says, uint8 or floating in [0, 1].
+      truth: uint8 [H, W, 3].
+      lr: uint8 [h, w, 3].
+      scale: HR pixels per LR pixel.
+      protocol: gives the border, the channel and the LR kernel.
+    """
+
+    output: np.ndarray
+    truth: np.ndarray
+    lr: np.ndarray
+    scale: Scale
+    protocol: Protocol
+
+    @cached_property
+    def rgb(self) -> tuple[np.ndarray, np.ndarray]:
+        """Output and truth [h, w, 3] without the protocol's border."""
+        border = self.protocol.border(self.scale)
+        return shave(self.output, border), shave(self.truth, border)
+
+    @cached_property
+    def luma(self) -> tuple[np.ndarray, np.ndarray]:
+        """Luma of output and truth, float64 [h, w], without the protocol's border."""
+        output, truth = self.rgb
+        return luma(output), luma(truth)
+
+    @property
+    def channel(self) -> tuple[np.ndarray, np.ndarray]:
+        """The protocol's channel of output and truth: `luma` or `rgb`."""
+        return self.luma if self.protocol.channel == "y" else self.rgb
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way to score an image.
+
+    Attributes:
+      score: the function.
+      unit: what its numbers are, for the JSON file.
+      title: of its table; the metric's name and unit where it is empty.
+      digits: decimals in tables.
+      higher_is_better: tables stress the best method of each scale; None stresses none.
+    """
+
+    score: Callable[[EvaluatedImage], float]
+    unit: str
+    title: str = ""
+    digits: int = 4
+    higher_is_better: bool | None = True
+
+    def text(self, value: float) -> str:
+        """A score as tables show it."""
+        return "∞" if math.isinf(value) else f"{value:.{self.digits}f}"
+
+
+_DB = "dB, with the protocol's border and rounding; null is infinite"
+
+METRICS: dict[str, Metric] = {
+    "psnr_y": Metric(lambda image: psnr(*image.luma), _DB, digits=2),
+    "psnr_rgb": Metric(lambda image: psnr(*image.rgb), _DB, digits=2),
+    "ssim": Metric(lambda image: ssim(*image.channel), "Wang 2004, on the protocol's channel"),
+    "lr_psnr": Metric(
+        lambda image: lr_consistency(image.output, image.lr, image.protocol.lr_kernel),
+        "dB over RGB of the output shrunk again against its LR picture; null is infinite",
+        "LR-consistency PSNR in dB: the output shrunk again, against the LR picture (RGB)",
+        digits=2,
+        higher_is_better=None,  # above some 50 dB, more is no better
+    ),
+}
+"""Every metric by the name it has in JSON, in the order of its keys."""
 
 
 @dataclass(frozen=True)

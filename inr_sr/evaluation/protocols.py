@@ -15,7 +15,7 @@ double precision, rounded again.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -57,9 +57,14 @@ class Protocol:
         rows, cols = (math.ceil(s) + self.extra_border for s in scale.axes)
         return rows, cols
 
-    def headline(self, psnr_y: float, psnr_rgb: float) -> float:
-        """The one of the two that is on the protocol's channel."""
-        return psnr_y if self.channel == "y" else psnr_rgb
+    @property
+    def headline_metric(self) -> str:
+        """Name of the metric on the protocol's channel: "psnr_y" or "psnr_rgb"."""
+        return f"psnr_{self.channel}"
+
+    def headline(self, scores: Mapping[str, float]) -> float:
+        """PSNR in dB on the protocol's channel, of scores by name."""
+        return scores[self.headline_metric]
 
 
 PROTOCOLS: dict[str, Protocol] = {

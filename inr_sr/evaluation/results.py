@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import inr_sr
+from inr_sr.evaluation.metrics import METRICS
 from inr_sr.evaluation.protocols import Protocol
 from inr_sr.reporting.machine import describe_machine
 from inr_sr.reporting.panels import Panel
 from inr_sr.reporting.tables import Table, json_text, write_text
 from inr_sr.sizes import Scale
 
-UNITS = {
-    "psnr_y": "dB, with the protocol's border and rounding; null is infinite",
-    "psnr_rgb": "dB, with the protocol's border and rounding; null is infinite",
-    "ssim": "Wang 2004, on the protocol's channel",
-    "lr_psnr": "dB over RGB of the output shrunk again against its LR picture; null is infinite",
+QUALITY = ("psnr_y", "psnr_rgb", "ssim")
+"""Metrics that share the first table; any other one has a table of its own."""
+
+COST_UNITS = {
     "seconds": "median per picture, the first compilation left out",
     "seconds_per_megapixel": "median per picture, per million output pixels",
     "peak_mib": "highest resident memory of the process while the method ran, where its "
@@ -26,35 +26,51 @@ UNITS = {
 
 
 @dataclass(frozen=True)
-class PictureScore:
-    """What one method did to one picture at one scale."""
+class ImageScore:
+    """What one method did to one image at one scale; `scores` by the names of METRICS."""
 
     name: str
-    psnr_y: float
-    psnr_rgb: float
-    ssim: float
-    lr_psnr: float
+    scores: dict[str, float]
     seconds: float
     megapixels: float
     peak_mib: float | None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Its object in the JSON file, where the scores lie beside the other numbers."""
+        cost = {"seconds": self.seconds, "megapixels": self.megapixels, "peak_mib": self.peak_mib}
+        return {"name": self.name, **self.scores, **cost}
+
 
 @dataclass(frozen=True)
 class Row:
-    """One method at one scale: means over the pictures, and the pictures. Units: `UNITS`."""
+    """One method at one scale: mean scores over the images, costs, and the images.
+
+    Units: those of METRICS, and COST_UNITS.
+    """
 
     dataset: str
     scale: str
     method: str
-    psnr_y: float
-    psnr_rgb: float
-    ssim: float
-    lr_psnr: float
+    scores: dict[str, float]
     seconds: float
     seconds_per_megapixel: float
     peak_mib: float | None
     parameters: int
-    images: tuple[PictureScore, ...]
+    images: tuple[ImageScore, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its object in the JSON file, where the scores lie beside the other numbers."""
+        return {
+            "dataset": self.dataset,
+            "scale": self.scale,
+            "method": self.method,
+            **self.scores,
+            "seconds": self.seconds,
+            "seconds_per_megapixel": self.seconds_per_megapixel,
+            "peak_mib": self.peak_mib,
+            "parameters": self.parameters,
+            "images": [image.to_dict() for image in self.images],
+        }
 
 
 @dataclass(frozen=True)
@@ -76,7 +92,7 @@ class Results:
 
     def headline(self, row: Row) -> float:
         """PSNR in dB on the protocol's channel."""
-        return self.protocol.headline(row.psnr_y, row.psnr_rgb)
+        return self.protocol.headline(row.scores)
 
     def summary(self) -> str:
         """One sentence: what was measured, and how."""
@@ -89,32 +105,29 @@ class Results:
     def to_dict(self) -> dict[str, Any]:
         """The content of the JSON file, where an infinite PSNR becomes null."""
         return {
-            "results": [asdict(row) for row in self.rows],
+            "results": [row.to_dict() for row in self.rows],
             "dataset": self.dataset,
             "protocol": asdict(self.protocol),
-            "units": UNITS,
+            "units": {name: metric.unit for name, metric in METRICS.items()} | COST_UNITS,
             "version": inr_sr.__version__,
             "machine": self.machine,
         }
 
     def tables(self) -> list[Table]:
-        """Quality, gain over bicubic where it was measured, consistency, cost."""
+        """Quality, gain over bicubic where it was measured, a table a further metric, cost."""
         channel = self.protocol.channel.upper()
+        psnr, ssim = METRICS[self.protocol.headline_metric], METRICS["ssim"]
         quality = self._table(
             f"PSNR in dB / SSIM ({channel})",
-            lambda row: f"{decibels(self.headline(row))} / {row.ssim:.4f}",
+            lambda row: f"{psnr.text(self.headline(row))} / {ssim.text(row.scores['ssim'])}",
             self.methods,
             self.headline,
         )
         others = [method for method in self.methods if method != "bicubic"]
         gain = self._table(f"Gain over bicubic in dB ({channel})", self._gain, others)
-        consistency = self._table(
-            "LR-consistency PSNR in dB: the output shrunk again, against the LR picture (RGB)",
-            lambda row: decibels(row.lr_psnr),
-            self.methods,
-        )
         with_gain = [gain] if others and "bicubic" in self.methods else []
-        return [quality, *with_gain, consistency, self._cost()]
+        further = [self._metric_table(name) for name in METRICS if name not in QUALITY]
+        return [quality, *with_gain, *further, self._cost()]
 
     def to_markdown(self) -> str:
         """The tables as GitHub Markdown, under one sentence that says what was measured how."""
@@ -138,6 +151,17 @@ class Results:
         rows = tuple((m, *map(text, line)) for m, line in zip(methods, grid, strict=True))
         return Table(title, head, rows, frozenset(best))
 
+    def _metric_table(self, name: str) -> Table:
+        """The scores of one metric."""
+        metric = METRICS[name]
+        sign = {True: 1.0, False: -1.0, None: None}[metric.higher_is_better]
+        return self._table(
+            metric.title or f"{name}: {metric.unit}",
+            lambda row: metric.text(row.scores[name]),
+            self.methods,
+            None if sign is None else lambda row: sign * row.scores[name],
+        )
+
     def _gain(self, row: Row) -> str:
         scale = next(scale for scale in self.scales if scale.label == row.scale)
         difference = self.headline(row) - self.headline(self.row("bicubic", scale))
@@ -156,11 +180,6 @@ class Results:
             peak = f"{max(peaks):,.0f}" if peaks else "–"
             rows.append((*text, f"{own[0].parameters:,}", peak))
         return Table(speed.title, (*speed.head, "parameters", "peak MiB"), tuple(rows))
-
-
-def decibels(value: float) -> str:
-    """A PSNR with two decimals, or the sign of infinity."""
-    return "∞" if math.isinf(value) else f"{value:.2f}"
 
 
 def write_json(path: Path, results: Results) -> None:

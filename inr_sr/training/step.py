@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Sampling
-from inr_sr.evaluation.metrics import MOST_DB
+from inr_sr.evaluation.metrics import MAX_DB
 from inr_sr.models import Model
 from inr_sr.training import frequencies, gradients
 from inr_sr.training.adversary import Adversary
@@ -119,7 +119,7 @@ class _Step:
             }
         return {
             # An error of zero would be infinite decibels, which JSON cannot hold.
-            "psnr": -10 * jnp.log10(jnp.maximum(error, 10 ** (-MOST_DB / 10))),
+            "psnr": -10 * jnp.log10(jnp.maximum(error, 10 ** (-MAX_DB / 10))),
             "gradient_norm": optax.tree.norm(grads),
             **rates,
             **frequencies.gradient_norm(grads),

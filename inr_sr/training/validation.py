@@ -10,7 +10,7 @@ from inr_sr import models
 from inr_sr.data.sources import ArraySource, Source
 from inr_sr.errors import InputError
 from inr_sr.evaluation.evaluate import check_sizes, evaluate
-from inr_sr.evaluation.metrics import MOST_DB
+from inr_sr.evaluation.metrics import MAX_DB
 from inr_sr.evaluation.protocols import get_protocol, make_pair
 from inr_sr.resampling import resize_uint8
 from inr_sr.sizes import parse_scales
@@ -54,7 +54,7 @@ class Validation:
         )
         # A flat picture is matched exactly; JSON has no infinity.
         numbers = {
-            f"{SCORE}_x{row.scale}": min(results.headline(row), MOST_DB) for row in results.rows
+            f"{SCORE}_x{row.scale}": min(results.headline(row), MAX_DB) for row in results.rows
         }
         numbers[SCORE] = float(np.mean(list(numbers.values())))
         return numbers, {"bicubic_network_truth": self._panel(upscaler)}

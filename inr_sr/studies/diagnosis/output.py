@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inr_sr.evaluation.metrics import MOST_DB, lr_consistency, luma, psnr, shave
+from inr_sr.evaluation.metrics import MAX_DB, lr_consistency, luma, psnr, shave
 from inr_sr.evaluation.protocols import get_protocol
 from inr_sr.evaluation.spectra import Spectra, compare
 from inr_sr.studies.diagnosis.crops import Crop
@@ -134,9 +134,9 @@ def _method(crops: Sequence[Crop], outputs: Sequence[np.ndarray], spectra: Spect
         mean_coherence=spectra.mean_coherence(),
         slope=slope(spectra),
         psnr=mean_psnr(crops, outputs),
-        lr_psnr=float(np.mean([min(lr_consistency(x, c.lr), MOST_DB) for x, c in pairs])),
+        lr_psnr=float(np.mean([min(lr_consistency(x, c.lr), MAX_DB) for x, c in pairs])),
     )
 
 
 def _decibels(image: np.ndarray, truth: np.ndarray) -> float:
-    return min(psnr(image, truth), MOST_DB)
+    return min(psnr(image, truth), MAX_DB)

@@ -18,9 +18,9 @@ from inr_sr import models
 from inr_sr.data.sources import ArraySource, fingerprint, open_source, source_name
 from inr_sr.errors import InputError
 from inr_sr.evaluation.evaluate import check_sizes, evaluate
-from inr_sr.evaluation.metrics import MOST_DB, luma
+from inr_sr.evaluation.metrics import MAX_DB, luma
 from inr_sr.evaluation.protocols import crop_side, get_protocol, make_pair
-from inr_sr.evaluation.results import PictureScore
+from inr_sr.evaluation.results import ImageScore
 from inr_sr.evaluation.spectra import Spectra, compare
 from inr_sr.files import atomic_path
 from inr_sr.sizes import Scale, Size, parse_scales
@@ -152,7 +152,7 @@ class CropValidation:
         """See `loop.Validate`."""
         upscaler = NetworkUpscaler(self.model, jax.tree.map(np.asarray, params), "network")
         found = evaluate([upscaler], self.crops, [self.scale], PROTOCOL, "crops")
-        return {SCORE: min(found.rows[0].psnr_y, MOST_DB)}, {}
+        return {SCORE: min(found.rows[0].scores["psnr_y"], MAX_DB)}, {}
 
 
 class _Keeping:
@@ -174,7 +174,7 @@ def scores(
     """Scores of a finished run by label of the scale; what was measured before is read.
 
     Each entry holds "photos", the photo of each crop, and for "bicubic" and "network" lists by crop
-    of "psnr_y", "ssim" and "lr_psnr" (dB, no more than MOST_DB), and a "spectrum" of all crops. A
+    of "psnr_y", "ssim" and "lr_psnr" (dB, no more than MAX_DB), and a "spectrum" of all crops. A
     network of one fixed scale has no entry for others.
 
     Raises:
@@ -215,9 +215,9 @@ def _measured(network: NetworkUpscaler, crops: Crops, scale: Scale) -> dict[str,
     return document
 
 
-def _by_crop(images: Sequence[PictureScore]) -> dict[str, list[float]]:
+def _by_crop(images: Sequence[ImageScore]) -> dict[str, list[float]]:
     names = ("psnr_y", "ssim", "lr_psnr")
-    return {name: [min(getattr(image, name), MOST_DB) for image in images] for name in names}
+    return {name: [min(image.scores[name], MAX_DB) for image in images] for name in names}
 
 
 def _spectrum(spectra: Spectra) -> dict[str, Any]:
