@@ -8,7 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.models.field import framed
+from inr_sr.models.field import with_margin
 
 
 @flax.struct.dataclass
@@ -22,7 +22,7 @@ class Passed:
     features: jax.Array
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """See `field.Residual.points`."""
+        """See `field.FieldFunction.points`."""
         batch, _, w, _ = self.features.shape
         index = (cell[..., 0] * w + cell[..., 1])[..., None]
         return jnp.take_along_axis(self.features.reshape(batch, -1, 3), index, axis=1)
@@ -35,7 +35,7 @@ class Pass(nn.Module):
 
     def __call__(self, features: jax.Array, halo: int) -> Passed:
         """The first three features as a field."""
-        return Passed(framed(features, halo, 0)[..., :3])
+        return Passed(with_margin(features, halo, 0)[..., :3])
 
 
 @flax.struct.dataclass
@@ -51,7 +51,7 @@ class PublishedField:
     layers: tuple[tuple[jax.Array, jax.Array], ...]
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """See `field.Residual.points`; all of it at each query, four times."""
+        """See `field.FieldFunction.points`; all of it at each query, four times."""
         batch, h, w, width = self.unfolded.shape
         flat = self.unfolded.reshape(batch, h * w, width)
         limit = jnp.array([h - 1, w - 1], jnp.int32)[None, None]

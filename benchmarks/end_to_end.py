@@ -106,7 +106,7 @@ def query_entry(name: str, model: Model, params: Any, scale: str) -> Entry:
     (tile,) = tiles_of(model, params)
 
     def work() -> jax.Array:
-        return per_query(encode_tile(model, params, tile[0], halo).residual, *grid)
+        return per_query(encode_tile(model, params, tile[0], halo).function, *grid)
 
     macs = waves_macs(sum(model.decoder.frequencies))
     return Entry(name, scale, work, counts(per_picture(model, params), scale, macs))

@@ -14,7 +14,7 @@ from inr_sr.coordinates import Axis, aligned, grid_axis, upright_footprint
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.models.decoders.spectral import LANES, SpectralField
 from inr_sr.models.field import SKIP_REACH, Field
-from inr_sr.render import in_strips
+from inr_sr.render import streaming
 from inr_sr.sizes import output_size, parse_scale
 
 QUERIES_AT_ONCE = 2**14  # of methods that answer one query at a time: as fast as any on CPUs
@@ -111,15 +111,15 @@ def by_strips(fields: Field, rows: Axis, cols: Axis) -> int:
 
 def strip_program(found: Field, rows: Axis, cols: Axis) -> tuple[Any, int]:
     """The compiled program of a strip, and how often it runs."""
-    calls = [arguments for _, arguments in in_strips.calls(found, rows, cols)]
-    return in_strips.render_strip.lower(*calls[0]).compile(), len(calls)
+    calls = [arguments for _, arguments in streaming.calls(found, rows, cols)]
+    return streaming.render_strip.lower(*calls[0]).compile(), len(calls)
 
 
 def spectral_case(scale: str, lr: int = 256, k: int = 32, skip: bool = False) -> Case:
     """The spectral field by strips, with or without the bicubic skip."""
     found, (rows, cols) = spectral(lr, k), axes(lr, scale)
     if not skip:
-        found = Field(None, found.residual)
+        found = Field(None, found.function)
     program, runs = strip_program(found, rows, cols)
     taps = 3 * 4 * (1 + rows.count / len(rows)) if skip else 0
     return Case(
@@ -143,7 +143,7 @@ def strip_macs(rows: Axis, cols: Axis, k: int) -> float:
 
 def whole_case(scale: str, lr: int = 256, k: int = 32) -> Case:
     """The spectral field on the whole grid, in one program."""
-    found, grid = Field(None, spectral(lr, k).residual), axes(lr, scale)
+    found, grid = Field(None, spectral(lr, k).function), axes(lr, scale)
     program = jax.jit(render.grid).lower(found, *grid).compile()
     return Case(
         "spectral_whole", scale, lr, k,
@@ -185,7 +185,7 @@ def per_query(residual: SpectralField, rows: Axis, cols: Axis) -> jax.Array:
 
 def per_query_case(scale: str, lr: int, k: int) -> Case:
     """The spectral field at one query after the other."""
-    found, grid = spectral(lr, k).residual, axes(lr, scale)
+    found, grid = spectral(lr, k).function, axes(lr, scale)
     program = per_query.lower(found, *grid).compile()
     return Case(
         "spectral_per_query", scale, lr, k,
@@ -243,7 +243,7 @@ def head_per_output(
 
 def head_cases(scale: str, lr: int, k: int, width: int) -> list[Case]:
     """The head once per LR pixel and strips, against the head at every output pixel."""
-    like = spectral(8, k).residual
+    like = spectral(8, k).function
     features = jax.random.normal(jax.random.key(0), (1, lr, lr, width))
     kernel = jax.random.normal(jax.random.key(1), (width, 2, 3 * k)) / width**0.5
     rows, cols = grid = axes(lr, scale)

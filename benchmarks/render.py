@@ -91,7 +91,7 @@ def describe(case: Case, median: float, bandwidth: float) -> dict[str, Any]:
 def measure() -> dict[str, Any]:
     """Times of everything."""
     lines, grown = cases(), growth()
-    residual = spectral(256, 32).residual
+    residual = spectral(256, 32).function
     works: dict[Any, Callable[[], Any]] = {"floor": lambda: fused_pass(residual)}
     everything = [*lines, *itertools.chain(*(group.values() for group in grown.values()))]
     works |= {id(case): case.work for case in everything}

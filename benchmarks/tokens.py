@@ -32,9 +32,8 @@ from inr_sr import models, render
 from inr_sr.configuration import default
 from inr_sr.coordinates import Axis, grid_axis
 from inr_sr.devices import keep_compiled_programs
-from inr_sr.models.decoders.modulated_field import ModulatedField
-from inr_sr.models.decoders.query_chunks import grid_of_points
-from inr_sr.models.field import Field
+from inr_sr.models.decoders.modulated import ModulatedField
+from inr_sr.models.field import Field, grid_by_points
 from inr_sr.reporting.tables import markdown
 from inr_sr.sizes import output_size, parse_scale
 
@@ -71,7 +70,7 @@ def tokens(config: ConfigDict, lr: int) -> Field:
 def plain_points(
     field: ModulatedField, cell: jax.Array, delta: jax.Array, footprint: jax.Array
 ) -> jax.Array:
-    """The equations of `modulated_field`, all tokens attended to but for a mask."""
+    """The equations of `modulated.function`, all tokens attended to but for a mask."""
     places = field.places(cell, delta)
     asked = field.asked(places, footprint)
     q = field.queries(field.query(asked, field.fade(field.query, footprint)))
@@ -94,9 +93,9 @@ def plain_points(
 @functools.partial(jax.jit, static_argnames="plain")
 def by_query(field: Field, rows: Axis, cols: Axis, plain: bool) -> jax.Array:
     """A grid of a field, a query at a time."""
-    residual: Any = field.residual
+    residual: Any = field.function
     points = functools.partial(plain_points, residual) if plain else residual.points
-    return grid_of_points(points, 1, rows, cols)
+    return grid_by_points(points, 1, rows, cols)
 
 
 grid = jax.jit(render.grid)

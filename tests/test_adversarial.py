@@ -18,7 +18,7 @@ from inr_sr.data.samples import Batch, make_batch
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
 from inr_sr.models.discriminators import DISCRIMINATORS, STATISTICS, PatchDiscriminator
-from inr_sr.models.field import SKIP_REACH, Field, framed
+from inr_sr.models.field import SKIP_REACH, Field, with_margin
 from inr_sr.training import gradients, losses
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
@@ -222,7 +222,7 @@ def fixed_batch(folder: Path) -> Batch:
 
 def enlarged(batch: Batch) -> jax.Array:
     """Bicubic, [8, 256, 3]."""
-    field = Field(framed(batch.lr, 0, SKIP_REACH), Nothing())
+    field = Field(with_margin(batch.lr, 0, SKIP_REACH), Nothing())
     return render.points(field, batch.cell, batch.delta, upright_footprint(batch.size[:, None]))
 
 

@@ -131,14 +131,14 @@ def test_whole_pictures_are_compared(monkeypatch):
 def test_methods_make_the_same_picture():
     found = methods.spectral(8, 4)
     grid = methods.axes(8, "2.5x3.1")
-    bare = Field(None, found.residual)
+    bare = Field(None, found.function)
     whole = np.concatenate([strip.colours for strip in strips(bare, *grid)], axis=1)[0]
-    slow = np.asarray(methods.per_query(found.residual, *grid)).reshape(-1, whole.shape[1], 3)
+    slow = np.asarray(methods.per_query(found.function, *grid)).reshape(-1, whole.shape[1], 3)
     np.testing.assert_allclose(slow[: len(whole)], whole, atol=2e-5)
 
 
 def test_a_head_asked_once_or_at_every_output_is_the_same():
-    like, (rows, cols) = methods.spectral(8, 4).residual, methods.axes(6, "2.5x3.1")
+    like, (rows, cols) = methods.spectral(8, 4).function, methods.axes(6, "2.5x3.1")
     features = jax.random.normal(jax.random.key(0), (1, 6, 6, 8))
     kernel = jax.random.normal(jax.random.key(1), (8, 2, 12))
     field = Field(None, methods.head_once(features, kernel, like))

@@ -14,9 +14,9 @@ from inr_sr.data.sources import ArraySource
 from inr_sr.errors import InputError
 from inr_sr.evaluation.spectra import compare
 from inr_sr.models.decoders.liif import LiifField
-from inr_sr.models.decoders.modulated_field import ModulatedField, ring
+from inr_sr.models.decoders.modulated import ModulatedField, ring
+from inr_sr.models.decoders.modulated.layers import Affine, Waves
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleField
-from inr_sr.models.decoders.wave_layers import Affine, Waves
 from inr_sr.sizes import Scale
 from inr_sr.studies.diagnosis import controls, course, frequencies, modulation, output
 from inr_sr.studies.diagnosis.crops import FROM_EACH, PICTURES, crops, places_of_edges
@@ -38,7 +38,7 @@ def modulated(nearest=9, frame="cell"):
     def field(key, picture):
         return model.apply({"params": models.init(model, key)}, picture)
 
-    return field(jax.random.key(0), random_picture(8, 8)).residual
+    return field(jax.random.key(0), random_picture(8, 8)).function
 
 
 def two_tokens(tau, value=(1.0, -2.0)):
@@ -237,7 +237,7 @@ def test_shuffling_permutes_places_and_frames_them_anew(decoder):
     shuffled = controls.shuffled(residual)
     margin = 1 if decoder in ("modulated", "liif") else 0
     orders = []
-    for name in residual.placed:
+    for name in residual.spatial_arrays:
         before, after = (np.asarray(getattr(field, name)) for field in (residual, shuffled))
         inside = [
             x[0, margin : x.shape[1] - margin, margin : x.shape[2] - margin]
@@ -252,7 +252,8 @@ def test_shuffling_permutes_places_and_frames_them_anew(decoder):
             np.testing.assert_array_equal(after[0], np.pad(inside[1], pad, mode="symmetric"))
     assert orders.count(orders[0]) == len(orders)  # keys as values
     zeroed = controls.zeroed(residual)
-    assert all(not np.asarray(getattr(zeroed, name)).any() for name in residual.telling)
+    emptied = ("values",) if decoder == "modulated" else residual.spatial_arrays
+    assert all(not np.asarray(getattr(zeroed, name)).any() for name in emptied)
     if decoder == "modulated":
         np.testing.assert_array_equal(zeroed.keys, residual.keys)
         assert not np.asarray(zeroed.modulation(*scattered(8, 2.0, 10))).any()

@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +8,8 @@ from inr_sr import models, render
 from inr_sr.configuration import default
 from inr_sr.coordinates import grid_axis, upright_footprint
 from inr_sr.errors import InputError
+from inr_sr.models import Model
+from inr_sr.models.decoders.spectral import SpectralField
 from inr_sr.models.field import Field
 from tests.networks import random_model, random_picture, small_config
 
@@ -44,7 +47,7 @@ def test_receptive_field_is_true(decoder):
 
     @jax.jit
     def centre(image):
-        return render.grid(Field(None, model.apply({"params": params}, image).residual), axis, axis)
+        return render.grid(Field(None, model.apply({"params": params}, image).function), axis, axis)
 
     def change(distance):
         other = image.at[:, reach + 2 - distance, reach + 2 - distance].add(0.5)
@@ -59,7 +62,7 @@ def test_liif_is_the_papers_function():
     model, params = random_model("liif")
     image = random_picture(5, 6)
     features = model.apply({"params": params}, image, method=lambda m, x: m.encoder(x))
-    field = model.apply({"params": params}, image).residual
+    field = model.apply({"params": params}, image).function
     p = jax.tree.map(lambda x: np.asarray(x, np.float64), params["decoder"])
     padded = np.pad(np.asarray(features, np.float64)[0], ((1, 1), (1, 1), (0, 0)))
     kernel = np.concatenate([p["unfold"]["kernel"].reshape(-1, 10), p["coordinate"]])
@@ -89,6 +92,56 @@ def test_liif_is_the_papers_function():
     footprint = upright_footprint(jnp.asarray(size)[None, None])
     found = field.points(jnp.asarray(cell)[None], jnp.asarray(delta)[None], footprint)[0]
     np.testing.assert_allclose(found, [query(x, size) for x in xs], atol=3e-5)
+
+
+class ToVector(nn.Module):
+    """An encoder whose latent is a vector: images of one size, [B, 6, 10, 3], to [B, 5]."""
+
+    spacing = receptive_field = None
+    init_shape = (6, 10, 3)
+
+    @nn.compact
+    def __call__(self, image):
+        return nn.Dense(5)(image.reshape(len(image), -1))
+
+
+class FromVector(nn.Module):
+    """A decoder of vectors: waves on a lattice of its own, 3 x 2 cells, whatever the image was."""
+
+    receptive_field = None
+
+    @nn.compact
+    def __call__(self, features, halo):
+        cos, sin = (nn.Dense(3 * 2 * 3 * 4, name=n)(features) for n in ("cos", "sin"))
+        return SpectralField(
+            cos=cos.reshape(-1, 3, 2, 3, 4),
+            sin=sin.reshape(-1, 3, 2, 3, 4),
+            frequencies=jnp.linspace(-1, 1, 8).reshape(4, 2),
+            kappa=jnp.float32(0.05),
+            gains=jnp.zeros((4, 0)),
+            smallest=0.25,
+        )
+
+
+def test_a_latent_may_be_a_vector_without_a_lattice():
+    """The field has a lattice of its own, no image is added to it, and it renders at any size."""
+    model = Model(ToVector(), FromVector(), skip=True, trained_size=8)
+    params = models.init(model, jax.random.key(0))
+    images = random_picture(6, 10, batch=2)
+    latent = model.apply({"params": params}, images, method="encode")
+    assert latent.features.shape == (2, 5)
+    assert latent.image is None
+    field = model.apply({"params": params}, latent, method="field")
+    assert (field.image, field.function.lattice, field.batch) == (None, (3, 2), 2)
+    rows, cols = grid_axis(3, 23), grid_axis(2, 17)
+    whole = render.grid(field, rows, cols)
+    assert whole.shape == (2, 23, 17, 3)
+    strips = np.concatenate([strip.colours for strip in render.strips(field, rows, cols)], axis=1)
+    np.testing.assert_allclose(strips, whole, atol=1e-5)
+    pairs = [jnp.stack(jnp.meshgrid(r, c, indexing="ij"), -1)[None].repeat(2, 0)
+             for r, c in ((rows.cell, cols.cell), (rows.delta, cols.delta))]  # fmt: skip
+    size = jnp.array([[3 / 23, 2 / 17]] * 2, jnp.float32)
+    np.testing.assert_allclose(render.patches(field, *pairs, size, slots=9), whole, atol=1e-5)
 
 
 def test_blocks_computed_anew_give_the_same_gradients():
@@ -129,7 +182,7 @@ def test_bfloat16_computes_near_float32(decoder, changes, worst):
     model, params = random_model(decoder, **changes)
     half, _ = random_model(decoder, dtype="bfloat16", **changes)
     image, axis = random_picture(8, 8), grid_axis(8, 20)
-    fields = (m.apply({"params": params}, image).residual for m in (model, half))
+    fields = (m.apply({"params": params}, image).function for m in (model, half))
     fine, coarse = (render.grid(Field(None, field), axis, axis) for field in fields)
     assert coarse.dtype == jnp.float32
     assert {p.dtype.name for p in jax.tree.leaves(models.init(half, jax.random.key(0)))} == {

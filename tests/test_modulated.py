@@ -8,10 +8,8 @@ import pytest
 from inr_sr import models, render
 from inr_sr.coordinates import grid_axis, upright_footprint, window_axis
 from inr_sr.errors import InputError
-from inr_sr.models.decoders import modulated_grid
-from inr_sr.models.decoders.modulated_field import ring
-from inr_sr.models.decoders.modulated_grid import ModulatedGrid
-from inr_sr.models.decoders.modulated_mlp import FRAMES
+from inr_sr.models.decoders.modulated import FRAMES, ring
+from inr_sr.models.decoders.modulated import grid as modulated_grid
 from inr_sr.models.field import Field
 from inr_sr.upscaling import NetworkUpscaler
 from tests.networks import picture, random_model, random_picture, small_config
@@ -29,7 +27,7 @@ def field_of(size=SIZE, model_changes=TOKENS, seed=0, batch=1, **changes):
 
 def formula(field, cell, delta, size):
     """The equation of the decoder in float64, a query at a time, all tokens looked at."""
-    field = jax.tree.map(lambda x: np.asarray(x, np.float64), field.residual)
+    field = jax.tree.map(lambda x: np.asarray(x, np.float64), field.function)
     m, s = field.margin, field.spacing
     rows, cols, heads, part = field.keys.shape[1:]
     places = [((np.arange(n) - m) + 0.5) * s for n in (rows, cols)]
@@ -88,7 +86,7 @@ def test_points_are_the_formula(changes):
     cell, delta, footprint = queries(SIZE, (22, 31))
     some = slice(0, None, 17)
     size = np.sqrt(np.diagonal(footprint[0, 0]))
-    found = points(Field(None, field.residual), cell[:, some], delta[:, some], footprint)
+    found = points(Field(None, field.function), cell[:, some], delta[:, some], footprint)
     expected = formula(field, cell[0, some], delta[0, some], size)
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(found[0], expected, atol=3e-5)
@@ -126,7 +124,7 @@ def test_memory_does_not_grow_with_the_output(changes):
     """Beyond the output itself, which may be there twice."""
 
     def needed(side):
-        field = field_of((side, side), **changes).residual
+        field = field_of((side, side), **changes).function
         both = axes((side, side), (4 * side, 4 * side))
         compiled = jax.jit(lambda f: f.grid(*both, ((), ()))).lower(field).compile()
         return compiled.memory_analysis().temp_size_in_bytes
@@ -139,8 +137,8 @@ def test_cells_too_large_for_a_block_are_asked_point_by_point(monkeypatch):
     field = field_of()
     rows, cols = axes(SIZE, (18, 28))
     expected = grid(field, rows, cols)
-    monkeypatch.setattr(modulated_grid, "_queries_at_once", lambda: 63)
-    monkeypatch.setattr(ModulatedGrid, "rendered", None)
+    monkeypatch.setattr(modulated_grid, "_queries_per_block", lambda: 63)
+    monkeypatch.setattr(modulated_grid, "_Grid", None)
     np.testing.assert_allclose(jax.jit(render.grid)(field, rows, cols), expected, atol=1e-4)
 
 
@@ -149,7 +147,7 @@ def test_an_untrained_model_is_bicubic():
     model = models.build(config)
     field = model.apply({"params": models.init(model, jax.random.key(0))}, random_picture(*SIZE))
     rows, cols = axes(SIZE, (27, 61))
-    np.testing.assert_array_equal(grid(Field(None, field.residual), rows, cols), 0)
+    np.testing.assert_array_equal(grid(Field(None, field.function), rows, cols), 0)
 
 
 def test_without_the_skip_the_field_is_all():
@@ -209,7 +207,7 @@ def test_fields_know_frame_and_largest_scale():
     image = random_picture(8, 8)
     for frame in FRAMES:
         model, params = random_model("modulated", modulated={"frame": frame, "max_scale": 3.0})
-        field = model.apply({"params": params}, image).residual
+        field = model.apply({"params": params}, image).function
         assert (field.frame, field.smallest) == (frame, 1 / 3)
 
 
@@ -226,7 +224,7 @@ def test_all_tokens_near_are_all_tokens():
     model, params = random_model("modulated", **TOKENS, modulated={"nearest": 0})
     near, _ = random_model("modulated", **TOKENS, modulated={"nearest": 9})
     image = random_picture(12, 12)
-    all_of, nine = (m.apply({"params": params}, image).residual for m in (model, near))
+    all_of, nine = (m.apply({"params": params}, image).function for m in (model, near))
     cell, delta, footprint = queries((4, 4), (9, 11))
     found = nine.points(cell + 4, delta, footprint)
     np.testing.assert_allclose(found, all_of.points(cell + 4, delta, footprint), atol=1e-5)
@@ -234,7 +232,7 @@ def test_all_tokens_near_are_all_tokens():
 
 def test_waves_fade_where_output_pixels_are_large():
     """At a strong band limit nothing is left of waves, so that all offsets in a cell are alike."""
-    field = dataclasses.replace(field_of(nearest=1).residual, kappa=jnp.float32(1e3))
+    field = dataclasses.replace(field_of(nearest=1).function, kappa=jnp.float32(1e3))
     cell, delta, _ = queries(SIZE, SIZE)
     large, small = (
         [field.points(cell, delta + move, upright_footprint(jnp.full((1, 1, 2), size)))
@@ -253,7 +251,7 @@ def test_waves_fade_where_output_pixels_are_large():
 @pytest.mark.parametrize("control", ["end_points", "raster_distance"])
 def test_controls_are_the_wrong_conventions_they_say(control):
     size, out = (8, 12), (22, 31)
-    right, wrong = (field_of(size, **PICTURE, control=c).residual for c in ("none", control))
+    right, wrong = (field_of(size, **PICTURE, control=c).function for c in ("none", control))
     cell, delta, footprint = queries(size, out)
     (_, expected), (_, found) = (f.attention(cell, delta, footprint) for f in (right, wrong))
     assert float(expected[0, 0, 0]) > 1
@@ -277,7 +275,7 @@ def test_a_halo_is_only_looked_at(spacing, changes):
     model, params = random_model("modulated", **TOKENS, lp_tokens=lattice, modulated=changes)
     image, halo = random_picture(24, 24), 3
     run = jax.jit(model.apply, static_argnums=2)
-    whole, inside = (run({"params": params}, image, h).residual for h in (0, halo))
+    whole, inside = (run({"params": params}, image, h).function for h in (0, halo))
     cell, delta, footprint = queries((18, 18), (37, 45))
     found = inside.points(cell, delta, footprint)
     np.testing.assert_allclose(found, whole.points(cell + halo, delta, footprint), atol=1e-5)

@@ -8,7 +8,7 @@ from inr_sr import models, render
 from inr_sr.coordinates import cells, grid_axis, upright_footprint, window_axis
 from inr_sr.errors import InputError
 from inr_sr.models.field import SKIP_REACH, Field
-from inr_sr.render import in_strips
+from inr_sr.render import streaming
 from inr_sr.resampling import resize
 from tests.networks import random_model, random_picture, small_config, waves
 
@@ -54,7 +54,7 @@ def queries(n_in, n_out):
 def at_once(monkeypatch, count):
     """Strips of so many LR rows."""
     monkeypatch.setattr(
-        in_strips, "_rows_at_once", lambda field, rows, cols: min(count, rows.count)
+        streaming, "_rows_at_once", lambda field, rows, cols: min(count, rows.count)
     )
 
 
@@ -106,7 +106,7 @@ def test_pixel_shuffle_answers_at_its_scale():
     whole = grid(field, *axes((5, 4), (15, 12)))
     found = points(field, *queries((5, 4), (15, 12))).reshape(whole.shape)
     np.testing.assert_allclose(found, whole, atol=2e-6)
-    pixels = field.residual.pixels.transpose(0, 1, 3, 2, 4, 5).reshape(1, 15, 12, 3)
+    pixels = field.function.pixels.transpose(0, 1, 3, 2, 4, 5).reshape(1, 15, 12, 3)
     np.testing.assert_allclose(whole, enlarged((5, 4), (15, 12)) + pixels, atol=2e-6)
     for n_out in (10, 14):
         with pytest.raises(InputError, match="by exactly 3"):
@@ -151,9 +151,9 @@ def test_strips_take_what_they_may(n_out, monkeypatch):
     batch, (rows, cols) = 2, axes((70, 60), n_out)
     field = Field(None, waves(0, (70, 60), batch=batch))
     lengths = {}
-    monkeypatch.setattr(in_strips, "ONE_STRIP", 1)
+    monkeypatch.setattr(streaming, "ONE_STRIP", 1)
     for size in (1, 2**17, 2**18, 2**24):
-        monkeypatch.setattr(in_strips, "STRIP_BYTES", size)
+        monkeypatch.setattr(streaming, "STRIP_BYTES", size)
         strips = list(render.strips(field, rows, cols))
         lengths[size] = len(strips)
         largest = max(strip.colours.nbytes for strip in strips)
@@ -161,8 +161,8 @@ def test_strips_take_what_they_may(n_out, monkeypatch):
     assert lengths[1] == 70
     assert 70 > lengths[2**17] > lengths[2**18] > 1
     assert lengths[2**24] == 1
-    monkeypatch.setattr(in_strips, "ONE_STRIP", 40)  # what may stay in one
-    monkeypatch.setattr(in_strips, "STRIP_BYTES", 2**17)
+    monkeypatch.setattr(streaming, "ONE_STRIP", 40)  # what may stay in one
+    monkeypatch.setattr(streaming, "STRIP_BYTES", 2**17)
     assert len(list(render.strips(field, rows, cols))) == 1
 
 
@@ -210,7 +210,7 @@ def test_a_window_equals_the_crop(decoder, seed, monkeypatch):
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
 def test_a_field_without_a_picture_is_its_residual(decoder):
     field = field_of(decoder, (4, 5))
-    bare, (rows, cols) = Field(None, field.residual), axes((4, 5), (11, 13))
+    bare, (rows, cols) = Field(None, field.function), axes((4, 5), (11, 13))
     expected = grid(field, rows, cols) - enlarged((4, 5), (11, 13))
     np.testing.assert_allclose(grid(bare, rows, cols), expected, atol=2e-6)
     np.testing.assert_allclose(in_one(render.strips(bare, rows, cols)), expected, atol=2e-6)

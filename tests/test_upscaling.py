@@ -233,8 +233,8 @@ def test_tiles_are_halved_when_memory_runs_out_between_strips(monkeypatch):
     render_strips, tiles = render.strips, set()
 
     def limited(field, *axes):
-        tiles.add(field.residual.lattice)
-        if max(field.residual.lattice) > largest:
+        tiles.add(field.function.lattice)
+        if max(field.function.lattice) > largest:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
         return render_strips(field, *axes)
 

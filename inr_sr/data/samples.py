@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from inr_sr.coordinates import located
 from inr_sr.data.edges import most_edges
 from inr_sr.errors import InputError
-from inr_sr.models.field import SKIP_REACH, framed
+from inr_sr.models.field import SKIP_REACH, with_margin
 from inr_sr.render import skip
 from inr_sr.resampling import CUBIC_REACH, resample
 
@@ -160,7 +160,7 @@ def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     x = _jittered(jax.random.fold_in(k_pixels, 1), centre, finer, spec) if spec.jitter else centre
     cell, delta = located(x, last=spec.patch - 1, xp=jnp)
     if spec.targets != "hr":
-        target = _interpolated(framed(lr[None], 0, SKIP_REACH), x)
+        target = _interpolated(with_margin(lr[None], 0, SKIP_REACH), x)
     elif spec.jitter and not spec.raw_targets:
         target = _interpolated(hr[None], x * scale + (spec.border - SKIP_REACH))
     else:

@@ -9,8 +9,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
 from inr_sr.models.decoders.liif import LiifDecoder
-from inr_sr.models.decoders.modulated_field import ring
-from inr_sr.models.decoders.modulated_mlp import CONTROLS, FRAMES, ModulatedDecoder
+from inr_sr.models.decoders.modulated import CONTROLS, FRAMES, ModulatedDecoder, ring
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.encoders.edsr import EDSR

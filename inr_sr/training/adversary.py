@@ -20,7 +20,7 @@ from inr_sr.models.discriminators import (
     Judgement,
     check_sides,
 )
-from inr_sr.models.field import SKIP_REACH, framed
+from inr_sr.models.field import SKIP_REACH, with_margin
 from inr_sr.render import skip
 from inr_sr.training.adversarial_losses import (
     GAMES,
@@ -131,7 +131,7 @@ class Adversary:
         def of_batch(variables: tuple[Any, AdversaryState], batch: Batch) -> tuple[Any, Values]:
             params, state = variables
             condition = squares(
-                skip.at_points(framed(batch.lr, 0, SKIP_REACH), batch.cell, batch.delta)
+                skip.at_points(with_margin(batch.lr, 0, SKIP_REACH), batch.cell, batch.delta)
             )
             truth = squares(batch.target)
             out, by_params = jax.vjp(lambda p: generate(p, batch), params)

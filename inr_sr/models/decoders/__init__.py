@@ -1,7 +1,10 @@
-"""Decoders: features in, a `field.Residual` out that answers any coordinate.
+"""Decoders: features in, a `field.FieldFunction` out that answers any coordinate.
 
-A decoder is called with features [B, h + 2 halo, w + 2 halo, C] and `halo`. Its `receptive_field`
-is how many LR pixels beyond its own a residual depends on; one that knows a single integer scale
-has it as `scale`. Its `last_layer` is a regular expression of the paths (as in "cos/kernel") of the
-kernels that make its output. One with a largest scale says so in `check_slots`.
+A decoder is called with an encoder's features and the halo, LR pixels around those that the field
+covers. Its attributes:
+
+- `receptive_field`: how many LR pixels beyond its own the field depends on; None: the whole image.
+- `last_layer`: a regular expression of the paths (as in "cos/kernel") of its output's kernels.
+- `scale`, of a decoder that renders a single integer scale: that one.
+- `check_slots(rows, cols)`, of a decoder with a largest scale: raises InputError beyond it.
 """

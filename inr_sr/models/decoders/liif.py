@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from inr_sr.coordinates import Axis
-from inr_sr.models.decoders.query_chunks import grid_of_points
-from inr_sr.models.field import Take, framed
+from inr_sr.models.field import Take, grid_by_points, with_margin
 
 
 @flax.struct.dataclass
@@ -39,9 +38,8 @@ class LiifField:
     coordinate: jax.Array
     layers: tuple[tuple[jax.Array, jax.Array], ...]
 
-    dense: ClassVar[bool] = False
-    placed: ClassVar[tuple[str, ...]] = ("hidden",)
-    telling: ClassVar[tuple[str, ...]] = ("hidden",)
+    prefers_grid: ClassVar[bool] = False
+    spatial_arrays: ClassVar[tuple[str, ...]] = ("hidden",)
     margin: ClassVar[int] = 1
 
     @property
@@ -50,7 +48,7 @@ class LiifField:
         return self.hidden.shape[1] - 2, self.hidden.shape[2] - 2
 
     def cut(self, rows: Axis, cols: Axis, take: Take) -> "LiifField":
-        """See `field.Residual.cut`."""
+        """See `field.FieldFunction.cut`."""
         first = jnp.stack([jnp.asarray(rows.first), jnp.asarray(cols.first)])
         last = jnp.array([rows.count + 1, cols.count + 1], jnp.int32)
         return dataclasses.replace(
@@ -67,7 +65,7 @@ class LiifField:
         return x.astype(jnp.float32)
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """See `field.Residual.points`; of the footprint LIIF knows the extents along the axes."""
+        """See `field.FieldFunction.points`; LIIF reads the extents along the axes alone."""
         batch, h, w, width = self.hidden.shape
         flat = self.hidden.reshape(batch, h * w, width)
         lowest, highest = self.lowest[None, None], self.highest[None, None]
@@ -91,12 +89,12 @@ class LiifField:
         return total
 
     def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
-        """See `field.Residual.tables`; there is nothing."""
+        """See `field.FieldFunction.tables`; there is nothing."""
         return (), ()
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
-        """See `field.Residual.grid`; in chunks of bounded memory."""
-        return grid_of_points(self.points, self.hidden.shape[0], rows, cols)
+        """See `field.FieldFunction.grid`; in chunks of bounded memory."""
+        return grid_by_points(self.points, self.hidden.shape[0], rows, cols)
 
 
 class LiifDecoder(nn.Module):
@@ -119,7 +117,7 @@ class LiifDecoder(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, halo: int) -> LiifField:
         hidden = nn.Conv(self.width, (3, 3), dtype=self.dtype, name="unfold")(features)
-        hidden = framed(hidden, halo, 1)
+        hidden = with_margin(hidden, halo, 1)
         around = min(halo, 1)  # without a halo the picture ends here
         size = jnp.array(hidden.shape[1:3], jnp.int32)
         coordinate = self.param("coordinate", nn.initializers.lecun_normal(), (4, self.width))

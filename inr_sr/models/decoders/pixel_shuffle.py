@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from inr_sr.coordinates import Axis, aligned
 from inr_sr.errors import InputError
-from inr_sr.models.field import Take, framed
+from inr_sr.models.field import Take, with_margin
 
 
 def shuffle(x: jax.Array, factor: int) -> jax.Array:
@@ -29,9 +29,8 @@ class PixelShuffleField:
 
     pixels: jax.Array
 
-    dense: ClassVar[bool] = False
-    placed: ClassVar[tuple[str, ...]] = ("pixels",)
-    telling: ClassVar[tuple[str, ...]] = ("pixels",)
+    prefers_grid: ClassVar[bool] = False
+    spatial_arrays: ClassVar[tuple[str, ...]] = ("pixels",)
     margin: ClassVar[int] = 0
 
     @property
@@ -45,7 +44,7 @@ class PixelShuffleField:
         return self.pixels.shape[3]
 
     def cut(self, rows: Axis, cols: Axis, take: Take) -> "PixelShuffleField":
-        """See `field.Residual.cut`."""
+        """See `field.FieldFunction.cut`."""
         return PixelShuffleField(take(self.pixels, 0))
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
@@ -57,11 +56,11 @@ class PixelShuffleField:
         return jnp.take_along_axis(self.pixels.reshape(len(self.pixels), -1, 3), index, axis=1)
 
     def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
-        """See `field.Residual.tables`; there is nothing."""
+        """See `field.FieldFunction.tables`; there is nothing."""
         return (), ()
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
-        """See `field.Residual.grid`.
+        """See `field.FieldFunction.grid`.
 
         Raises:
           InputError: a scale other than the trained one.
@@ -97,7 +96,7 @@ class PixelShuffleDecoder(nn.Module):
             x = nn.Conv(width * factor**2, (3, 3), dtype=self.dtype, name=f"upsample_{i}")(x)
             x = shuffle(x, factor)
         last = nn.Conv(3, (3, 3), dtype=self.dtype, kernel_init=nn.initializers.zeros, name="last")
-        x = framed(last(x).astype(jnp.float32), halo * self.scale, 0)
+        x = with_margin(last(x).astype(jnp.float32), halo * self.scale, 0)
         batch, rows, cols, _ = x.shape
         x = x.reshape(batch, rows // self.scale, self.scale, cols // self.scale, self.scale, 3)
         return PixelShuffleField(x.transpose(0, 1, 3, 2, 4, 5))

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 from inr_sr.coordinates import Axis, aligned, upright_footprint
 from inr_sr.errors import InputError
-from inr_sr.models.field import Take, framed
+from inr_sr.models.field import Take, with_margin
 from inr_sr.models.fourier import HALF_AT_NYQUIST, annulus, attenuation, clamped, gain
 
 LANES = 8  # matrix products are fastest when they make a multiple of so many columns
@@ -49,9 +49,8 @@ class SpectralField:
     gains: jax.Array
     smallest: float = flax.struct.field(pytree_node=False)
 
-    dense: ClassVar[bool] = True
-    placed: ClassVar[tuple[str, ...]] = ("cos", "sin")
-    telling: ClassVar[tuple[str, ...]] = ("cos", "sin")
+    prefers_grid: ClassVar[bool] = True
+    spatial_arrays: ClassVar[tuple[str, ...]] = ("cos", "sin")
     margin: ClassVar[int] = 0
 
     @property
@@ -60,7 +59,7 @@ class SpectralField:
         return self.cos.shape[1], self.cos.shape[2]
 
     def cut(self, rows: Axis, cols: Axis, take: Take) -> "SpectralField":
-        """See `field.Residual.cut`."""
+        """See `field.FieldFunction.cut`."""
         return dataclasses.replace(self, cos=take(self.cos, 0), sin=take(self.sin, 0))
 
     def _response(self, footprint: jax.Array) -> jax.Array:
@@ -71,7 +70,7 @@ class SpectralField:
         )
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """See `field.Residual.points`."""
+        """See `field.FieldFunction.points`."""
         w = self.cos.shape[2]
         index = (cell[..., 0] * w + cell[..., 1])[..., None, None]
 
@@ -210,7 +209,7 @@ class SpectralDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, features: jax.Array, halo: int) -> SpectralField:
-        x = framed(features, halo, self.receptive_field)
+        x = with_margin(features, halo, self.receptive_field)
         for i in range(self.depth):
             x = nn.relu(nn.Dense(self.width, dtype=self.dtype, name=f"hidden_{i}")(x))
         count = sum(self.frequencies)

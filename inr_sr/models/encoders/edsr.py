@@ -32,6 +32,7 @@ class EDSR(nn.Module):
     remat: bool = False
 
     spacing = 1  # LR pixels between features
+    init_shape = (8, 8, 3)
 
     @property
     def receptive_field(self) -> int:

@@ -120,7 +120,8 @@ class LpTokens(nn.Module):
     dtype: jnp.dtype = jnp.float32
     remat: bool = False
 
-    receptive_field = None  # any token may look at the whole picture
+    receptive_field = None  # any token may attend to the whole image
+    init_shape = (8, 8, 3)
 
     def check_size(self, height: int, width: int) -> None:
         """Raises InputError where a picture makes too many tokens to attend to each other."""

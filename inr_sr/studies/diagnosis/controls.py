@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from inr_sr.models.field import Residual, framed
+from inr_sr.models.decoders.modulated import ModulatedFunction
+from inr_sr.models.field import FieldFunction, with_margin
 from inr_sr.studies.diagnosis.crops import Crop
 from inr_sr.studies.diagnosis.output import mean_psnr, spectra_of
 
@@ -54,28 +55,32 @@ def measure(
     )
 
 
-def shuffled(residual: Residual) -> Residual:
+def shuffled(residual: FieldFunction) -> FieldFunction:
     """The residual of one picture with what it keeps by place in other places, all of it alike."""
-    arrays = {name: getattr(residual, name) for name in residual.placed}
+    arrays = {name: getattr(residual, name) for name in residual.spatial_arrays}
     margin = residual.margin
-    rows, cols = (n - 2 * margin for n in arrays[residual.placed[0]].shape[1:3])
+    rows, cols = (n - 2 * margin for n in arrays[residual.spatial_arrays[0]].shape[1:3])
     order = jax.random.permutation(jax.random.key(SEED), rows * cols)
 
     def moved(x: jax.Array) -> jax.Array:
         inside = x[:, margin : margin + rows, margin : margin + cols]
         flat = inside.reshape(len(x), rows * cols, -1)[:, order]
         # Around a picture is what its borders mirror, as where features end at them.
-        around = framed(flat.reshape(len(x), rows, cols, -1), 0, margin)
+        around = with_margin(flat.reshape(len(x), rows, cols, -1), 0, margin)
         return around.reshape(x.shape)
 
     return _with(residual, {name: moved(x) for name, x in arrays.items()})
 
 
-def zeroed(residual: Residual) -> Residual:
-    """The residual without what the picture tells it."""
-    return _with(residual, {n: jnp.zeros_like(getattr(residual, n)) for n in residual.telling})
+def zeroed(residual: FieldFunction) -> FieldFunction:
+    """The function with nothing of the image left in it: all that it keeps by place at 0.
+
+    Of tokens the values are enough: keys choose among them.
+    """
+    names = ("values",) if isinstance(residual, ModulatedFunction) else residual.spatial_arrays
+    return _with(residual, {name: jnp.zeros_like(getattr(residual, name)) for name in names})
 
 
-def _with(residual: Any, arrays: dict[str, jax.Array]) -> Residual:
-    changed: Residual = dataclasses.replace(residual, **arrays)
+def _with(residual: Any, arrays: dict[str, jax.Array]) -> FieldFunction:
+    changed: FieldFunction = dataclasses.replace(residual, **arrays)
     return changed

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from inr_sr.models.decoders.modulated_field import ModulatedField
+from inr_sr.models.decoders.modulated import ModulatedField
 from inr_sr.reporting.tables import json_text
 from inr_sr.sizes import Scale
 from inr_sr.studies.diagnosis import controls, course, frequencies, modulation, output
@@ -56,13 +56,13 @@ def measured(
     outputs = [enlarged(field, size) for field in fields]
 
     def control(change: Any) -> controls.Control:
-        changed = (dataclasses.replace(f, residual=change(f.residual)) for f in fields)
+        changed = (dataclasses.replace(f, function=change(f.function)) for f in fields)
         return controls.measure(crops, outputs, [enlarged(f, size) for f in changed])
 
     resampler = ResampleUpscaler("bicubic")
     bicubic = [resampler.upscale(to_float32(c.lr), size) for c in crops]
     same_size = [] if subject.model.fixed_scale else [enlarged(f, lr_size) for f in fields]
-    residuals: list[Any] = [field.residual for field in fields]
+    residuals: list[Any] = [field.function for field in fields]
     modulated = isinstance(residuals[0], ModulatedField)
     recipe = Recipe.of(subject)
     measures = Measures(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr.evaluation.spectra import Spectra, compare
-from inr_sr.models.decoders.modulated_field import ModulatedField
+from inr_sr.models.decoders.modulated import ModulatedField
 from inr_sr.studies.diagnosis.output import share_beyond
 from inr_sr.studies.diagnosis.queries import Queries, asked, on_grid, scattered
 

@@ -16,7 +16,7 @@ SEED = 0
 
 
 class Queries(NamedTuple):
-    """Arguments of `field.Residual.points` for one picture.
+    """Arguments of `field.FieldFunction.points` for one picture.
 
     Attributes:
       cell: int32 [1, Q, 2].

@@ -16,7 +16,7 @@ from inr_sr import models, render
 from inr_sr.coordinates import grid_axis
 from inr_sr.errors import InputError
 from inr_sr.models import Model
-from inr_sr.models.decoders.modulated_mlp import ModulatedDecoder
+from inr_sr.models.decoders.modulated import ModulatedDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.field import Field
 from inr_sr.training import frequencies, journal
@@ -114,5 +114,5 @@ def enlarged(field: Field, size: tuple[int, int]) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnames="size")
 def _rendered(field: Field, size: tuple[int, int]) -> jax.Array:
-    rows, cols = (grid_axis(n, m) for n, m in zip(field.residual.lattice, size, strict=True))
+    rows, cols = (grid_axis(n, m) for n, m in zip(field.function.lattice, size, strict=True))
     return render.grid(field, rows, cols)[0]

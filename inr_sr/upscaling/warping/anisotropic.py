@@ -164,7 +164,7 @@ def residual(
     """A residual averaged along the longer axes of ellipses.
 
     Args:
-      field: the `field.Residual`, which covers RESIDUAL_REACH cells around the queries'.
+      field: the `field.FieldFunction`, which covers RESIDUAL_REACH cells around the queries'.
       cell, delta, footprint: [n, ...], of one picture; see `render.points`.
       step: float32 [n, 2] unit vectors along the longer axes.
       spread: float32 [n] see `Ellipses.spread`.

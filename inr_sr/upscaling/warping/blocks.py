@@ -132,6 +132,6 @@ def _colours(
     spread = shapes.spread(0).astype(np.float32)[:, 0]
     step = shapes.axes[:, 0].astype(np.float32)
     reach = probes(spread[:, None])[0]
-    added = residual(field.residual, cell, delta, footprint, chunk(step), chunk(spread), reach)
+    added = residual(field.function, cell, delta, footprint, chunk(step), chunk(spread), reach)
     _, gone = blend(shapes.level)
     return pyramid.colours(places, shapes) + (1 - gone[:, None]) * np.asarray(added)[:n]

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from inr_sr.models.attention import first_widths
-from inr_sr.models.decoders.modulated_field import Band, ModulatedField, ring
-from inr_sr.models.decoders.wave_layers import Affine, Waves
-from inr_sr.models.field import framed
+from inr_sr.models.decoders.modulated.grid import ModulatedField
+from inr_sr.models.decoders.modulated.layers import Affine, Band, Waves, ring
+from inr_sr.models.field import with_margin
 from inr_sr.models.fourier import HALF_AT_NYQUIST, band_initialisers
 
 FRAMES = ("cell", "picture")
@@ -96,7 +96,7 @@ class ModulatedDecoder(nn.Module):
 
         def tokens(name: str) -> jax.Array:
             x = nn.Dense(self.hidden, dtype=self.dtype, name=name)(features)
-            x = framed(x, (halo - kept) // self.spacing, margin)
+            x = with_margin(x, (halo - kept) // self.spacing, margin)
             return x.reshape(*x.shape[:3], self.heads, -1)
 
         affine = functools.partial(_AffineParameters, dtype=self.dtype)

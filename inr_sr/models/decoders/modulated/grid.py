@@ -1,19 +1,30 @@
 """The modulated decoder on a grid: what cells of tokens share is done once for each of them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis, cell_centre, upright_footprint
+from inr_sr.coordinates import Axis, aligned, cell_centre, upright_footprint
 from inr_sr.devices import on_cpu
-
-if TYPE_CHECKING:
-    from inr_sr.models.decoders.modulated_field import Band, ModulatedField
-    from inr_sr.models.decoders.wave_layers import Waves
+from inr_sr.models.decoders.modulated.function import ModulatedFunction
+from inr_sr.models.decoders.modulated.layers import Band, Waves
 
 
-class _Run:
+@flax.struct.dataclass
+class ModulatedField(ModulatedFunction):
+    """A `ModulatedFunction` whose grids at whole scales are made by cells of nearest tokens."""
+
+    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+        """See `field.FieldFunction.grid`; in blocks of bounded memory."""
+        queries_per_cell = self.spacing**2 * rows.slots * cols.slots
+        if self.nearest and aligned(rows, cols) and queries_per_cell <= _queries_per_block():
+            return _Grid(self, rows, cols).rendered()
+        return super().grid(rows, cols, tables)
+
+
+class _TokenCells:
     """The token cells under an axis of LR cells, and where in each of them the slots lie.
 
     Slots are those of the LR cells, one after the other; a run that begins or ends within a token
@@ -48,12 +59,7 @@ class _Run:
         return cell_centre(cell[:, None], spacing) + self.offsets[None]
 
 
-def fits_block(field: "ModulatedField", rows: Axis, cols: Axis) -> bool:
-    """Whether the output pixels of one token cell are few enough for a block."""
-    return field.spacing**2 * rows.slots * cols.slots <= _queries_at_once()
-
-
-class ModulatedGrid:
+class _Grid:
     """A grid, at a whole scale, of a field that attends to the nearest tokens.
 
     It is made by blocks of cells of a row of tokens. All slots of a cell see the same tokens: what
@@ -61,18 +67,18 @@ class ModulatedGrid:
     cells' centres once for all.
     """
 
-    def __init__(self, field: "ModulatedField", rows: Axis, cols: Axis):
+    def __init__(self, field: ModulatedFunction, rows: Axis, cols: Axis):
         self.field = field
         self.rows, self.cols = (
-            _Run(axis, field.origin[i], field.spacing) for i, axis in enumerate((rows, cols))
+            _TokenCells(axis, field.origin[i], field.spacing) for i, axis in enumerate((rows, cols))
         )
         slots = self.rows.slots * self.cols.slots
-        self.width = max(1, min(_queries_at_once() // slots, self.cols.count))
+        self.width = max(1, min(_queries_per_block() // slots, self.cols.count))
         footprint = upright_footprint(jnp.stack([rows.step, cols.step]))
         self.fades = [field.fade(w, footprint) for w in self._waves]
 
     @property
-    def _waves(self) -> "list[Waves]":
+    def _waves(self) -> list[Waves]:
         return [self.field.query, *(band.waves for band in self.field.bands)]
 
     def rendered(self) -> jax.Array:
@@ -148,7 +154,7 @@ class ModulatedGrid:
         batch, width, i, j, k, heads = weights.shape
         weights = weights.reshape(batch, width, i * j, k * heads)
 
-        def modulated(band: "Band") -> jax.Array:
+        def modulated(band: Band) -> jax.Array:
             pv = self._around(jnp.einsum("brche,hed->brchd", values, band.projection))
             out = jnp.matmul(weights, pv.reshape(batch, width, k * heads, -1))
             return out.reshape(batch, width, i, j, -1)
@@ -157,6 +163,6 @@ class ModulatedGrid:
         return field.drawn(waves, [modulated(band) for band in field.bands])
 
 
-def _queries_at_once() -> int:
+def _queries_per_block() -> int:
     """Queries of a block, whose hidden layers stay in a processor's caches, or fill a GPU."""
     return 2**11 if on_cpu() else 2**17

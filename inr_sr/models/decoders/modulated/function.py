@@ -20,65 +20,21 @@ each other are one.
 
 import dataclasses
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Self
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis, aligned, cell_centre
-from inr_sr.errors import InputError
+from inr_sr.coordinates import Axis, cell_centre
 from inr_sr.models.attention import distance_bias
-from inr_sr.models.decoders.modulated_grid import ModulatedGrid, fits_block
-from inr_sr.models.decoders.query_chunks import grid_of_points
-from inr_sr.models.decoders.wave_layers import Affine, Waves
-from inr_sr.models.field import Take
+from inr_sr.models.decoders.modulated.layers import Band, Places, Waves
+from inr_sr.models.field import Take, grid_by_points
 from inr_sr.models.fourier import attenuation, clamped
 
 
-class Band(NamedTuple):
-    """One band: its waves, P [heads, d / heads, d], the layers of Res, and O."""
-
-    waves: Waves
-    projection: jax.Array
-    layers: tuple[Affine, ...]
-    output: Affine
-
-
-class Places(NamedTuple):
-    """Where queries are.
-
-    Attributes:
-      token: int32 [B, Q, 2] the cell of the token lattice, from the first token on.
-      offset: [B, Q, 2] from that cell's centre, LR pixels.
-      position: [B, Q, 2] from the corner of the first token's cell, LR pixels.
-    """
-
-    token: jax.Array
-    offset: jax.Array
-    position: jax.Array
-
-
-def ring(count: int) -> tuple[tuple[int, int], ...]:
-    """The `count` cells of a lattice that are nearest to one of them, nearest first.
-
-    Raises:
-      InputError: a count that would take some of several cells that are equally near.
-    """
-    side = range(-math.isqrt(count) - 1, math.isqrt(count) + 2)
-    near = sorted(
-        ((row, col) for row in side for col in side), key=lambda n: (n[0] ** 2 + n[1] ** 2, n)
-    )
-    distances = [row**2 + col**2 for row, col in near]
-    whole = [i for i in range(1, len(near)) if distances[i] > distances[i - 1]]
-    if count not in whole:
-        allowed = ", ".join(map(str, [n for n in whole if n <= 49]))
-        raise InputError(f"model.modulated.nearest {count} must be 0 (all) or one of {allowed}")
-    return tuple(near[:count])
-
-
 @flax.struct.dataclass
-class ModulatedField:
+class ModulatedFunction:
     """Keys and values of tokens on a lattice, and the MLP that they modulate.
 
     Attributes:
@@ -111,9 +67,8 @@ class ModulatedField:
     control: str = flax.struct.field(pytree_node=False)
     smallest: float = flax.struct.field(pytree_node=False)
 
-    dense: ClassVar[bool] = False
-    placed: ClassVar[tuple[str, ...]] = ("keys", "values")
-    telling: ClassVar[tuple[str, ...]] = ("values",)
+    prefers_grid: ClassVar[bool] = False
+    spatial_arrays: ClassVar[tuple[str, ...]] = ("keys", "values")
 
     @property
     def margin(self) -> int:
@@ -125,8 +80,8 @@ class ModulatedField:
         """(rows, cols) of the lattice of tokens, those around it left out."""
         return self.keys.shape[1] - 2 * self.margin, self.keys.shape[2] - 2 * self.margin
 
-    def cut(self, rows: Axis, cols: Axis, take: Take) -> "ModulatedField":
-        """See `field.Residual.cut`; tokens stay: there are few, and queries find their own."""
+    def cut(self, rows: Axis, cols: Axis, take: Take) -> Self:
+        """See `field.FieldFunction.cut`; tokens stay: there are few, and queries find their own."""
         first = jnp.stack([jnp.asarray(rows.first), jnp.asarray(cols.first)])
         lattice = (rows.count, cols.count)
         return dataclasses.replace(self, origin=self.origin + first, lattice=lattice)
@@ -145,7 +100,7 @@ class ModulatedField:
         return Places(token, within - self.spacing / 2, position)
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """See `field.Residual.points`."""
+        """See `field.FieldFunction.points`."""
         position = self.asked(self.places(cell, delta), footprint)
         m = self.modulation(cell, delta, footprint)
         hidden = [band.waves(position, self.fade(band.waves, footprint)) for band in self.bands]
@@ -257,15 +212,13 @@ class ModulatedField:
         return total
 
     def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
-        """See `field.Residual.tables`; there is nothing."""
+        """See `field.FieldFunction.tables`; there is nothing."""
         return (), ()
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
-        """See `field.Residual.grid`; in blocks of bounded memory."""
-        if self.nearest and aligned(rows, cols) and fits_block(self, rows, cols):
-            return ModulatedGrid(self, rows, cols).rendered()
+        """See `field.FieldFunction.grid`; query by query."""
         attended = len(self.nearest) or math.prod(self.tokens)
-        return grid_of_points(self.points, self.keys.shape[0], rows, cols, attended)
+        return grid_by_points(self.points, self.keys.shape[0], rows, cols, attended)
 
 
 def _normalised(v: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ import numpy as np
 from inr_sr.coordinates import Axis, aligned
 from inr_sr.errors import InputError
 from inr_sr.models.field import SKIP_REACH, Field, take
-from inr_sr.render.on_grid import Tables, rendered, tables
+from inr_sr.render.whole import Tables, rendered, tables
 
 STRIP_BYTES = 3 * 2**20
 """About how much the work on a strip takes.
@@ -89,17 +89,16 @@ def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[A
     for first in range(0, rows.count, count):
         first = min(first, rows.count - count)
         begin, end = np.searchsorted(cell, (first, first + count)).tolist()
-        residual = field.residual
+        function = field.function
         if aligned(rows, cols):  # else a turned copy is made, and cutting it out is free
             run = dataclasses.replace(rows, first=np.int32(first), count=count)
-            residual = residual.cut(run, cols, functools.partial(_view, run, cols))
-        yield slice(begin, end), (residual, whole, *placed, first, begin, count, length)
+            function = function.cut(run, cols, functools.partial(_view, run, cols))
+        yield slice(begin, end), (function, whole, *placed, first, begin, count, length)
 
 
 def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
     """LR rows per strip, so that all strips are of one height."""
-    batch = next(x for x in jax.tree.leaves(field) if x.ndim > 3).shape[0]
-    row_bytes = batch * cols.count * rows.slots * cols.slots * 3 * 4
+    row_bytes = field.batch * cols.count * rows.slots * cols.slots * 3 * 4
     if not aligned(rows, cols):
         row_bytes += sum(x.nbytes for x in jax.tree.leaves(field)) // rows.count
     limit = STRIP_BYTES if _device(field).platform == "cpu" else ACCELERATOR_STRIP_BYTES
@@ -136,7 +135,7 @@ _tables = jax.jit(tables)
 
 @functools.partial(jax.jit, static_argnames=("count", "length"))
 def render_strip(
-    residual: Any,
+    function: Any,
     whole: Tables,
     rows: Axis,
     cols: Axis,
@@ -148,7 +147,7 @@ def render_strip(
     """Output rows begin .. begin + length, which the cells first .. first + count hold."""
     part = rows.part(first, count, begin, length)
     if not aligned(rows, cols):
-        residual = residual.cut(part, cols, functools.partial(take, part, cols))
+        function = function.cut(part, cols, functools.partial(take, part, cols))
 
     def run(x: jax.Array, size: int, axis: int) -> jax.Array:
         return jax.lax.dynamic_slice_in_dim(x, first, size, axis)
@@ -158,7 +157,7 @@ def render_strip(
         per_row=jax.tree.map(lambda x: run(x, count, 0), whole.per_row),
         shared=whole.shared,
     )
-    return rendered(residual, tables, part, cols)
+    return rendered(function, tables, part, cols)
 
 
 def programs() -> int:

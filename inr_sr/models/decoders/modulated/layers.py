@@ -1,9 +1,12 @@
-"""Layers on Fourier features: what a decoder of positions begins with."""
+"""What the modulated decoder is made of: layers on Fourier features, bands, neighbouring tokens."""
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from inr_sr.errors import InputError
 
 
 class Affine(NamedTuple):
@@ -56,3 +59,44 @@ class Waves(NamedTuple):
         """The layer's output of waves [..., K]."""
         fade = fade.reshape((1,) * (cos.ndim - fade.ndim) + fade.shape)
         return self.layer(jnp.concatenate([fade * cos, fade * sin], axis=-1))
+
+
+class Band(NamedTuple):
+    """One band: its waves, P [heads, d / heads, d], the layers of Res, and O."""
+
+    waves: Waves
+    projection: jax.Array
+    layers: tuple[Affine, ...]
+    output: Affine
+
+
+class Places(NamedTuple):
+    """Where queries are.
+
+    Attributes:
+      token: int32 [B, Q, 2] the cell of the token lattice, from the first token on.
+      offset: [B, Q, 2] from that cell's centre, LR pixels.
+      position: [B, Q, 2] from the corner of the first token's cell, LR pixels.
+    """
+
+    token: jax.Array
+    offset: jax.Array
+    position: jax.Array
+
+
+def ring(count: int) -> tuple[tuple[int, int], ...]:
+    """The `count` cells of a lattice that are nearest to one of them, nearest first.
+
+    Raises:
+      InputError: a count that would take some of several cells that are equally near.
+    """
+    side = range(-math.isqrt(count) - 1, math.isqrt(count) + 2)
+    near = sorted(
+        ((row, col) for row in side for col in side), key=lambda n: (n[0] ** 2 + n[1] ** 2, n)
+    )
+    distances = [row**2 + col**2 for row, col in near]
+    whole = [i for i in range(1, len(near)) if distances[i] > distances[i - 1]]
+    if count not in whole:
+        allowed = ", ".join(map(str, [n for n in whole if n <= 49]))
+        raise InputError(f"model.modulated.nearest {count} must be 0 (all) or one of {allowed}")
+    return tuple(near[:count])
