@@ -12,7 +12,7 @@ from inr_sr.evaluation.protocols import (
     pair_sizes,
 )
 from inr_sr.evaluation.results import write_json, write_markdown
-from tests.upscalers import Compiled, Constant, Kernel, Pictures, picture, run, scale
+from tests.upscalers import Compiled, Constant, Images, Kernel, run, scale, smooth_image
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from tests.upscalers import Compiled, Constant, Kernel, Pictures, picture, run, 
 )
 def test_bicubic_meets_the_published_yardstick(shared, protocol, expected):
     files = sorted((shared / "set5" / "HR").glob("*.png"))
-    source = Pictures(**{f.stem: np.array(Image.open(f).convert("RGB")) for f in files})
+    source = Images(**{f.stem: np.array(Image.open(f).convert("RGB")) for f in files})
     results = run([Kernel()], source, "2,3,4", protocol)
     found = [row.scores["psnr_y"] for row in results.rows]
     assert found == pytest.approx([33.66, 30.39, 28.42], abs=0.03)
@@ -36,7 +36,7 @@ def test_bicubic_meets_the_published_yardstick(shared, protocol, expected):
 
 
 def test_rows_are_means_of_their_pictures():
-    source = Pictures(a=picture(seed=1), b=picture(49, 54, seed=2))
+    source = Images(a=smooth_image(seed=1), b=smooth_image(49, 54, seed=2))
     seen = []
     results = run(
         [Kernel(), Kernel("nearest")],
@@ -63,15 +63,17 @@ def test_rows_are_means_of_their_pictures():
 
 def test_what_compiled_is_timed_again():
     plain, compiled = Kernel(name="plain"), Compiled(name="compiled")
-    results = run([plain, compiled], Pictures(a=picture(), b=picture(), c=picture()), "2,3")
+    results = run(
+        [plain, compiled], Images(a=smooth_image(), b=smooth_image(), c=smooth_image()), "2,3"
+    )
     assert (len(plain.calls), len(compiled.calls)) == (6, 8)
     assert [results.row(name, scale("2")).parameters for name in results.methods] == [0, 1234]
 
 
 def test_json_has_no_infinity(tmp_path):
-    truth = picture()
+    truth = smooth_image()
     oracle = Constant(truth / np.float32(255), "oracle")
-    results = run([Kernel(), oracle], Pictures(one=truth))
+    results = run([Kernel(), oracle], Images(one=truth))
     write_json(tmp_path / "results.json", results)
 
     def refuse(constant: str) -> None:
@@ -92,9 +94,9 @@ def test_json_has_no_infinity(tmp_path):
 
 
 def test_markdown(tmp_path):
-    truth = picture()
+    truth = smooth_image()
     upscalers = [Kernel(), Kernel("lanczos"), Constant(truth / np.float32(255), "oracle")]
-    results = run(upscalers, Pictures(one=truth))
+    results = run(upscalers, Images(one=truth))
     write_markdown(tmp_path / "results.md", results)
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
     row = results.rows[0]
@@ -111,7 +113,7 @@ def test_a_new_metric_is_a_function_and_a_line(tmp_path, monkeypatch):
 
     entry = Metric(error, "largest error of luma, of 1", digits=3, higher_is_better=False)
     monkeypatch.setitem(METRICS, "worst", entry)
-    results = run([Kernel("nearest"), Kernel()], Pictures(a=picture(), b=picture(seed=1)))
+    results = run([Kernel("nearest"), Kernel()], Images(a=smooth_image(), b=smooth_image(seed=1)))
     write_json(tmp_path / "results.json", results)
     document = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert document["units"]["worst"] == entry.unit
@@ -130,11 +132,11 @@ def test_a_new_metric_is_a_function_and_a_line(tmp_path, monkeypatch):
 
 def test_mistakes_are_found_before_anything_is_enlarged():
     bicubic = Kernel()
-    pair = Pictures(fine=picture(), tiny=picture(24, 24)[:18, :18])
+    pair = Images(fine=smooth_image(), tiny=smooth_image(24, 24)[:18, :18])
     with pytest.raises(InputError, match=r"tiny \(18x18\) is too small for scale 4: .*'y' needs"):
         run([bicubic], pair, "2,4")
     with pytest.raises(InputError, match="no pictures in made"):
-        run([bicubic], Pictures())
+        run([bicubic], Images())
     with pytest.raises(InputError, match="differ in name, got bicubic, bicubic"):
         run([bicubic, bicubic])
     with pytest.raises(InputError, match="at least one method"):
@@ -150,8 +152,8 @@ def test_the_smallest_picture_allowed(label, protocol):
     window = 2 * rules.border(at)[0] + 11
     least = next(n for n in range(200) if pair_sizes((n, n), at)[1][0] >= window)
     with pytest.raises(InputError, match=f"needs at least {least}x{least}"):
-        run([Kernel("nearest")], Pictures(one=picture(84, 84)[: least - 1]), label, protocol)
-    smallest = Pictures(one=picture(84, 84)[:least, :least])
+        run([Kernel("nearest")], Images(one=smooth_image(84, 84)[: least - 1]), label, protocol)
+    smallest = Images(one=smooth_image(84, 84)[:least, :least])
     assert np.isfinite(run([Kernel("nearest")], smallest, label, protocol).rows[0].scores["ssim"])
 
 

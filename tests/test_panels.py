@@ -3,7 +3,7 @@ from PIL import Image
 
 from inr_sr.evaluation.evaluate import enlargement
 from inr_sr.reporting import panels
-from tests.upscalers import Constant, Kernel, Pictures, picture, run
+from tests.upscalers import Constant, Images, Kernel, run, smooth_image
 
 
 def test_the_busiest_window_is_found():
@@ -20,12 +20,12 @@ def test_surroundings_stay_inside():
 
 
 def test_panel_shows_the_pixels_that_were_scored(tmp_path):
-    truth = picture(300, 290)
+    truth = smooth_image(300, 290)
     damaged = truth.copy()
     damaged[100:110, 200:210] = 255 - damaged[100:110, 200:210]
     results = run(
         [Constant(damaged / np.float32(255), "bicubic"), Kernel("lanczos")],
-        Pictures(**{"some where/name": truth}),
+        Images(**{"some where/name": truth}),
         panel_pictures=1,
     )
     (panel,) = results.panels
@@ -44,14 +44,14 @@ def test_panel_shows_the_pixels_that_were_scored(tmp_path):
 
 
 def test_panels_only_of_the_first_pictures():
-    source = Pictures(a=picture(), b=picture(), c=picture())
+    source = Images(a=smooth_image(), b=smooth_image(), c=smooth_image())
     results = run([Kernel()], source, "2,3", panel_pictures=2)
     assert [panel.title for panel in results.panels] == ["a ×2", "a ×3", "b ×2", "b ×3"]
 
 
 def test_enlargement_hides_its_surroundings():
     bicubic = Kernel()
-    panel = enlargement([bicubic], picture(96, 96), "one", factor=12)
+    panel = enlargement([bicubic], smooth_image(96, 96), "one", factor=12)
     assert panel.box is None
     assert [column.view.shape for column in panel.columns] == [(384, 384, 3)] * 2
     rows, cols, *size = bicubic.calls[0]

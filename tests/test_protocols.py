@@ -13,7 +13,7 @@ from inr_sr.evaluation.protocols import (
 from inr_sr.resampling import resize_uint8
 from inr_sr.sizes import Scale, parse_scales
 from inr_sr.values import to_uint8
-from tests.upscalers import Kernel, picture, run, scale
+from tests.upscalers import Kernel, run, scale, smooth_image
 
 
 def test_scales_are_read_and_named():
@@ -59,21 +59,21 @@ def test_the_ground_truth_never_exceeds_the_picture(label):
 
 
 def test_pair_is_cropped_then_shrunk():
-    hr = picture(61, 50)
+    hr = smooth_image(61, 50)
     lr, truth = make_pair(hr, scale("2.7"))
     np.testing.assert_array_equal(truth, hr[:59, :49])
     np.testing.assert_array_equal(lr, resize_uint8(truth, (22, 18)))
 
 
 def test_pil_pair_is_that_of_pil():
-    lr, truth = make_pair(picture(), scale("4"), "pil")
+    lr, truth = make_pair(smooth_image(), scale("4"), "pil")
     expected = Image.fromarray(truth).resize((12, 15), Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(lr, np.array(expected))
 
 
 def test_a_picture_below_one_lr_pixel_is_refused_by_name():
     with pytest.raises(InputError, match=r"tiny \(30x5\) is too small for scale 6"):
-        make_pair(picture(6, 30)[:5], scale("6"), name="tiny")
+        make_pair(smooth_image(6, 30)[:5], scale("6"), name="tiny")
 
 
 def test_matlab_pairs_of_set5(shared):
@@ -102,7 +102,7 @@ def test_protocols_differ_as_they_say():
     pil = run(upscalers, protocol="y-pil").rows[0]
     assert 0 < abs(pil.scores["psnr_y"] - rounded.scores["psnr_y"]) < 0.5
 
-    hr = picture()
+    hr = smooth_image()
     lr, truth = make_pair(hr, scale("2"))
     output = Kernel().upscale(lr / np.float32(255), (60, 48))
     inside = (slice(8, -8), slice(8, -8))

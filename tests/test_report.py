@@ -8,12 +8,12 @@ from inr_sr.errors import InputError
 from inr_sr.evaluation.evaluate import enlargement
 from inr_sr.evaluation.report import write_report
 from inr_sr.evaluation.results import Results
-from tests.upscalers import Compiled, Kernel, Pictures, picture, run
+from tests.upscalers import Compiled, Images, Kernel, run, smooth_image
 
 
 @pytest.fixture(scope="module")
 def results() -> Results:
-    source = Pictures(**{"a<b": picture(), "c": picture(seed=3)})
+    source = Images(**{"a<b": smooth_image(), "c": smooth_image(seed=3)})
     return run(
         [Kernel("nearest"), Kernel(), Compiled(name="net & co")],
         source,
@@ -23,7 +23,7 @@ def results() -> Results:
 
 
 def test_report_is_whole_and_alone(tmp_path, results):
-    last = enlargement([Kernel()], picture(), "a<b")
+    last = enlargement([Kernel()], smooth_image(), "a<b")
     facts = {"command": "python train.py --x='<y>'"}
     page = write_report(
         tmp_path / "new" / "report", results, title="A & B", facts=facts, enlargement=last

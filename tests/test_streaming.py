@@ -10,12 +10,12 @@ from inr_sr.errors import InputError
 
 
 def marked(*sizes: tuple[int, int]) -> ArraySource:
-    """Pictures whose pixels say where they are: (picture, row, column)."""
-    pictures = []
+    """Images whose pixels say where they are: (image, row, column)."""
+    images = []
     for number, (rows, cols) in enumerate(sizes):
         at = np.meshgrid(np.arange(rows), np.arange(cols), indexing="ij")
-        pictures.append(np.stack([np.full((rows, cols), number), *at], axis=2).astype(np.uint8))
-    return ArraySource(pictures)
+        images.append(np.stack([np.full((rows, cols), number), *at], axis=2).astype(np.uint8))
+    return ArraySource(images)
 
 
 SIZES = [(40, 24), (9, 60), (30, 30), (13, 12)]
@@ -45,7 +45,7 @@ def test_a_batch_depends_on_seed_and_step_alone():
 def test_every_crop_position_is_as_likely_as_any_other(border):
     crops = take(1600, border=border).reshape(-1, 16, 16, 3)
     inner = crops[:, border : 16 - border, border : 16 - border]
-    # Without its border a crop lies in one picture, as it is there.
+    # Without its border a crop lies in one image, as it is there.
     corner = inner[:, 0, 0].astype(int)
     steps = np.stack(np.meshgrid(*[np.arange(inner.shape[1])] * 2, indexing="ij"), axis=2)
     np.testing.assert_array_equal(inner[..., 1:], corner[:, None, None, 1:] + steps)
@@ -82,7 +82,7 @@ def test_the_border_is_mirrored():
     assert beyond > 0
 
 
-def test_all_pictures_too_small():
+def test_all_images_too_small():
     with pytest.raises(
         InputError, match=r"smaller than a crop of 12x12 pixels \(the largest is 11x40\)"
     ):
@@ -94,7 +94,7 @@ class Broken(ArraySource):
         raise InputError("b.png is damaged")
 
 
-def test_an_unreadable_picture_ends_the_stream_with_its_name():
+def test_an_unreadable_image_ends_the_stream_with_its_name():
     batches = stream_crops(Broken([np.zeros((20, 20, 3), np.uint8)]), **OPTIONS)
     with pytest.raises(InputError, match=r"b\.png is damaged"):
         next(batches)
@@ -112,9 +112,9 @@ class Counting(ArraySource):
 
 def test_the_cache_is_bounded():
     decoded = []
-    for pictures in (10, 5, 0):  # that fit into the cache, of 10
+    for images in (10, 5, 0):  # that fit into the cache, of 10
         source = Counting([np.zeros((20, 20, 3), np.uint8)] * 10)
-        room = {"threads": 1, "cache_bytes": pictures * 20 * 20 * 3}
+        room = {"threads": 1, "cache_bytes": images * 20 * 20 * 3}
         batches = stream_crops(source, **OPTIONS, **room)
         for _ in range(40):
             next(batches)

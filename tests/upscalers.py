@@ -1,8 +1,9 @@
-"""Upscalers whose answers are known, and small pictures to evaluate them on."""
+"""Upscalers whose answers are known, and small images to evaluate them on."""
 
 import jax.numpy as jnp
 import numpy as np
 
+from inr_sr.data.sources import ImageSource
 from inr_sr.evaluation.evaluate import evaluate
 from inr_sr.evaluation.protocols import (
     get_protocol,
@@ -13,7 +14,7 @@ from inr_sr.sizes import Scale, parse_scales
 
 
 class Kernel:
-    """An upscaler that is one resampling kernel, and counts what it is asked for."""
+    """An upscaler that is one resampling kernel, and keeps the sizes of its calls."""
 
     def __init__(self, method: str = "bicubic", name: str | None = None):
         self.method = method
@@ -46,28 +47,28 @@ class Constant:
         return self.answer
 
 
-class Pictures:
-    """A source of arrays."""
+class Images(ImageSource):
+    """A source of named arrays; it may be empty."""
 
-    def __init__(self, **pictures: np.ndarray):
-        self.pictures = pictures
+    def __init__(self, **images: np.ndarray):
+        self.images = images
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return list(self.pictures.values())[index]
+        return list(self.images.values())[index]
 
-    def size(self, index: int) -> tuple[int, int]:
+    def _size(self, index: int, level: int) -> tuple[int, int]:
         rows, cols, _ = self[index].shape
         return rows, cols
 
     def name(self, index: int) -> str:
-        return list(self.pictures)[index]
+        return list(self.images)[index]
 
 
-def picture(rows: int = 60, cols: int = 48, seed: int = 0) -> np.ndarray:
-    """A smooth picture, so that scores are of the order of real ones."""
+def smooth_image(rows: int = 60, cols: int = 48, seed: int = 0) -> np.ndarray:
+    """A smooth image, so that scores are of the order of real ones."""
     coarse = np.random.default_rng(seed).integers(0, 256, (rows // 6, cols // 6, 3))
     return resize_uint8(coarse.astype(np.uint8), (rows, cols))
 
@@ -78,7 +79,7 @@ def scale(label: str) -> Scale:
 
 
 def run(upscalers, source=None, scales="2", protocol="y", **options) -> Results:
-    source = Pictures(one=picture()) if source is None else source
+    source = Images(one=smooth_image()) if source is None else source
     return evaluate(
         upscalers, source, parse_scales(scales), get_protocol(protocol), "made", **options
     )

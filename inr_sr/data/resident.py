@@ -1,6 +1,6 @@
 """Pictures held in device memory, decoded once; crops are cut there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import flax.struct
 import jax
@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr.coordinates import mirrored
-from inr_sr.data.positions import position_counts
 from inr_sr.errors import InputError
 
 MAX_PIXELS = 2**31 - 1  # pixels are addressed by int32
@@ -86,3 +85,30 @@ class ResidentSet:
         at = mirrored(at, shape[:, None], jnp)
         index = self.offset[i] + at[0][:, None] * shape[1] + at[1][None, :]
         return self.pixels[index]
+
+
+def position_counts(sizes: Sequence[tuple[int, int]], side: int) -> np.ndarray:
+    """How many positions a square crop has in each image: down, across; 0 where it does not fit.
+
+    Both loaders draw every position of a set with the same probability.
+
+    Args:
+      sizes: (rows, cols) of each image.
+      side: of the crop, pixels.
+
+    Returns:
+      int64 [P, 2].
+
+    Raises:
+      InputError: no image is large enough, or there is none.
+    """
+    if not sizes:
+        raise InputError("there are no images to cut crops from")
+    shape = np.array(sizes, np.int64)
+    largest = shape[shape.min(axis=1).argmax()]
+    if largest.min() < side:
+        raise InputError(
+            f"every image is smaller than a crop of {side}x{side} pixels (the "
+            f"largest is {largest[0]}x{largest[1]}); lower data.patch or data.max_scale"
+        )
+    return np.maximum(shape - side + 1, 0)

@@ -1,19 +1,22 @@
-"""Where pictures come from: a folder, the package, a TFDS data set, or arrays in memory.
+"""Where images come from: a folder, the package, a TFDS data set, or arrays in memory.
 
-A source is a sequence of decoded pictures in 8-bit RGB. Alpha is composited on white, 16 bits are
-rounded, grey is repeated. An unreadable picture is an error that names it, never a gap.
+A source is a sequence of images in 8-bit RGB, read whole or by windows. Alpha is composited on
+white, 16 bits are rounded, grey is repeated. An unreadable image is an error that names it, never
+a gap.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import operator
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,29 +27,103 @@ EMBEDDED, TFDS = "embedded", "tfds:"
 EMBEDDED_SPLITS = ("train", "test")
 
 
-class Source(Protocol):
-    """A sequence of pictures; safe to read from several threads."""
+class Source(ABC):
+    """A sequence of images that can be read whole or by windows; safe to use from several threads.
 
+    An image has one or more levels: level 0 in full resolution, further ones smaller, as in a
+    pyramid. A source implements `_size` and `_read`, and `levels` where there are several; a source
+    that can only decode whole images is an `ImageSource`.
+    """
+
+    @abstractmethod
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        """Picture uint8 [h, w, 3]."""
-        ...
-
-    def size(self, index: int) -> tuple[int, int]:
-        """(rows, cols), without decoding wherever that is possible."""
-        ...
-
+    @abstractmethod
     def name(self, index: int) -> str:
-        """What messages and reports call the picture."""
-        ...
+        """Name of the image in messages and reports."""
+
+    @abstractmethod
+    def _size(self, index: int, level: int) -> tuple[int, int]:
+        """(rows, cols) of a level there is."""
+
+    @abstractmethod
+    def _read(self, index: int, rows: slice, cols: slice, level: int) -> np.ndarray:
+        """uint8 [h, w, 3]: a window inside a level there is; `rows` and `cols` have no step."""
+
+    def levels(self, index: int) -> int:
+        """How many levels the image has."""
+        return 1
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """The whole image in full resolution, uint8 [h, w, 3]."""
+        return self.read(index, slice(None), slice(None))
+
+    def size(self, index: int, level: int = 0) -> tuple[int, int]:
+        """(rows, cols) of a level, without decoding wherever that is possible.
+
+        Raises:
+          InputError: there is no such level, or the image cannot be read.
+        """
+        count = self.levels(index)
+        if not 0 <= level < count:
+            allowed = "0" if count == 1 else f"0 to {count - 1}"
+            raise InputError(f"{self.name(index)} has no level {level}; allowed: {allowed}")
+        return self._size(index, level)
+
+    def read(self, index: int, rows: slice, cols: slice, level: int = 0) -> np.ndarray:
+        """A window of an image.
+
+        Args:
+          index: of the image.
+          rows, cols: pixels of the level, `slice(start, stop)`; None is the edge of the image.
+          level: 0 is full resolution.
+
+        Returns:
+          uint8 [rows.stop - rows.start, cols.stop - cols.start, 3].
+
+        Raises:
+          InputError: no such level, an empty window or one that reaches over the edge of the level,
+            or the image cannot be read.
+        """
+        size = self.size(index, level)
+        window_rows, window_cols = _window(rows, size[0]), _window(cols, size[1])
+        if window_rows is None or window_cols is None:
+            raise InputError(
+                f"rows {_text(rows)} and columns {_text(cols)} are no window of "
+                f"{self.name(index)}, {size[0]} rows and {size[1]} columns at level {level}"
+            )
+        return self._read(index, window_rows, window_cols, level)
 
 
-class FolderSource:
-    """The pictures below a folder at any depth, in the order of their paths.
+def _window(pixels: slice, size: int) -> slice | None:
+    """`pixels` with both ends as numbers; None unless they lie inside `size` pixels, every one."""
+    start = 0 if pixels.start is None else operator.index(pixels.start)
+    stop = size if pixels.stop is None else operator.index(pixels.stop)
+    inside = pixels.step in (None, 1) and 0 <= start < stop <= size
+    return slice(start, stop) if inside else None
+
+
+def _text(pixels: slice) -> str:
+    ends = (pixels.start, pixels.stop, pixels.step)
+    return ":".join("" if end is None else str(end) for end in ends).removesuffix(":")
+
+
+class ImageSource(Source):
+    """A source of whole images: a window is cut from the decoded image. There is one level."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> np.ndarray:
+        """The decoded image, uint8 [h, w, 3]."""
+
+    def _read(self, index: int, rows: slice, cols: slice, level: int) -> np.ndarray:
+        return self[index][rows, cols].copy()  # a view would keep the whole image in memory
+
+
+class FolderSource(ImageSource):
+    """The images below a folder at any depth, in the order of their paths.
 
     Raises:
-      InputError: no such folder or no picture in it; on access, an unreadable picture.
+      InputError: no such folder or no image in it; on access, an unreadable image.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -60,19 +137,19 @@ class FolderSource:
     def __getitem__(self, index: int) -> np.ndarray:
         return imagefile.to_rgb8(imagefile.read(self._paths[index]))
 
-    def size(self, index: int) -> tuple[int, int]:
+    def _size(self, index: int, level: int) -> tuple[int, int]:
         if index not in self._sizes:
             self._sizes[index] = imagefile.read_size(self._paths[index])
         return self._sizes[index]
 
     def name(self, index: int) -> str:
-        """Path below the folder, its bytes that are no UTF-8 written out."""
+        """Path below the folder; bytes that are no UTF-8 are written as escapes."""
         path = self._paths[index].relative_to(self._folder).as_posix()
         return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class EmbeddedSource(FolderSource):
-    """The pictures of the package: "train" of the quickstart, or "test", never trained on.
+    """The images of the package: "train" of the quickstart, or "test", never trained on.
 
     Raises:
       InputError: unknown split.
@@ -81,48 +158,48 @@ class EmbeddedSource(FolderSource):
     def __init__(self, split: str = "train") -> None:
         if split not in EMBEDDED_SPLITS:
             allowed = " and ".join(EMBEDDED_SPLITS)
-            raise InputError(f"the embedded pictures have no split {split!r}; allowed: {allowed}")
+            raise InputError(f"the embedded images have no split {split!r}; allowed: {allowed}")
         super().__init__(Path(str(resources.files("inr_sr") / "pictures" / split)))
 
 
-class ArraySource:
-    """Pictures in memory.
+class ArraySource(ImageSource):
+    """Images in memory.
 
     Args:
-      pictures: uint8 [h, w, 3] each.
+      images: uint8 [h, w, 3] each.
 
     Raises:
       InputError: none, or one of another type or shape.
     """
 
-    def __init__(self, pictures: Sequence[np.ndarray]) -> None:
-        if len(pictures) == 0:
-            raise InputError("no pictures; at least one is needed")
-        for index, picture in enumerate(pictures):
-            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+    def __init__(self, images: Sequence[np.ndarray]) -> None:
+        if len(images) == 0:
+            raise InputError("no images; at least one is needed")
+        for index, image in enumerate(images):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
                 raise InputError(
-                    f"picture {index} is {picture.dtype} {picture.shape}; uint8 [h, w, 3] is needed"
+                    f"image {index} is {image.dtype} {image.shape}; uint8 [h, w, 3] is needed"
                 )
-        self._pictures = list(pictures)
+        self._images = list(images)
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self._pictures[index]
+        return self._images[index]
 
-    def size(self, index: int) -> tuple[int, int]:
-        rows, cols, _ = self._pictures[index].shape
+    def _size(self, index: int, level: int) -> tuple[int, int]:
+        rows, cols, _ = self._images[index].shape
         return rows, cols
 
     def name(self, index: int) -> str:
         return str(index)
 
 
-class TfdsSource:
+class TfdsSource(ImageSource):
     """A split of a prepared TFDS data set, read without TensorFlow.
 
-    The pictures are feature "hr" if the data set has it (DIV2K), otherwise "image" (CIFAR-10).
+    The images are feature "hr" if the data set has it (DIV2K), otherwise "image" (CIFAR-10).
 
     Args:
       name: as TFDS has it, such as "div2k/bicubic_x4" or "cifar10".
@@ -142,7 +219,7 @@ class TfdsSource:
         with _quiet_absl():
             builder = _builder(tfds, name, data_dir)
             key = _image_key(tfds, name, builder.info.features)
-            # Pictures come as encoded bytes, and are decoded as those of a folder are.
+            # Images come as encoded bytes, and are decoded as those of a folder are.
             skip = {
                 feature: tfds.decode.SkipDecoding()
                 for feature, kind in builder.info.features.items()
@@ -175,8 +252,8 @@ class TfdsSource:
     def __getitem__(self, index: int) -> np.ndarray:
         return imagefile.to_rgb8(imagefile.read(self.name(index), data=self._data(index)))
 
-    def size(self, index: int) -> tuple[int, int]:
-        """From the data set's description if all pictures are of one size, else from the header."""
+    def _size(self, index: int, level: int) -> tuple[int, int]:
+        """From the description of the data set if all have one size, otherwise from the header."""
         rows, cols = self._static_size
         if rows is not None and cols is not None:
             return rows, cols
@@ -199,7 +276,7 @@ def open_source(spec: str, split: str = "train") -> Source:
       InputError: as the source named.
     """
     if not spec:
-        raise InputError("no pictures are named; give embedded, tfds:NAME or a folder")
+        raise InputError("no images are named; give embedded, tfds:NAME or a folder")
     if spec == EMBEDDED:
         return EmbeddedSource(split)
     if spec.startswith(TFDS):
@@ -208,17 +285,17 @@ def open_source(spec: str, split: str = "train") -> Source:
 
 
 def source_name(spec: str) -> str:
-    """What tables and JSON call a source: "embedded", the TFDS name, or the name of the folder."""
+    """Name of a source in tables and JSON: "embedded", the TFDS name, or the name of the folder."""
     return Path(spec).resolve().name if is_folder(spec) else spec.removeprefix(TFDS)
 
 
 def is_folder(spec: str) -> bool:
-    """Whether `open_source` takes this for the path of a folder."""
+    """Whether `open_source` opens this as a folder."""
     return spec != EMBEDDED and not spec.startswith(TFDS)
 
 
 def fingerprint(source: Source) -> str:
-    """SHA-256 of the names and sizes of a source's pictures, in order: another set, another one."""
+    """SHA-256 of the names and sizes of a source's images, in order."""
     digest = hashlib.sha256()
     for index in range(len(source)):
         digest.update(f"{source.name(index)} {source.size(index)}\n".encode())
@@ -227,7 +304,7 @@ def fingerprint(source: Source) -> str:
 
 @contextmanager
 def _quiet_absl() -> Iterator[None]:
-    """TFDS logs a warning of what becomes an error here."""
+    """Silences the warnings of TFDS: their causes are errors here."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
