@@ -467,7 +467,7 @@ def test_wrong_arguments_are_named(function, arguments, message):
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (0, 8, 3), (2, 8, 0, 3)])
-def test_wrong_pictures_are_named(shape):
+def test_wrong_images_are_named(shape):
     image = np.zeros(shape, np.float32)
     with pytest.raises(InputError, match="image of shape"):
         resize(image, (4, 4))
@@ -476,11 +476,11 @@ def test_wrong_pictures_are_named(shape):
 
 
 def test_wrong_dtypes_are_named():
-    with pytest.raises(InputError, match="picture is uint8; expected floating"):
+    with pytest.raises(InputError, match="image is uint8; expected floating"):
         resize(noise_uint8(8, 8, 3), (4, 4))
-    with pytest.raises(InputError, match="picture is float32 with 3 axes; expected uint8"):
+    with pytest.raises(InputError, match="image is float32 with 3 axes; expected uint8"):
         resize_uint8(noise(8, 8, 3), (4, 4))
-    with pytest.raises(InputError, match="picture is uint8 with 2 axes; expected uint8"):
+    with pytest.raises(InputError, match="image is uint8 with 2 axes; expected uint8"):
         resize_uint8(noise_uint8(8, 8), (4, 4))
 
 

@@ -14,12 +14,12 @@ from inr_sr import models, render, resampling
 from inr_sr.coordinates import grid_axis
 from inr_sr.errors import InputError
 from inr_sr.imagefile import Picture
+from inr_sr.resampling import streaming
 from inr_sr.upscaling import (
     NetworkUpscaler,
     ResampleUpscaler,
     enlarge,
     enlarged_blocks,
-    host_resampling,
 )
 from inr_sr.upscaling import network as network_module
 from inr_sr.upscaling.enlarging import hidden_filled
@@ -278,7 +278,7 @@ def test_automatic_tiles_take_the_memory_that_is_estimated(ensemble, monkeypatch
     [((33, 41), (100, 57)), ((50, 60), (20, 31)), ((1, 1), (5, 7)), ((200, 3), (17, 300))],
 )
 def test_resampling_in_strips_equals_resize(method, shape, size, monkeypatch):
-    monkeypatch.setattr(host_resampling, "STRIP_VALUES", 7 * max(shape[1], size[1]) * 3)
+    monkeypatch.setattr(streaming, "STRIP_VALUES", 7 * max(shape[1], size[1]) * 3)
     image = picture(*shape)
     expected = np.clip(resampling.resize(image, size, method), 0, 1)
     close(ResampleUpscaler(method).upscale(image, size), expected)
@@ -364,7 +364,7 @@ def test_blocks_are_the_whole_picture_cut_in_rows(monkeypatch, channels, alpha):
     )
     upscaler, size, told = network(tile=16), (100, 60), []
     expected = enlarge(upscaler, image, size)
-    monkeypatch.setattr(host_resampling, "STRIP_VALUES", 7 * 60)  # alpha in strips of 7 rows
+    monkeypatch.setattr(streaming, "STRIP_VALUES", 7 * 60)  # alpha in strips of 7 rows
     blocks = list(enlarged_blocks(upscaler, image, size, told.append))
     assert len(blocks) > 2
     assert told == np.cumsum([len(block) for block in blocks]).tolist()

@@ -14,8 +14,7 @@ from inr_sr.coordinates import located
 from inr_sr.data.edges import most_edges
 from inr_sr.errors import InputError
 from inr_sr.models.field import SKIP_REACH, with_margin
-from inr_sr.render import skip
-from inr_sr.resampling import CUBIC_REACH, resample
+from inr_sr.resampling import CUBIC_REACH, bicubic, resample
 
 LEAST_PATCH = 4  # LR pixels a side
 LAYOUTS = ("points", "square")
@@ -186,7 +185,7 @@ def _jittered(key: jax.Array, centre: jax.Array, finer: jax.Array, spec: Samplin
 def _interpolated(picture: jax.Array, x: jax.Array) -> jax.Array:
     """Bicubic values [Q, 3] of [1, h + 4, w + 4, 3] at positions [Q, 2] of the [h, w] inside."""
     cell, delta = located(x, xp=jnp)
-    return skip.at_points(picture, cell[None], delta[None])[0]
+    return bicubic.sample(picture, cell[None], delta[None])[0]
 
 
 def make_batch(keys: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:

@@ -11,7 +11,7 @@ import jax
 
 from inr_sr.coordinates import Axis, traced_axis, upright_footprint
 from inr_sr.models.field import Field, take
-from inr_sr.render import skip
+from inr_sr.resampling import bicubic
 
 
 def points(field: Field, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
@@ -28,7 +28,7 @@ def points(field: Field, cell: jax.Array, delta: jax.Array, footprint: jax.Array
       float32 [B, Q, 3], not clipped.
     """
     values: jax.Array = field.function.points(cell, delta, footprint)
-    return values if field.image is None else skip.at_points(field.image, cell, delta) + values
+    return values if field.image is None else bicubic.sample(field.image, cell, delta) + values
 
 
 def grid(field: Field, rows: Axis, cols: Axis) -> jax.Array:
@@ -67,14 +67,14 @@ class Tables:
 
 def tables(field: Field, rows: Axis, cols: Axis) -> Tables:
     """Tables for a field that covers exactly the cells of the axes."""
-    wide = None if field.image is None else skip.widened(field.image, cols)
+    wide = None if field.image is None else bicubic.resize_columns(field.image, cols)
     return Tables(wide, *field.function.tables(rows, cols))
 
 
 def rendered(function: Any, tables: Tables, rows: Axis, cols: Axis) -> jax.Array:
     """The colours [B, len(rows), len(cols), 3] of some rows of cells and their tables."""
     values: jax.Array = function.grid(rows, cols, (tables.per_row, tables.shared))
-    return values if tables.wide is None else skip.heightened(tables.wide, rows) + values
+    return values if tables.wide is None else bicubic.resize_rows(tables.wide, rows) + values
 
 
 def patches(

@@ -21,7 +21,7 @@ from inr_sr.models.discriminators import (
     check_sides,
 )
 from inr_sr.models.field import SKIP_REACH, with_margin
-from inr_sr.render import skip
+from inr_sr.resampling import bicubic
 from inr_sr.training.adversarial_losses import (
     GAMES,
     adaptive_weight,
@@ -131,7 +131,7 @@ class Adversary:
         def of_batch(variables: tuple[Any, AdversaryState], batch: Batch) -> tuple[Any, Values]:
             params, state = variables
             condition = squares(
-                skip.at_points(with_margin(batch.lr, 0, SKIP_REACH), batch.cell, batch.delta)
+                bicubic.sample(with_margin(batch.lr, 0, SKIP_REACH), batch.cell, batch.delta)
             )
             truth = squares(batch.target)
             out, by_params = jax.vjp(lambda p: generate(p, batch), params)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inr_sr.imagefile import Picture
+from inr_sr.resampling.streaming import resize_in_strips
 from inr_sr.sizes import Size
-from inr_sr.upscaling.host_resampling import resampled
 from inr_sr.values import quantise_into, to_channels
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def enlarged_blocks(
     if picture.alpha is None:
         pairs = ((strip, strip[:, :, :0]) for strip in colours)
     else:
-        alphas = resampled(picture.alpha[:, :, None], out_size, upscaler.alpha)
+        alphas = resize_in_strips(picture.alpha[:, :, None], out_size, upscaler.alpha)
         pairs = _side_by_side(colours, alphas)
     return _quantised(pairs, picture.pixels.dtype, progress)
 

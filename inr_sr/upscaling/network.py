@@ -18,9 +18,9 @@ from inr_sr.devices import out_of_memory
 from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.models.field import Field
+from inr_sr.resampling.streaming import shrink_columns, shrink_rows
 from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling import warping
-from inr_sr.upscaling.host_resampling import shrink_columns, shrink_rows
 from inr_sr.upscaling.tiles import Span, Tile, choose_tile, smaller_tile, whole_tile
 from inr_sr.upscaling.upscaler import StripUpscaler
 from inr_sr.values import check_image

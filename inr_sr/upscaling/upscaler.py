@@ -9,10 +9,10 @@ import numpy as np
 from inr_sr import resampling
 from inr_sr.errors import InputError
 from inr_sr.imagefile import Picture
+from inr_sr.resampling.streaming import resize_in_strips
 from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling.enlarging import enlarge, placed
 from inr_sr.upscaling.forms import in_its_form
-from inr_sr.upscaling.host_resampling import resampled
 from inr_sr.values import to_channels
 
 
@@ -120,4 +120,4 @@ class ResampleUpscaler(StripUpscaler):
 
     def strips(self, image: np.ndarray, out_size: Size) -> Iterator[np.ndarray]:
         """See `StripUpscaler.strips`."""
-        return resampled(image, out_size, self.name)
+        return resize_in_strips(image, out_size, self.name)

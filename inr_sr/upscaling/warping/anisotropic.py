@@ -23,8 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr.coordinates import located
-from inr_sr.render import skip
-from inr_sr.resampling import CUBIC_REACH, cubic
+from inr_sr.resampling import CUBIC_REACH, bicubic, cubic
 
 LONGEST = 4.0
 """How many times its shorter axis, or a pixel if that is more, an ellipse may be long."""
@@ -129,7 +128,7 @@ def filtered(atlas: jax.Array, at: Samples, reach: jax.Array) -> jax.Array:
     across = 2 * reach[1] + 1
 
     def value(cell: jax.Array, delta: jax.Array) -> jax.Array:
-        index, weight = skip.taps(cell, delta)
+        index, weight = bicubic.taps(cell, delta)
         row = at.start[:, None] + index[:, 0] * at.width[:, None]
         total = jnp.zeros((len(cell), atlas.shape[1]), jnp.float32)
         for i in range(4):

@@ -4,7 +4,7 @@ import numpy as np
 
 from inr_sr.coordinates import located, mirrored
 from inr_sr.models.field import SKIP_REACH
-from inr_sr.upscaling.host_resampling import shrink_columns, shrink_rows
+from inr_sr.resampling.streaming import shrink_columns, shrink_rows
 from inr_sr.upscaling.warping.anisotropic import Ellipses, Samples, blend, filtered, probes
 from inr_sr.upscaling.warping.homography import Places
 from inr_sr.values import to_float32

@@ -1,13 +1,14 @@
-"""Resampling from top to bottom on the host, equal to `resampling.resize` to float rounding.
+"""Resampling on the host, streamed by rows from top to bottom.
 
-It compiles nothing, and of a large picture it holds only the strip at work.
+Equal to `resize` to float rounding. It compiles nothing, and holds only one strip of a large image
+and of its result.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from inr_sr import resampling
+from inr_sr.resampling.kernels import taps
 from inr_sr.sizes import Size, pixels
 from inr_sr.values import check_image, to_float32
 
@@ -15,25 +16,25 @@ STRIP_VALUES = 2**24  # float32 values of a strip of output rows, 64 MiB
 _MATRIX_ROWS = 64  # output lines made by one small matrix product
 
 
-def resampled(image: np.ndarray, out_size: Size, method: str) -> Iterator[np.ndarray]:
-    """The resized picture in strips of consecutive rows, clipped to [0, 1].
+def resize_in_strips(image: np.ndarray, out_size: Size, method: str) -> Iterator[np.ndarray]:
+    """The resized image in strips of consecutive rows, clipped to [0, 1].
 
     Args:
       image: [h, w, c], floating in [0, 1], uint8 or uint16.
       out_size: (rows, cols).
-      method: one of `resampling.METHODS`.
+      method: one of `METHODS`.
 
     Returns:
-      Strips, float32 [some rows, cols, c].
+      Strips, float32 [some rows, cols, c]; the image and the size are checked before the first.
 
     Raises:
-      InputError: a picture or size that is not allowed.
+      InputError: an image or size that is not allowed.
     """
     check_image(image)
     n_rows, n_cols = pixels(out_size[0], "rows"), pixels(out_size[1], "columns")
     h, w, channels = image.shape
-    rows = resampling.taps(h, n_rows, method)
-    cols = resampling.taps(w, n_cols, method)
+    rows = taps(h, n_rows, method)
+    cols = taps(w, n_cols, method)
     step = max(1, int(STRIP_VALUES / (channels * max(w, n_cols) * max(1, h / n_rows))))
 
     def strip(start: int) -> np.ndarray:
@@ -48,12 +49,12 @@ def resampled(image: np.ndarray, out_size: Size, method: str) -> Iterator[np.nda
 
 
 def shrink_columns(strip: np.ndarray, n_out: int) -> np.ndarray:
-    """Antialiased bicubic along the columns of [rows, cols, c], not clipped."""
-    return _along_columns(strip, *resampling.taps(strip.shape[1], n_out))
+    """[rows, cols, c] shrunk to `n_out` columns, antialiased bicubic, not clipped."""
+    return _along_columns(strip, *taps(strip.shape[1], n_out))
 
 
 def shrink_rows(strips: Iterator[np.ndarray], n_in: int, n_out: int) -> Iterator[np.ndarray]:
-    """Antialiased bicubic along rows as they come; holds only those still needed.
+    """Strips shrunk to `n_out` rows in all, antialiased bicubic; holds only rows still needed.
 
     Args:
       strips: float32 [some rows, cols, c], `n_in` rows in all.
@@ -63,7 +64,7 @@ def shrink_rows(strips: Iterator[np.ndarray], n_in: int, n_out: int) -> Iterator
     Yields:
       float32 [some rows, cols, c], not clipped.
     """
-    index, weight = resampling.taps(n_in, n_out)
+    index, weight = taps(n_in, n_out)
     first, last = index.min(axis=1), np.maximum.accumulate(index.max(axis=1))
     first = np.minimum.accumulate(first[::-1])[::-1]
     held: np.ndarray | None = None
