@@ -14,13 +14,15 @@ from inr_sr import program
 from inr_sr.devices import keep_compiled_programs
 from inr_sr.errors import InputError
 
-WORKDIR = flags.DEFINE_string("workdir", None, "A training's folder: its newest checkpoint.")
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Work folder of a training run: its newest checkpoint."
+)
 BEST = flags.DEFINE_bool("best", False, "With --workdir: the checkpoint of the best validation.")
 WEIGHTS = flags.DEFINE_string("weights", None, "Weights of the package, or a .safetensors file.")
-DATA = flags.DEFINE_string("data", "embedded", "embedded, tfds:NAME, or a folder of pictures.")
-SPLIT = flags.DEFINE_string("split", "test", "Split of the embedded pictures or of a TFDS set.")
+DATA = flags.DEFINE_string("data", "embedded", "embedded, tfds:NAME, or a folder of images.")
+SPLIT = flags.DEFINE_string("split", "test", "Split of the embedded images or of a TFDS set.")
 SCALES = flags.DEFINE_string("scales", "2,2.7,3,4,8", "Scales; rows x columns where they differ.")
-PROTOCOL = flags.DEFINE_string("protocol", "y", "How pictures are compared; docs/evaluation.md.")
+PROTOCOL = flags.DEFINE_string("protocol", "y", "How images are compared; docs/evaluation.md.")
 BASELINES = flags.DEFINE_string("baselines", "bicubic", "bicubic, lanczos, nearest, box; or empty.")
 ENSEMBLE = flags.DEFINE_bool("ensemble", False, "Average over the 8 flips and rotations.")
 JSON = flags.DEFINE_string("json", None, "Writes all numbers to this file.")
@@ -33,7 +35,7 @@ def main() -> int:
     from inr_sr.data.sources import open_source, source_name
     from inr_sr.evaluation.evaluate import evaluate
     from inr_sr.evaluation.protocols import get_protocol
-    from inr_sr.evaluation.report import PANEL_PICTURES, check_replaceable, write_report
+    from inr_sr.evaluation.report import PANEL_IMAGES, check_replaceable, write_report
     from inr_sr.evaluation.results import write_json
     from inr_sr.files import check_file
     from inr_sr.imagefile import READABLE_SUFFIXES
@@ -49,7 +51,7 @@ def main() -> int:
         raise InputError("--best chooses a checkpoint of --workdir; weights are one already")
     if JSON.value is not None:
         if Path(JSON.value).suffix.lower() in READABLE_SUFFIXES:
-            raise InputError(f"--json={JSON.value} has the name of a picture")
+            raise InputError(f"--json={JSON.value} has the name of an image file")
         check_file(JSON.value)
     if REPORT.value:
         check_replaceable(Path(REPORT.value))
@@ -67,7 +69,7 @@ def main() -> int:
             scales,
             protocol,
             source_name(DATA.value),
-            panel_pictures=PANEL_PICTURES if REPORT.value else 0,
+            panel_images=PANEL_IMAGES if REPORT.value else 0,
             progress=progress,
         )
     print(results.to_markdown())

@@ -39,10 +39,10 @@ def test_edges_are_found_where_they_are(angle):
 
 
 @pytest.mark.parametrize(
-    "picture", [grey(np.full((SIDE, SIDE), 0.3)), noise(0.01), noise(0.2), edge(0.5) // 32 + 100]
+    "image", [grey(np.full((SIDE, SIDE), 0.3)), noise(0.01), noise(0.2), edge(0.5) // 32 + 100]
 )
-def test_what_is_smooth_rough_or_faint_is_no_edge(picture):
-    assert np.asarray(edge_blocks(jnp.asarray(picture))).mean() < 0.1
+def test_what_is_smooth_rough_or_faint_is_no_edge(image):
+    assert np.asarray(edge_blocks(jnp.asarray(image))).mean() < 0.1
 
 
 def test_the_crop_with_most_edges_is_chosen():

@@ -35,7 +35,7 @@ def test_bicubic_meets_the_published_yardstick(shared, protocol, expected):
     )
 
 
-def test_rows_are_means_of_their_pictures():
+def test_rows_are_means_of_their_images():
     source = Images(a=smooth_image(seed=1), b=smooth_image(49, 54, seed=2))
     seen = []
     results = run(
@@ -100,7 +100,7 @@ def test_markdown(tmp_path):
     write_markdown(tmp_path / "results.md", results)
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
     row = results.rows[0]
-    assert text.startswith("made, 1 picture, protocol y: ")
+    assert text.startswith("made, 1 image, protocol y: ")
     assert f"| bicubic | {row.scores['psnr_y']:.2f} / {row.scores['ssim']:.4f} |" in text
     assert "| oracle | **∞ / 1.0000** |" in text
     assert re.search(r"\| lanczos \| \+\d\.\d\d \|\n\| oracle \| – \|", text)
@@ -130,12 +130,12 @@ def test_a_new_metric_is_a_function_and_a_line(tmp_path, monkeypatch):
     )
 
 
-def test_mistakes_are_found_before_anything_is_enlarged():
+def test_mistakes_are_found_before_anything_is_upscaled():
     bicubic = Kernel()
     pair = Images(fine=smooth_image(), tiny=smooth_image(24, 24)[:18, :18])
     with pytest.raises(InputError, match=r"tiny \(18x18\) is too small for scale 4: .*'y' needs"):
         run([bicubic], pair, "2,4")
-    with pytest.raises(InputError, match="no pictures in made"):
+    with pytest.raises(InputError, match="no images in made"):
         run([bicubic], Images())
     with pytest.raises(InputError, match="differ in name, got bicubic, bicubic"):
         run([bicubic, bicubic])
@@ -146,7 +146,7 @@ def test_mistakes_are_found_before_anything_is_enlarged():
 
 @pytest.mark.parametrize("label", ["1", "1.1", "2", "2.7", "3.5", "8"])
 @pytest.mark.parametrize("protocol", ["y", "div2k"])
-def test_the_smallest_picture_allowed(label, protocol):
+def test_the_smallest_image_allowed(label, protocol):
     rules, at = get_protocol(protocol), scale(label)
 
     window = 2 * rules.border(at)[0] + 11

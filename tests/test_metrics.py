@@ -24,14 +24,14 @@ def test_psnr_of_one_level_everywhere():
     assert psnr(np.full((4, 5, 3), 1 / 255), np.zeros((4, 5, 3))) == pytest.approx(expected)
 
 
-def test_psnr_does_not_depend_on_how_the_picture_is_stored():
+def test_psnr_does_not_depend_on_how_the_image_is_stored():
     a, b = noise(9, 8, 3), noise(9, 8, 3, seed=1)
     assert psnr(a / 255.0, b) == psnr(a, b / 255.0) == psnr(a, b)
     sixteen = (a.astype(np.uint16) * 257, b.astype(np.uint16) * 257)
     assert psnr(*sixteen) == pytest.approx(psnr(a, b), abs=1e-12)
 
 
-def test_psnr_of_equal_pictures_is_infinite():
+def test_psnr_of_equal_images_is_infinite():
     assert psnr(noise(3, 3), noise(3, 3)) == math.inf
 
 
@@ -54,16 +54,16 @@ def test_8_bits_are_clipped_and_rounded_half_up():
 
 
 def test_shave_cuts_rows_and_columns_apart():
-    picture = noise(10, 12, 3)
-    np.testing.assert_array_equal(metrics.shave(picture, (2, 3)), picture[2:8, 3:9])
-    assert metrics.shave(picture, (0, 0)).shape == picture.shape
+    image = noise(10, 12, 3)
+    np.testing.assert_array_equal(metrics.shave(image, (2, 3)), image[2:8, 3:9])
+    assert metrics.shave(image, (0, 0)).shape == image.shape
 
 
-def test_ssim_of_equal_pictures_is_one():
+def test_ssim_of_equal_images_is_one():
     assert ssim(noise(11, 11, 3), noise(11, 11, 3)) == pytest.approx(1.0, abs=1e-12)
 
 
-def test_ssim_of_flat_pictures_is_the_luminance_term():
+def test_ssim_of_flat_images_is_the_luminance_term():
     a, b, c1 = 0.3, 0.6, 0.01**2
     flat = ssim(np.full((15, 12), a), np.full((15, 12), b))
     assert flat == pytest.approx((2 * a * b + c1) / (a * a + b * b + c1), abs=1e-9)
@@ -91,7 +91,7 @@ def test_ssim_needs_one_window():
     [(2, 33.661, 0.9299), (3, 30.392, 0.8682), (4, 28.421, 0.8104)],
 )
 def test_published_bicubic_on_set5(shared, scale, expected_psnr, expected_ssim):
-    """The yardstick as it was made: 8-bit luma alone, rounded again only when enlarged."""
+    """The yardstick as it was made: 8-bit luma alone, rounded again only when upscaled."""
     scores = []
     for path in sorted((shared / "set5" / "HR").glob("*.png")):
         hr = np.array(Image.open(path).convert("RGB"))

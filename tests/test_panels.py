@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from inr_sr.evaluation.evaluate import enlargement
+from inr_sr.evaluation.evaluate import magnified_detail
 from inr_sr.reporting import panels
 from tests.upscalers import Constant, Images, Kernel, run, smooth_image
 
@@ -26,7 +26,7 @@ def test_panel_shows_the_pixels_that_were_scored(tmp_path):
     results = run(
         [Constant(damaged / np.float32(255), "bicubic"), Kernel("lanczos")],
         Images(**{"some where/name": truth}),
-        panel_pictures=1,
+        panel_images=1,
     )
     (panel,) = results.panels
     labels = [column.label for column in panel.columns]
@@ -43,15 +43,15 @@ def test_panel_shows_the_pixels_that_were_scored(tmp_path):
     assert (magnified == sheet[-12 - 256 : -12, -12 - 256 : -12]).all()
 
 
-def test_panels_only_of_the_first_pictures():
+def test_panels_only_of_the_first_images():
     source = Images(a=smooth_image(), b=smooth_image(), c=smooth_image())
-    results = run([Kernel()], source, "2,3", panel_pictures=2)
+    results = run([Kernel()], source, "2,3", panel_images=2)
     assert [panel.title for panel in results.panels] == ["a ×2", "a ×3", "b ×2", "b ×3"]
 
 
-def test_enlargement_hides_its_surroundings():
+def test_a_magnified_detail_hides_its_surroundings():
     bicubic = Kernel()
-    panel = enlargement([bicubic], smooth_image(96, 96), "one", factor=12)
+    panel = magnified_detail([bicubic], smooth_image(96, 96), "one", factor=12)
     assert panel.box is None
     assert [column.view.shape for column in panel.columns] == [(384, 384, 3)] * 2
     rows, cols, *size = bicubic.calls[0]

@@ -51,7 +51,7 @@ def test_sizes_of_a_pair(hr, label, lr_size, hr_size):
 
 
 @pytest.mark.parametrize("label", ["1.1", "1.5", "2.3", "2.7", "3.7", "6.9", "12"])
-def test_the_ground_truth_never_exceeds_the_picture(label):
+def test_the_ground_truth_never_exceeds_the_image(label):
     for n in range(12, 300):
         (rows, _), (truth, _) = pair_sizes((n, n), scale(label))
         assert truth <= n
@@ -71,13 +71,13 @@ def test_pil_pair_is_that_of_pil():
     np.testing.assert_array_equal(lr, np.array(expected))
 
 
-def test_a_picture_below_one_lr_pixel_is_refused_by_name():
+def test_an_image_below_one_lr_pixel_is_refused_by_name():
     with pytest.raises(InputError, match=r"tiny \(30x5\) is too small for scale 6"):
         make_pair(smooth_image(6, 30)[:5], scale("6"), name="tiny")
 
 
 def test_matlab_pairs_of_set5(shared):
-    """Shrinking the cropped picture is what MATLAB's files of the benchmark were made by."""
+    """Downscaling the cropped image is what MATLAB's files of the benchmark were made by."""
     for path in sorted((shared / "set5" / "HR").glob("*.png")):
         lr, _ = make_pair(np.array(Image.open(path).convert("RGB")), scale("3"))
         (reference,) = (shared / "set5" / "LR_matlab" / "x3").glob(f"{path.stem}*.png")

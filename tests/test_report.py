@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from inr_sr.errors import InputError
-from inr_sr.evaluation.evaluate import enlargement
+from inr_sr.evaluation.evaluate import magnified_detail
 from inr_sr.evaluation.report import write_report
 from inr_sr.evaluation.results import Results
 from tests.upscalers import Compiled, Images, Kernel, run, smooth_image
@@ -18,15 +18,15 @@ def results() -> Results:
         [Kernel("nearest"), Kernel(), Compiled(name="net & co")],
         source,
         "2,3,2x3",
-        panel_pictures=3,
+        panel_images=3,
     )
 
 
 def test_report_is_whole_and_alone(tmp_path, results):
-    last = enlargement([Kernel()], smooth_image(), "a<b")
+    last = magnified_detail([Kernel()], smooth_image(), "a<b")
     facts = {"command": "python train.py --x='<y>'"}
     page = write_report(
-        tmp_path / "new" / "report", results, title="A & B", facts=facts, enlargement=last
+        tmp_path / "new" / "report", results, title="A & B", facts=facts, magnified=last
     )
     files = {str(path.relative_to(page.parent)) for path in page.parent.rglob("*.*")}
     assert {"index.html", "results.json", "results.md", "psnr_vs_scale.png"} <= files

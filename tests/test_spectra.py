@@ -42,7 +42,7 @@ def test_white_noise_is_flat_at_its_variance():
     assert np.abs(power[20:].mean() / 0.1**2 - 1) < 0.01
 
 
-def test_a_flat_picture_has_nothing_and_no_coherence():
+def test_a_flat_image_has_nothing_and_no_coherence():
     found = compare([(np.full((48, 48), 0.7), noise(0, (48, 48)))], SCALE)
     assert found.output.max() < 1e-25
     flat = compare([(np.zeros((48, 48)), noise(0, (48, 48)))], SCALE)
@@ -104,5 +104,5 @@ def test_rectangles_and_what_is_refused():
     assert spectrum(noise(0, (40, 60))).shape == (40, 60)
     with pytest.raises(ValueError, match="among those of"):
         compare([(noise(0), noise(1, (64, 64)))], SCALE)
-    with pytest.raises(ValueError, match="no pictures"):
+    with pytest.raises(ValueError, match="no images"):
         compare([], SCALE)

@@ -1,32 +1,32 @@
-"""Which of several crops teaches most: the one with most edges.
+"""Chooses the crop with most edges, from which a network learns most.
 
 Much of a photograph is smooth, and bicubic is right there; noise, grass and gravel are rough, and
-nobody can tell them from their LR picture. In between are edges. They are found by the structure
-tensor, the sum of the gradient's outer products over a block: an edge makes it large, and of one
-direction (Bigun & Granlund 1987).
+cannot be recovered from the LR image. In between are edges. They are found by the structure tensor,
+the sum of the gradient's outer products over a block: at an edge it is large and has one direction
+(Bigun & Granlund 1987).
 """
 
 import jax
 import jax.numpy as jnp
 
 BLOCK = 16  # side of a block, HR pixels
-STRENGTH = 0.04  # least root mean square of the gradient, per two pixels, of values in [0, 1]
-COHERENCE = 0.5  # least (l1 - l2) / (l1 + l2) of the structure tensor's eigenvalues
+MIN_STRENGTH = 0.04  # root mean square of the gradient, per two pixels, of values in [0, 1]
+MIN_COHERENCE = 0.5  # (l1 - l2) / (l1 + l2) of the structure tensor's eigenvalues
 
 
-def edge_blocks(picture: jax.Array) -> jax.Array:
-    """Which blocks of a picture hold an edge.
+def edge_blocks(image: jax.Array) -> jax.Array:
+    """Which blocks of an image hold an edge.
 
     Gradients are taken at half resolution, where noise counts for less.
 
     Args:
-      picture: uint8 [h, w, 3], both sides multiples of BLOCK.
+      image: uint8 [h, w, 3], both sides multiples of BLOCK.
 
     Returns:
       bool [h / BLOCK, w / BLOCK].
     """
-    h, w, _ = picture.shape
-    half = picture.astype(jnp.float32).reshape(h // 2, 2, w // 2, 2, 3).mean(axis=(1, 3, 4)) / 255
+    h, w, _ = image.shape
+    half = image.astype(jnp.float32).reshape(h // 2, 2, w // 2, 2, 3).mean(axis=(1, 3, 4)) / 255
     # Between four pixels: differences that share a single one would correlate, and noise would
     # seem to have a direction.
     half = jnp.pad(half, ((0, 1), (0, 1)), mode="edge")
@@ -39,8 +39,8 @@ def edge_blocks(picture: jax.Array) -> jax.Array:
 
     energy = summed(by_row**2 + by_col**2)
     directed = jnp.hypot(summed(by_row**2 - by_col**2), summed(2 * by_row * by_col))
-    strong = energy > STRENGTH**2 * (BLOCK // 2) ** 2
-    return strong & (directed > COHERENCE * energy)
+    strong = energy > MIN_STRENGTH**2 * (BLOCK // 2) ** 2
+    return strong & (directed > MIN_COHERENCE * energy)
 
 
 def most_edges(crops: jax.Array, border: int, extent: jax.Array) -> jax.Array:

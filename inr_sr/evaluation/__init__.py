@@ -1,1 +1,1 @@
-"""How good is an upscaler: named protocols, metrics, the evaluation itself and its report."""
+"""Scoring upscalers: protocols, metrics, spectra, the evaluation itself and its report."""

@@ -1,4 +1,4 @@
-"""Scores upscalers on the pictures of a source, at several scales, under one protocol."""
+"""Scores upscalers on the images of a source, at several scales, under one protocol."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inr_sr.upscaling import Upscaler
 
 Progress = Callable[[int, int, str], None]
-"""Told after each enlargement: how many are done, how many there are, and which one it was."""
+"""Called after each image that a method upscaled: how many are done, of how many, and its name."""
 
 
 def evaluate(
@@ -35,28 +35,28 @@ def evaluate(
     protocol: Protocol,
     dataset_name: str,
     *,
-    panel_pictures: int = 0,
+    panel_images: int = 0,
     progress: Progress | None = None,
 ) -> Results:
-    """Enlarges every picture with every upscaler at every scale and scores it.
+    """Upscales every image with every upscaler at every scale and scores it.
 
-    One picture is in memory at a time. Where an upscaler's attribute `programs`, the number of
-    programs compiled so far, has grown with a picture, that picture is enlarged again and only
-    the second time counts: compiling is not timed. An attribute `parameters` is reported.
+    One image is in memory at a time. An upscaler may have an attribute `programs`, the number of
+    programs it has compiled: where an image adds to it, that image is upscaled again and only the
+    second time counts, so that compilation is not timed. An attribute `parameters` is reported.
 
     Args:
       upscalers: methods of distinct names.
       source: the ground truth, uint8 [h, w, 3] each.
       scales: see `sizes.parse_scales`.
       protocol: see `protocols.get_protocol`.
-      dataset_name: how tables call the source.
-      panel_pictures: how many pictures, from the first, get a panel at every scale.
+      dataset_name: name of the source in tables.
+      panel_images: how many images, from the first, get a panel at every scale.
       progress: see `Progress`.
 
     Raises:
-      InputError: no pictures, scales or methods, a method named twice, or a picture too small
-        for a scale; all of it before anything is enlarged.
-      ValueError: an upscaler returned another shape than it was asked for, or no finite numbers.
+      InputError: no images, scales or methods, a method named twice, or an image too small for a
+        scale; all of it before anything is upscaled.
+      ValueError: an upscaler returned a wrong shape, or numbers that are not finite.
     """
     _check_request(upscalers, source, scales, protocol, dataset_name)
     total = len(source) * len(scales) * len(upscalers)
@@ -64,14 +64,14 @@ def evaluate(
     scores: dict[tuple[str, str], list[ImageScore]] = {}
     panels: list[Panel] = []
     for index in range(len(source)):
-        picture = source[index]
+        image = source[index]
         for scale in scales:
-            case = _Case.of(source.name(index), picture, scale, protocol)
+            case = _Case.of(source.name(index), image, scale, protocol)
             outputs: dict[str, np.ndarray] = {}
             for upscaler in upscalers:
                 output, score = case.run(upscaler)
                 scores.setdefault((upscaler.name, scale.label), []).append(score)
-                if index < panel_pictures:
+                if index < panel_images:
                     outputs[upscaler.name] = output
                 done += 1
                 if progress is not None:
@@ -88,31 +88,31 @@ def evaluate(
     return Results(dataset_name, protocol, tuple(scales), names, rows, tuple(panels))
 
 
-def enlargement(
-    upscalers: Sequence[Upscaler], picture: np.ndarray, name: str, *, factor: int = 12
+def magnified_detail(
+    upscalers: Sequence[Upscaler], image: np.ndarray, name: str, *, factor: int = 12
 ) -> Panel:
-    """The busiest 32 x 32 pixels of a picture, enlarged as they are: there is no truth to show.
+    """The busiest 32 x 32 pixels of an image, upscaled as they are: there is no ground truth.
 
-    Each method is given 16 pixels of the surroundings as well, so that no border is in sight.
+    Each method gets 16 pixels around them as well, so that no border is in sight.
 
     Args:
       upscalers: the methods to show, in order.
-      picture: uint8 [h, w, 3].
-      name: how the picture is called.
-      factor: the magnification.
+      image: uint8 [h, w, 3].
+      name: of the image.
+      factor: output pixels per pixel of the image, along each axis.
     """
-    plane = luma(picture)
+    plane = luma(image)
     activity = np.zeros_like(plane)
     activity[1:] += np.diff(plane, axis=0) ** 2
     activity[:, 1:] += np.diff(plane, axis=1) ** 2
     row, col, rows, cols = busiest_window(activity, (32, 32))
     top, left = min(row, 16), min(col, 16)
-    context = picture[row - top : row + rows + 16, col - left : col + cols + 16]
-    image = to_float32(context)
+    context = image[row - top : row + rows + 16, col - left : col + cols + 16]
+    values = to_float32(context)
     size = (context.shape[0] * factor, context.shape[1] * factor)
     inner = tuple(slice(k * factor, (k + n) * factor) for k, n in ((top, rows), (left, cols)))
-    outputs = {u.name: to_uint8(u.upscale(image, size)[inner]) for u in upscalers}
-    lr = picture[row : row + rows, col : col + cols]
+    outputs = {u.name: to_uint8(u.upscale(values, size)[inner]) for u in upscalers}
+    lr = image[row : row + rows, col : col + cols]
     return magnified(f"{name}_x{factor}_magnified", f"{name} ×{factor}", lr, outputs)
 
 
@@ -125,7 +125,7 @@ def _check_request(
 ) -> None:
     names = [upscaler.name for upscaler in upscalers]
     if len(source) == 0:
-        raise InputError(f"there are no pictures in {dataset_name} to evaluate on")
+        raise InputError(f"there are no images in {dataset_name} to evaluate on")
     if not names or not scales:
         raise InputError("an evaluation needs at least one method and at least one scale")
     if len(set(names)) < len(names):
@@ -136,7 +136,7 @@ def _check_request(
 def check_sizes(
     source: Source, scales: Sequence[Scale], protocol: Protocol, count: int | None = None
 ) -> None:
-    """Raises InputError, naming it, unless each picture, or the first `count`, fits all scales."""
+    """Raises InputError unless each image, or each of the first `count`, fits all scales."""
     for index in range(len(source) if count is None else count):
         size = source.size(index)
         for scale in scales:
@@ -145,7 +145,7 @@ def check_sizes(
 
 @dataclass(frozen=True)
 class _Case:
-    """One picture at one scale: what every method is given, and what it is measured against."""
+    """One image at one scale: the LR image that every method gets, and the ground truth."""
 
     name: str
     scale: Scale
@@ -158,7 +158,7 @@ class _Case:
         return cls(name, scale, protocol, *make_pair(hr, scale, protocol.lr_kernel, name=name))
 
     def run(self, upscaler: Upscaler) -> tuple[np.ndarray, ImageScore]:
-        """The output, rounded or clipped as the protocol wants it, and its score."""
+        """The output, rounded or clipped as the protocol says, and its score."""
         image = to_float32(self.lr)
         size = (self.truth.shape[0], self.truth.shape[1])
         programs = getattr(upscaler, "programs", 0)
@@ -185,7 +185,7 @@ class _Case:
     def _timed(
         upscaler: Upscaler, image: np.ndarray, size: tuple[int, int]
     ) -> tuple[np.ndarray, float, float | None]:
-        """The output, how long it took, and the peak memory meanwhile."""
+        """The output, the seconds it took, and the peak memory in MiB meanwhile."""
         reset_peak_memory()
         start = time.perf_counter()
         output = np.asarray(upscaler.upscale(image, size))

@@ -80,7 +80,7 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _blur(plane: np.ndarray) -> np.ndarray:
-    """The window of SSIM over [h, w], where it fits: [h - 10, w - 10]."""
+    """Means of [h, w] under the window of SSIM, at every place where it fits: [h - 10, w - 10]."""
     window = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
     window /= window.sum()
     for _ in range(2):  # rows, then, transposed, columns
@@ -97,13 +97,13 @@ def _blur(plane: np.ndarray) -> np.ndarray:
 def lr_consistency(
     image: np.ndarray, lr: np.ndarray, lr_kernel: Literal["matlab", "pil"] = "matlab"
 ) -> float:
-    """PSNR in dB, over RGB, of the output shrunk again against the LR it was made from.
+    """PSNR in dB, over RGB, of the output downscaled again against the LR image it was made from.
 
-    The output takes the very way the ground truth took: rounded to 8 bits, then the same
-    kernel. The ground truth itself therefore scores infinity, and no border is cut.
+    The output is rounded to 8 bits and downscaled with the kernel that made the LR image from the
+    ground truth. The ground truth itself therefore scores infinity. No border is cut.
 
     Args:
-      image: the enlarged image [H, W, 3], uint8 or floating in [0, 1].
+      image: the output [H, W, 3], uint8 or floating in [0, 1].
       lr: uint8 [h, w, 3].
       lr_kernel: the kernel that made `lr`.
     """
@@ -178,8 +178,8 @@ METRICS: dict[str, Metric] = {
     "ssim": Metric(lambda image: ssim(*image.channel), "Wang 2004, on the protocol's channel"),
     "lr_psnr": Metric(
         lambda image: lr_consistency(image.output, image.lr, image.protocol.lr_kernel),
-        "dB over RGB of the output shrunk again against its LR picture; null is infinite",
-        "LR-consistency PSNR in dB: the output shrunk again, against the LR picture (RGB)",
+        "dB over RGB of the output downscaled again, against its LR image; null is infinite",
+        "LR-consistency PSNR in dB: the output downscaled again, against the LR image (RGB)",
         digits=2,
         higher_is_better=None,  # above some 50 dB, more is no better
     ),
@@ -189,7 +189,7 @@ METRICS: dict[str, Metric] = {
 
 @dataclass(frozen=True)
 class MeanState:
-    """A mean that can be collected in parts: `from_values`, `merge`, `compute`."""
+    """A mean that can be collected in parts, exact to rounding."""
 
     total: float = 0.0
     count: int = 0

@@ -1,7 +1,7 @@
-"""Named evaluation protocols, and the low-resolution pictures they start from.
+"""Named evaluation protocols, and the LR images they start from.
 
 A PSNR means nothing without its protocol. What moves it is the channel (luma or RGB), the border
-that is cut, whether the output is rounded to 8 bits first, and which bicubic made the LR picture;
+that is cut, whether the output is rounded to 8 bits first, and which bicubic made the LR image;
 each combination in use has one name here. Set5 by float bicubic, in dB (tests/test_evaluation.py):
 
     protocol   ×2      ×3      ×4
@@ -9,7 +9,7 @@ each combination in use has one name here. Set5 by float bicubic, in dB (tests/t
     y-float    33.684  30.406  28.432
     y-pil      33.679  30.404  28.431
 
-With an enlargement that rounds between its two passes, as MATLAB's does, `y` gives 33.673, 30.403
+With an upscaler that rounds between its two passes, as MATLAB's does, `y` gives 33.673, 30.403
 and 28.429. The published 33.66, 30.39 and 28.42 are of luma alone: rounded, resized both ways in
 double precision, rounded again.
 """
@@ -32,15 +32,15 @@ SSIM_WINDOW = 11
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to score a picture.
+    """One way to score an image.
 
     Attributes:
-      name: what the command line calls it.
+      name: on the command line.
       channel: the headline channel, and the one SSIM is measured on: "y" is the BT.601 luma of
         MATLAB's rgb2ycbcr (16..235), never rounded; "rgb" is all three channels together.
       extra_border: pixels cut at each edge beyond ceil(s) of that axis.
       rounding: "uint8" rounds the output to 8-bit RGB first, "float" only clips it.
-      lr_kernel: the antialiased bicubic that makes the LR picture, always 8 bits: "matlab"
+      lr_kernel: the antialiased bicubic that makes the LR image, always 8 bits: "matlab"
         (mirrored borders) or "pil".
       description: one sentence for documents and reports.
     """
@@ -106,7 +106,7 @@ def get_protocol(name: str) -> Protocol:
 
 
 def pair_sizes(hr_size: tuple[int, int], scale: Scale) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Sizes of the LR picture, floor(HR / s), and of the part of the HR it stands for, round(LR s).
+    """Sizes of the LR image, floor(HR / s), and of the HR crop it is made from, round(LR s).
 
     The division is exact in the decimal the scale was written in: 27 / 2.7 is 10, not 9.99.
     """
@@ -118,7 +118,7 @@ def pair_sizes(hr_size: tuple[int, int], scale: Scale) -> tuple[tuple[int, int],
 
 
 def crop_side(scale: Scale, lr_side: int) -> int:
-    """HR pixels a side of which exactly `lr_side` LR pixels are made, at a scale of both axes."""
+    """Side of the HR crop that gives `lr_side` LR pixels, at a scale that both axes share."""
     return math.ceil(lr_side * Fraction(repr(scale.rows)))
 
 
@@ -127,24 +127,24 @@ def make_pair(
     scale: Scale,
     lr_kernel: Literal["matlab", "pil"] = "matlab",
     *,
-    name: str = "picture",
+    name: str = "image",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The LR picture and the ground truth it is to be enlarged to.
+    """The LR image and its ground truth.
 
-    The HR picture is cropped at its lower and right edges to round(LR s) first and shrunk second,
-    so that the two cover exactly the same scene.
+    The HR image is cropped at its lower and right edges to round(LR s) first and downscaled
+    second, so that the two cover exactly the same scene.
 
     Args:
       hr: uint8 [h, w, 3].
       scale: HR pixels per LR pixel.
       lr_kernel: "matlab" (mirrored borders) or "pil".
-      name: what to call the picture in an error.
+      name: of the image, for the error.
 
     Returns:
       LR uint8 [floor(h / rows), floor(w / cols), 3] and HR uint8, cropped.
 
     Raises:
-      InputError: the picture has less than one LR pixel at this scale.
+      InputError: the image has less than one LR pixel at this scale.
     """
     if hr.dtype != np.uint8 or hr.ndim != 3 or hr.shape[2] != 3:
         raise ValueError(f"{name}: expected uint8 [h, w, 3], got {hr.dtype} {hr.shape}")
@@ -156,7 +156,7 @@ def make_pair(
 
 
 def check_size(size: tuple[int, int], scale: Scale, rules: Protocol, name: str) -> None:
-    """Raises InputError unless a picture of (rows, cols) holds an SSIM window inside its border."""
+    """Raises InputError unless an image of (rows, cols) holds an SSIM window inside its border."""
     needed = []
     for s, border in zip(scale.axes, rules.border(scale), strict=True):
         exact = Fraction(repr(s))

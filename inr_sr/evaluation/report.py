@@ -1,4 +1,4 @@
-"""A folder for people: one page with tables, a plot and pictures, and the same as files."""
+"""The report of an evaluation: a page with tables, a plot and panels, and the same as files."""
 
 import itertools
 import math
@@ -15,10 +15,10 @@ from inr_sr.reporting.panels import Panel, write_panel
 from inr_sr.reporting.plots import COLOURS, new_figure, plain
 from inr_sr.sizes import Scale
 
-PANEL_PICTURES = 3
-"""Pictures of an evaluation that a report shows, at every scale."""
+PANEL_IMAGES = 3
+"""How many images of an evaluation a report shows, at every scale."""
 
-_MARKS = ("index.html", "results.json")  # a folder that holds these is a report of ours
+_MARKS = ("index.html", "results.json")  # a folder that holds these is a report
 _PLOT = "PSNR against scale, by method"
 _BASELINES = {"bicubic": ("0.4", "-"), "lanczos": ("0.55", "--"), "nearest": ("0.7", ":")}
 
@@ -29,20 +29,20 @@ def write_report(
     *,
     title: str,
     facts: Mapping[str, str],
-    enlargement: Panel | None = None,
+    magnified: Panel | None = None,
 ) -> Path:
     """Writes index.html, results.json, results.md, psnr_vs_scale.png and panels/.
 
-    The page holds its pictures itself and links to nothing. Everything is made in a temporary
-    folder beside `folder`, which then takes its place, so a reader never sees half a report.
+    The page holds its images itself and links to nothing. The write is atomic: a temporary folder
+    takes the place of `folder` once all files are in it.
 
     Args:
-      folder: the report; an earlier report there is replaced.
-      results: its tables and its panels.
+      folder: where to write; an earlier report there is replaced.
+      results: the tables and the panels.
       title: the heading of the page.
-      facts: what else to state, in order, such as data, training steps and command; the
-        protocol and the machine are stated anyway.
-      enlargement: a panel without truth, from `evaluate.enlargement`.
+      facts: further lines of "How this was made", in order, such as data, training steps and
+        command; the protocol and the machine are always among them.
+      magnified: a panel without ground truth, from `evaluate.magnified_detail`.
 
     Returns:
       The path of the page.
@@ -54,7 +54,7 @@ def write_report(
     check_replaceable(folder)
     try:
         with atomic_folder(folder) as temporary:
-            _fill(temporary, results, title, facts, enlargement)
+            _fill(temporary, results, title, facts, magnified)
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror or error}") from None
     return folder / "index.html"
@@ -70,7 +70,7 @@ def _fill(
     results: Results,
     title: str,
     facts: Mapping[str, str],
-    enlargement: Panel | None,
+    magnified: Panel | None,
 ) -> None:
     write_json(folder / "results.json", results)
     write_markdown(folder / "results.md", results)
@@ -80,16 +80,16 @@ def _fill(
     body += ["<h2>PSNR against scale</h2>", figure(plot, "plot", alt=_PLOT)]
     if results.panels:
         body.append(
-            "<h2>Pictures</h2>\n<p>Above, a region pixel by pixel; below, its marked part "
+            "<h2>Images</h2>\n<p>Above, a region pixel by pixel; below, its marked part "
             "magnified four times. The mark lies where bicubic's error is largest.</p>"
         )
         body += [_shown(folder, panel) for panel in results.panels]
-    if enlargement is not None:
+    if magnified is not None:
         body.append(
-            "<h2>Far beyond the original</h2>\n<p>A detail enlarged as it is, "
-            "so there is no truth to compare with.</p>"
+            "<h2>Far beyond the original</h2>\n<p>A detail upscaled as it is, "
+            "so there is no ground truth to compare with.</p>"
         )
-        body.append(_shown(folder, enlargement))
+        body.append(_shown(folder, magnified))
     protocol = f"{results.protocol.name}: {results.protocol.description}"
     stated = {**facts, "protocol": protocol, **results.machine}
     text = page(title, results.summary(), body, stated)
@@ -97,7 +97,7 @@ def _fill(
 
 
 def _shown(folder: Path, panel: Panel) -> str:
-    """The panel as a file, and inside the page."""
+    """Writes the panel as a file and returns it for the page."""
     png = write_panel(folder / "panels", panel).read_bytes()
     return figure(png, "panel", alt=panel.title, caption=panel.title)
 
@@ -105,9 +105,9 @@ def _shown(folder: Path, panel: Panel) -> str:
 def write_plot(path: Path, results: Results) -> None:
     """Writes a PNG: PSNR against scale by method, and the gain over bicubic if it was measured.
 
-    Scales that differ by axis belong to no place on the line and are left to the tables, unless
-    there are no others: then the geometric mean of the two is their place. Nearest neighbour is
-    too far below bicubic to show beside the other gains.
+    Scales that differ by axis have no place on the scale axis and are left to the tables. If there
+    are no others, they are drawn at their geometric mean. The plot of gains leaves out nearest
+    neighbour, which is too far below bicubic.
     """
     scales = [scale for scale in results.scales if scale.rows == scale.cols] or results.scales
     scales = sorted(scales, key=_position)

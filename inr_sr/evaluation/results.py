@@ -1,4 +1,4 @@
-"""What an evaluation found, as JSON for programs and as tables for people."""
+"""The results of an evaluation, as JSON for programs and as tables for people."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,8 +18,8 @@ QUALITY = ("psnr_y", "psnr_rgb", "ssim")
 """Metrics that share the first table; any other one has a table of its own."""
 
 COST_UNITS = {
-    "seconds": "median per picture, the first compilation left out",
-    "seconds_per_megapixel": "median per picture, per million output pixels",
+    "seconds": "median per image, the first compilation left out",
+    "seconds_per_megapixel": "median per image, per million output pixels",
     "peak_mib": "highest resident memory of the process while the method ran, where its "
     "high-water mark can be reset (Linux); elsewhere the highest since the process began",
 }
@@ -75,7 +75,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Results:
-    """An evaluation: one row per method and scale, and panels that show some pictures."""
+    """An evaluation: one row per method and scale, and panels that show some of the images."""
 
     dataset: str
     protocol: Protocol
@@ -95,10 +95,10 @@ class Results:
         return self.protocol.headline(row.scores)
 
     def summary(self) -> str:
-        """One sentence: what was measured, and how."""
+        """One sentence: data, number of images and protocol."""
         count = len(self.rows[0].images)
         return (
-            f"{self.dataset}, {count} picture{'' if count == 1 else 's'}, protocol "
+            f"{self.dataset}, {count} image{'' if count == 1 else 's'}, protocol "
             f"{self.protocol.name}: {self.protocol.description}."
         )
 
@@ -130,7 +130,7 @@ class Results:
         return [quality, *with_gain, *further, self._cost()]
 
     def to_markdown(self) -> str:
-        """The tables as GitHub Markdown, under one sentence that says what was measured how."""
+        """The tables in GitHub's Markdown, under the summary."""
         return "\n\n".join([self.summary(), *(t.to_markdown() for t in self.tables())]) + "\n"
 
     def _table(
@@ -140,7 +140,7 @@ class Results:
         methods: Sequence[str],
         value: Callable[[Row], float] | None = None,
     ) -> Table:
-        """Methods down, scales across; where `value` is highest in a column is the best."""
+        """Methods down, scales across; at each scale the highest `value` is the best."""
         grid = [[self.row(method, scale) for scale in self.scales] for method in methods]
         best = set()
         if value is not None and len(methods) > 1:

@@ -1,8 +1,8 @@
-"""Which frequencies a picture has, and which of them are those of the truth.
+"""The spectrum of an output, and its coherence with that of the ground truth.
 
-Frequencies are radial, in cycles per LR pixel: 0.5 is the LR picture's Nyquist frequency, s / 2 is
-that of the picture enlarged by s. What lies beyond LR_NYQUIST the LR picture does not hold: a
-method with no energy there blurs, one whose energy there is not coherent with the truth invents.
+Frequencies are radial, in cycles per LR pixel: 0.5 is the Nyquist frequency of the LR image, s / 2
+that of an output at scale s. The LR image holds nothing beyond LR_NYQUIST: a method without energy
+there blurs, and a method whose energy there is not coherent with the truth invents.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 LR_NYQUIST = 0.5
-"""Highest frequency, in cycles per LR pixel, that the LR picture can hold along an axis."""
+"""Highest frequency, in cycles per LR pixel, that the LR image can hold along an axis."""
 
 
 def spectrum(plane: np.ndarray) -> np.ndarray:
-    """Orthonormal Fourier transform under a Hann window, of which the mean is removed.
+    """Orthonormal Fourier transform of a plane under a Hann window, its mean removed.
 
     The window is divided by its root mean square, so that white noise of variance v has the
     expected power v at every frequency but the lowest.
@@ -34,7 +34,7 @@ def spectrum(plane: np.ndarray) -> np.ndarray:
         raise ValueError(f"a spectrum needs at least 3 pixels per axis, got {plane.shape}")
     window = _hann(h)[:, None] * _hann(w)[None, :]
     values = plane.astype(np.float64)
-    centred = values - np.average(values, weights=window)  # so that none leaks from frequency 0
+    centred = values - np.average(values, weights=window)  # so that frequency 0 does not leak
     return np.fft.fft2(centred * (window / np.sqrt(np.mean(window**2))), norm="ortho")
 
 
@@ -43,10 +43,10 @@ def _hann(n: int) -> np.ndarray:
 
 
 def radial_bins(shape: tuple[int, int], scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """The annuli that a spectrum is summed over, each as wide as the longer side resolves.
+    """The annuli that a spectrum is summed over; the longer side sets their width.
 
     Args:
-      shape: (h, w) of the enlarged picture.
+      shape: (h, w) of the output.
       scale: its pixels per LR pixel, the same for both axes.
 
     Returns:
@@ -63,11 +63,11 @@ def radial_bins(shape: tuple[int, int], scale: float) -> tuple[np.ndarray, np.nd
 
 @dataclass(frozen=True)
 class Spectra:
-    """Outputs against their truths: sums over annuli and pictures, float64 [n] each.
+    """Outputs against their truths: sums over annuli and images, float64 [n] each.
 
     Attributes:
       frequency: centre of each annulus, cycles per LR pixel.
-      count: how many Fourier coefficients it holds, those of all pictures together.
+      count: number of Fourier coefficients in it, of all images together.
       output, truth: sum of |X|^2 and |Y|^2, X of the outputs and Y of the truths.
       cross: sum of X conj(Y). It is real: an annulus holds with each frequency its negative.
     """
@@ -80,12 +80,12 @@ class Spectra:
 
     @property
     def output_power(self) -> np.ndarray:
-        """Mean |X|^2 over annulus and pictures, float64 [n]."""
+        """Mean |X|^2 over annulus and images, float64 [n]."""
         return self.output / self.count
 
     @property
     def truth_power(self) -> np.ndarray:
-        """Mean |Y|^2 over annulus and pictures, float64 [n]."""
+        """Mean |Y|^2 over annulus and images, float64 [n]."""
         return self.truth / self.count
 
     @property
@@ -106,7 +106,7 @@ class Spectra:
     def energy_ratio(self) -> float:
         """Energy of outputs beyond LR_NYQUIST over that of the truths; NaN if they have none.
 
-        1 is as much as the truth, wherever it is; `mean_coherence` says whether it is right.
+        At 1 there is as much as in the truths; `mean_coherence` says how much of it is right.
         """
         above = self.beyond_lr
         truth = float(self.truth[above].sum())
@@ -131,7 +131,7 @@ def compare(pairs: Iterable[tuple[np.ndarray, np.ndarray]], scale: float) -> Spe
     """
     sums: np.ndarray | None = None
     shape: tuple[int, ...] = ()
-    pictures = 0
+    images = 0
     for output, truth in pairs:
         if sums is None:
             shape = truth.shape
@@ -142,11 +142,11 @@ def compare(pairs: Iterable[tuple[np.ndarray, np.ndarray]], scale: float) -> Spe
         X, Y = spectrum(output), spectrum(truth)
         terms = np.abs(X) ** 2, np.abs(Y) ** 2, (X * Y.conj()).real
         sums += [_by_annulus(term, bins, len(frequency)) for term in terms]
-        pictures += 1
+        images += 1
     if sums is None:
-        raise ValueError("no pictures to compare")
+        raise ValueError("no images to compare")
     count = _by_annulus(np.ones(shape), bins, len(frequency))
-    return Spectra(frequency, count * pictures, *sums)
+    return Spectra(frequency, count * images, *sums)
 
 
 def _by_annulus(values: np.ndarray, bins: np.ndarray, count: int) -> np.ndarray:

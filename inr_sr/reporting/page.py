@@ -1,6 +1,6 @@
-"""Pages for people: one style, and what is on them.
+"""The HTML page of a report: its style, its tables and its figures.
 
-They hold their pictures and link to nothing.
+A page holds its images itself and links to nothing.
 """
 
 import base64
@@ -66,13 +66,13 @@ $facts
 
 
 def page(title: str, summary: str, body: Iterable[str], facts: Mapping[str, str]) -> str:
-    """A page as text.
+    """A page as HTML text.
 
     Args:
-      title: its heading.
-      summary: the sentence under that.
-      body: parts in HTML.
-      facts: how it was made, in order; the one called "command" is set as code.
+      title: the heading.
+      summary: the sentence under the heading.
+      body: the parts of the page, in HTML.
+      facts: how it was made, by name, in order; the fact named "command" is set as code.
     """
     return _PAGE.substitute(
         title=html.escape(title),
@@ -83,7 +83,7 @@ def page(title: str, summary: str, body: Iterable[str], facts: Mapping[str, str]
 
 
 def table(content: Table) -> str:
-    """A table that scrolls sideways where it is too wide."""
+    """A table in HTML; it scrolls sideways where it is too wide."""
     head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in content.head)
     body = []
     for i, (name, *cells) in enumerate(content.rows):
@@ -101,13 +101,13 @@ def table(content: Table) -> str:
 
 
 def figure(png: bytes, kind: str, *, alt: str, caption: str = "") -> str:
-    """A picture inside the page.
+    """An image inside the page, in HTML.
 
     Args:
-      png: the file's bytes.
+      png: the bytes of the file.
       kind: "panel", which keeps its size in pixels and scrolls sideways, or "plot".
-      alt: what it shows, for who cannot see it.
-      caption: what stands above it.
+      alt: description for readers who cannot see it.
+      caption: the text above it.
     """
     data = base64.b64encode(png).decode("ascii")
     text = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""

@@ -1,4 +1,4 @@
-"""Side-by-side panels: one region of a picture, by several methods, whole and magnified."""
+"""Side-by-side panels: one region of an image, by several methods, at 1:1 and magnified."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ DETAIL = 64
 """Side in pixels of the part of it that is magnified."""
 ZOOM = 4
 
-# A neutral dark ground suits light and dark pages alike and does not tint what is judged on it.
+# A neutral dark ground suits light and dark pages alike and does not tint the images on it.
 _GROUND, _INK, _FAINT, _MARK = (28, 28, 30), (235, 235, 238), (160, 160, 168), (255, 214, 10)
 _GAP, _LINE = 12, 20
-_LEAST_WIDTH = 128  # of a column, so that its label fits
+_MIN_WIDTH = 128  # of a column, so that its label fits
 
 
 Box = tuple[int, int, int, int]
@@ -41,8 +41,8 @@ class Panel:
     """Columns of one size to be seen side by side.
 
     Attributes:
-      name: what its file is called, before characters that file names do not like are replaced.
-      title: what a reader sees.
+      name: of its file, before characters that do not suit file names are replaced.
+      title: for readers.
       columns: one per method, the truth last.
       box: the part of the view to magnify `ZOOM` times, if any.
     """
@@ -66,19 +66,19 @@ def comparison(
     notes: Mapping[str, str],
     border: tuple[int, int],
 ) -> Panel:
-    """Where bicubic errs most: the LR pixels, each output, and the truth.
+    """The place where bicubic errs most: the LR pixels, each output, and the truth.
 
-    The place is the window of `DETAIL` pixels inside `border` with the largest squared error of
-    bicubic (of the first output, if bicubic is not among them), so it is never a flat one and
-    no method's own result is favoured.
+    It is the window of `DETAIL` pixels inside `border` with the largest squared error of bicubic
+    (of the first output, if bicubic is not among them). So it is never flat, and the choice does
+    not favour the result of any network.
 
     Args:
       name, title: see `Panel`.
-      lr: uint8 [h, w, 3], shown enlarged by nearest neighbour.
+      lr: uint8 [h, w, 3], shown by nearest neighbour.
       outputs: uint8 [H, W, 3] by method, in the order to show.
       truth: uint8 [H, W, 3].
-      notes: a short text by method, its PSNR.
-      border: rows and columns at the edges not to look at.
+      notes: a short text by method, such as its PSNR.
+      border: rows and columns at the edges that are left out.
     """
     yardstick = outputs["bicubic"] if "bicubic" in outputs else next(iter(outputs.values()))
     error = np.square(yardstick.astype(np.float64) - truth.astype(np.float64)).sum(axis=2)
@@ -100,8 +100,8 @@ def busiest_window(
 
     Args:
       activity: [h, w], such as a squared error.
-      size: rows and columns of the window; less where the picture is smaller.
-      border: rows and columns at the edges the window keeps away from.
+      size: rows and columns of the window; less where the image is smaller.
+      border: rows and columns at the edges that are left out.
     """
     inner = activity[
         border[0] : activity.shape[0] - border[0], border[1] : activity.shape[1] - border[1]
@@ -113,10 +113,10 @@ def busiest_window(
     return int(row) + border[0], int(col) + border[1], rows, cols
 
 
-def surroundings(box: Box, size: tuple[int, int], picture: tuple[int, int]) -> Box:
-    """A window of `size`, or less, around `box` and inside a picture of size `picture`."""
+def surroundings(box: Box, size: tuple[int, int], image: tuple[int, int]) -> Box:
+    """A window of `size`, or less, around `box` and inside an image of size `image`."""
     starts, sizes = [], []
-    for start, length, wanted, limit in zip(box[:2], box[2:], size, picture, strict=True):
+    for start, length, wanted, limit in zip(box[:2], box[2:], size, image, strict=True):
         n = min(max(wanted, length), limit)
         starts.append(min(max(start + length // 2 - n // 2, 0), limit - n))
         sizes.append(n)
@@ -128,7 +128,7 @@ def _slices(box: Box) -> tuple[slice, slice]:
 
 
 def magnified(name: str, title: str, lr: np.ndarray, outputs: Mapping[str, np.ndarray]) -> Panel:
-    """A small region enlarged far beyond what can be checked: LR pixels and each output.
+    """A small region at a scale that has no ground truth: LR pixels and each output.
 
     Args:
       name, title: see `Panel`.
@@ -149,10 +149,10 @@ def _nearest(lr: np.ndarray, size: Sequence[int]) -> np.ndarray:
 
 
 def draw(panel: Panel) -> Image.Image:
-    """The panel as one picture: labels, the views at 1:1, and the marked part magnified."""
+    """The panel as one image: labels, the views at 1:1, and the marked part magnified."""
     view_h, view_w = panel.columns[0].view.shape[:2]
     detail_h, detail_w = (n * ZOOM for n in panel.box[2:]) if panel.box else (0, 0)
-    width = max(view_w, detail_w, _LEAST_WIDTH)
+    width = max(view_w, detail_w, _MIN_WIDTH)
     top = _GAP + 2 * _LINE
     height = top + view_h + (_GAP + detail_h if panel.box else 0) + _GAP
     sheet = Image.new("RGB", (_GAP + len(panel.columns) * (width + _GAP), height), _GROUND)

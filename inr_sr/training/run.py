@@ -13,9 +13,9 @@ from inr_sr.configuration import stored_model
 from inr_sr.data.feed import sampling, training_source
 from inr_sr.data.sources import Source, fingerprint, open_source, source_name
 from inr_sr.errors import InputError
-from inr_sr.evaluation.evaluate import check_sizes, enlargement, evaluate
+from inr_sr.evaluation.evaluate import check_sizes, evaluate, magnified_detail
 from inr_sr.evaluation.protocols import get_protocol
-from inr_sr.evaluation.report import PANEL_PICTURES, write_report
+from inr_sr.evaluation.report import PANEL_IMAGES, write_report
 from inr_sr.reporting.progress import evaluation_bar
 from inr_sr.sizes import Scale, parse_scales
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
@@ -117,7 +117,7 @@ def report(config: ConfigDict, workdir: Path, test: Source) -> None:
             scales,
             protocol,
             source_name(config.eval.dataset),
-            panel_pictures=PANEL_PICTURES,
+            panel_images=PANEL_IMAGES,
             progress=show,
         )
     command = [
@@ -130,6 +130,6 @@ def report(config: ConfigDict, workdir: Path, test: Source) -> None:
     told |= {name: str(value) for name, value in load_weights(workdir / WEIGHTS).facts.items()}
     fixed, far = models.build(config.model).fixed_scale, None
     if fixed is None:
-        far = enlargement([baselines[1], network], test[0], test.name(0))
+        far = magnified_detail([baselines[1], network], test[0], test.name(0))
     title = f"{network.name}: super-resolution at {f'×{fixed}' if fixed else 'any scale'}"
-    write_report(workdir / REPORT, results, title=title, facts=told, enlargement=far)
+    write_report(workdir / REPORT, results, title=title, facts=told, magnified=far)
