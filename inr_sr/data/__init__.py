@@ -1,1 +1,1 @@
-"""Pictures and what training takes from them: sources, crops, samples."""
+"""Images and what training takes from them: sources, crops, samples."""

@@ -96,7 +96,7 @@ class Source(ABC):
 
 
 def _window(pixels: slice, size: int) -> slice | None:
-    """`pixels` with both ends as numbers; None unless they lie inside `size` pixels, every one."""
+    """`pixels` with both ends; None if it has a step, is empty or reaches beyond `size` pixels."""
     start = 0 if pixels.start is None else operator.index(pixels.start)
     stop = size if pixels.stop is None else operator.index(pixels.stop)
     inside = pixels.step in (None, 1) and 0 <= start < stop <= size

@@ -1,4 +1,4 @@
-"""The machine that figures were measured on, and the memory that was used."""
+"""The machine that runs this process, and the memory it used."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ def describe_machine() -> dict[str, str]:
 
 
 def describe_hardware() -> str:
-    """What of `describe_machine` a training ran on, in one line."""
+    """Devices, cores and processor of `describe_machine`, in one line."""
     machine = describe_machine()
     cores = "1 core" if machine["cores"] == "1" else f"{machine['cores']} cores"
     return f"{machine['jax devices']}, {cores}, {machine['processor']}"

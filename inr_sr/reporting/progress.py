@@ -52,7 +52,7 @@ class TrainingProgress:
 
     @property
     def samples_per_second(self) -> float:
-        """LR patches trained on per second since the first tick."""
+        """Samples trained on per second since the first tick."""
         seconds = time.monotonic() - self._started
         return (self._step - self._first) * self._samples / max(seconds, 1e-9)
 
