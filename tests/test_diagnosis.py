@@ -18,17 +18,15 @@ from inr_sr import models
 from inr_sr.cli import main
 from inr_sr.data.sources import FolderSource
 from inr_sr.sizes import Scale
-from inr_sr.studies.diagnosis.controls import Control
-from inr_sr.studies.diagnosis.course import Course
-from inr_sr.studies.diagnosis.crops import crops
-from inr_sr.studies.diagnosis.frequencies import Frequencies, Waves
+from inr_sr.studies.diagnosis.ablations import Ablation
+from inr_sr.studies.diagnosis.edge_crops import edge_crops
+from inr_sr.studies.diagnosis.frequencies import Frequencies, FrequencyMatrix, Region
 from inr_sr.studies.diagnosis.measures import Measures, measured
 from inr_sr.studies.diagnosis.modulation import Modulation
-from inr_sr.studies.diagnosis.output import Method, Output
-from inr_sr.studies.diagnosis.recipe import Recipe
+from inr_sr.studies.diagnosis.output_quality import MethodQuality, OutputQuality
 from inr_sr.studies.diagnosis.report import panels, write_diagnosis
-from inr_sr.studies.diagnosis.subject import Region, Subject
 from inr_sr.studies.diagnosis.suspects import SUSPECTS, verdicts
+from inr_sr.studies.diagnosis.trained_network import Course, Recipe, TrainedNetwork
 from inr_sr.studies.diagnosis.verdict import STATES
 from inr_sr.training.checkpoints import CHECKPOINTS
 from inr_sr.training.frequencies import RECORD, matrices
@@ -53,7 +51,7 @@ LP = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """photos/, small/ and run/: a training of 4 steps on the former, judged by them as well."""
+    """photos/, small/ and run/: 4 steps of training on photos/, validated on them as well."""
     root = tmp_path_factory.mktemp("place")
     photos = tiny_pictures(root / "photos", 2)
     (root / "small").mkdir()
@@ -115,14 +113,14 @@ def tables(text: str) -> dict[str, dict[str, dict[str, str]]]:
 
 def assert_tables_hold(measures: dict, shown: dict) -> None:
     """The numbers of measures.json that the page is to show, each under the head that it is of."""
-    assert set(shown) == {"Output", "Controls", "Frequencies", "Attention", "Modulation"}
+    assert set(shown) == {"Output", "Ablations", "Frequencies", "Attention", "Modulation"}
     for method in ("network", "bicubic"):
         values, cells = measures["output"][method], list(shown["Output"][method].values())
         names = ("psnr", "lr_psnr", "energy", "mean_coherence", "slope")
         assert [float(x) for x in cells] == pytest.approx([values[n] for n in names], abs=0.006)
-    for name, control in (("tokens shuffled", "shuffled"), ("modulation 0", "zeroed")):
-        change, fall, energy = (float(x) for x in shown["Controls"][name].values())
-        values = measures[control]
+    for name, ablation in (("tokens shuffled", "shuffled"), ("modulation 0", "zeroed")):
+        change, fall, energy = (float(x) for x in shown["Ablations"][name].values())
+        values = measures[ablation]
         assert change == pytest.approx(255 * values["change"], abs=0.006)
         assert (fall, energy) == pytest.approx((values["psnr_fall"], values["energy"]), abs=0.006)
     together, cells = measures["frequencies"]["together"], shown["Frequencies"]["all that draw"]
@@ -152,8 +150,8 @@ def assert_tables_hold(measures: dict, shown: dict) -> None:
         (["run", "--scale=2x3"], "scale 2x3 is not allowed"),
         (["run", "--scale=x"], "scale 'x' is not allowed"),
         (["run", "--data=none"], "there is no folder none"),
-        (["run", "--data=small"], "every picture of small is smaller than 32x32"),
-        (["run", "--data=photos", "--scale=8"], "every picture of photos is smaller than 64x64"),
+        (["run", "--data=small"], "every image of small is smaller than 32x32"),
+        (["run", "--data=photos", "--scale=8"], "every image of photos is smaller than 64x64"),
         (["run", "photos"], "unrecognized arguments: photos"),
         (["begun"], "no checkpoint"),
         (["earlier"], f"no record of what its frequencies started from ({RECORD})"),
@@ -188,7 +186,7 @@ def test_bad_requests_are_answered_in_a_line_and_write_nothing(
     assert content(run) == before
 
 
-def test_too_little_memory_is_told_in_a_line(place, monkeypatch, capsys):
+def test_too_little_memory_is_reported_in_a_line(place, monkeypatch, capsys):
     def full(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
@@ -202,17 +200,17 @@ def test_too_little_memory_is_told_in_a_line(place, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("decoder", ["spectral", "liif", "pixel_shuffle"])
-def test_what_a_decoder_lacks_is_said_and_the_rest_is_measured(place, tmp_path, decoder):
+def test_what_a_decoder_lacks_is_reported_and_the_rest_is_measured(place, tmp_path, decoder):
     config = tiny(model__decoder=decoder, model__liif__width=8, model__liif__layers=2)
     config.model.pixel_shuffle.scale = 2
     model = models.build(config.model)
     params = jax.jit(lambda key: models.init(model, key))(jax.random.key(0))
     params = jax.tree.map(lambda p: p + 0.05, params)
     now = {name: np.asarray(b) for name, b in matrices(params).items()}
-    subject = Subject(config, 7, model, params, now, now, [])
+    network = TrainedNetwork(config, 7, model, params, now, now, [])
     scale = Scale(2.0, 2.0, "2")
-    looked_at = crops(FolderSource(place / "photos"), scale, config.data.patch, "photos")
-    measures, outputs, bicubic = measured(subject, looked_at, scale)
+    crops = edge_crops(FolderSource(place / "photos"), scale, config.data.patch, "photos")
+    measures, outputs, bicubic = measured(network, crops, scale)
     assert measures.modulation is None
     assert (measures.frequencies is None) == (decoder != "spectral")
     assert math.isnan(measures.output.same_size) == (decoder == "pixel_shuffle")
@@ -224,7 +222,7 @@ def test_what_a_decoder_lacks_is_said_and_the_rest_is_measured(place, tmp_path, 
     for verdict in found.values():  # advice is for this decoder
         assert "model.modulated" not in verdict.remedy
     assert "its features" in found["Tokens that are not used"].sentence
-    page = write_diagnosis(tmp_path, measures, found, panels(looked_at, outputs, bicubic), {})
+    page = write_diagnosis(tmp_path, measures, found, panels(crops, outputs, bicubic), {})
     assert f"The decoder {decoder} has no modulation" in page.read_text()
     json.loads((page.parent / "measures.json").read_text())
 
@@ -266,28 +264,30 @@ COMMON = {
         ),
     ],
 )  # fmt: skip
-def test_what_is_told_of_a_training_is_what_it_was(changes, recipe, region):
+def test_recipe_and_region_are_those_of_the_training_run(changes, recipe, region):
     config = tiny(**{**LP, "train__steps": 24, "model__lp_tokens__spacing": 4, **changes})
     params = {"decoder": {"kernel": np.zeros((2, 3))}, "encoder": {"kernel": np.zeros(7)}}
-    subject = Subject(config, 1, models.build(config.model), params, {}, {}, [])
-    assert Recipe.of(subject) == Recipe(**{**COMMON, **recipe})
-    assert subject.region == region
+    network = TrainedNetwork(config, 1, models.build(config.model), params, {}, {}, [])
+    assert Recipe.of(network) == Recipe(**{**COMMON, **recipe})
+    assert network.region == region
 
 
 def healthy() -> Measures:
     """Of a network that nothing is wrong with."""
     points = np.ones((4, 2))
-    waves = Waves(
+    waves = FrequencyMatrix(
         first=points, now=points, moved=0.05, length={"0.95": 1.9, "max": 2.0}, beyond_lr=0.8,
         beyond_output=0.0, beyond_trained=0.0, closest=0.1, gap=0.2, effective_rank=6.0, most=8.0,
     )  # fmt: skip
     line = np.ones(3)
     steep = {"median": 0.1, "0.95": 0.2}
-    network = Method(line, line, energy=0.3, mean_coherence=0.5, slope=0.9, psnr=30.0, lr_psnr=48.0)
-    bicubic = Method(
+    network = MethodQuality(
+        line, line, energy=0.3, mean_coherence=0.5, slope=0.9, psnr=30.0, lr_psnr=48.0
+    )
+    bicubic = MethodQuality(
         line, line, energy=0.02, mean_coherence=0.1, slope=1.5, psnr=28.0, lr_psnr=38.0
     )
-    control = Control(change=0.05, psnr_fall=3.0, power=line, energy=0.1)
+    ablation = Ablation(change=0.05, psnr_fall=3.0, power=line, energy=0.1)
     return Measures(
         4.0,
         Recipe(**{**COMMON, "decoder": "modulated", "initialisation": "annulus",
@@ -299,9 +299,9 @@ def healthy() -> Measures:
             beyond_lr=0.02, entropy=np.array([0.5, 1.0]), distance=np.array([3.0, 9.0]),
             tau=line, attended=9, spacing=4,
         ),
-        Output(line, line, 0.2, network, bicubic, same_size=45.0),
-        control,
-        control,
+        OutputQuality(line, line, 0.2, network, bicubic, same_size=45.0),
+        ablation,
+        ablation,
     )  # fmt: skip
 
 
@@ -319,7 +319,7 @@ def judged(*changes: tuple[str, object]) -> dict[str, str]:
     return {suspect: verdict.state for suspect, verdict in verdicts(measures).items()}
 
 
-SIZE = "Decoder that is too small"  # which one network cannot tell
+SIZE = "Decoder that is too small"  # which one network cannot show
 
 
 def test_a_network_that_nothing_is_wrong_with_has_no_cause():
@@ -355,7 +355,7 @@ LOW = ("frequencies.together.beyond_lr", 0.0)
          ["No frequency beyond LR Nyquist", "Frequencies that did not move"]),
         ([("frequencies.together.moved", 0.001)], []),
         ([("frequencies.together.effective_rank", 1.9)], ["Waves that are alike"]),
-        ([("frequencies.together.gap", 0.26)], ["Waves too few to tell details apart"]),
+        ([("frequencies.together.gap", 0.26)], ["Too few waves to resolve details"]),
         ([("frequencies.together.beyond_trained", 0.3)], ["Waves beyond the output's Nyquist"]),
         ([("modulation.rate", 0.03)], []),  # the waves carry the detail
         ([LOW, ("modulation.rate", 0.03)],
@@ -363,12 +363,12 @@ LOW = ("frequencies.together.beyond_lr", 0.0)
         ([("modulation.rate", math.nan)], ["Modulation that is too smooth"]),
         ([("modulation.entropy", np.array([0.96, 0.99]))],
          ["Attention that does not discriminate"]),
-        ([("modulation.distance", np.array([8.5, 9.0]))], ["Attention that looks too far"]),
+        ([("modulation.distance", np.array([8.5, 9.0]))], ["Attention that reaches too far"]),
         ([("shuffled.change", 0.003)], ["Tokens that are not used"]),
         ([("recipe.skip", False)], []),
         ([("recipe.skip", False), ("output.same_size", 30.0)], ["No bicubic skip"]),
         ([("output.network.slope", 0.4)], ["Detail that is invented"]),
-        ([("output.network.lr_psnr", 36.0)], ["Output that contradicts the LR picture"]),
+        ([("output.network.lr_psnr", 36.0)], ["Output that contradicts the LR image"]),
         ([("output.network.energy", 0.03), ("output.network.slope", 0.1)],
          ["No detail in the output"]),
     ],

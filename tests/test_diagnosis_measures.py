@@ -18,9 +18,10 @@ from inr_sr.models.decoders.modulated import ModulatedField, ring
 from inr_sr.models.decoders.modulated.layers import Affine, Waves
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleField
 from inr_sr.sizes import Scale
-from inr_sr.studies.diagnosis import controls, course, frequencies, modulation, output
-from inr_sr.studies.diagnosis.crops import FROM_EACH, PICTURES, crops, places_of_edges
-from inr_sr.studies.diagnosis.queries import asked, on_grid, scattered
+from inr_sr.studies.diagnosis import ablations, frequencies, modulation, output_quality
+from inr_sr.studies.diagnosis.edge_crops import FROM_EACH, IMAGES, edge_crops, places_of_edges
+from inr_sr.studies.diagnosis.modulation import evaluated, on_grid, scattered
+from inr_sr.studies.diagnosis.trained_network import Course
 from inr_sr.upscaling import ResampleUpscaler
 from inr_sr.values import to_float32
 from tests.networks import random_picture, small_config, waves
@@ -89,7 +90,7 @@ def test_effective_rank_of_orthogonal_equal_and_constant_waves():
 @pytest.mark.parametrize("start", [-2.0, 0.0])
 @pytest.mark.parametrize("count", [1, 2, 7, 16])
 def test_effective_rank_is_that_of_the_query_grid(start, count):
-    """Also of waves that no query tells from others: at twice the grid's Nyquist frequency."""
+    """Also of waves that are equal at all queries: at twice the grid's Nyquist frequency."""
     b = np.random.default_rng(0).normal(0, 1, (5, 2))
     b[0] = count / 4
     x = start + (np.arange(count) + 0.5) * 4 / count
@@ -116,18 +117,18 @@ def test_movement_and_gradients():
 
 def test_gain_is_since_the_evaluation_nearest_to_half():
     def of(scores):
-        return course.measure([{"step": s, "eval_psnr": x} for s, x in scores.items()])
+        return Course.of([{"step": s, "eval_psnr": x} for s, x in scores.items()])
 
     scores = {100: 20.0, 300: 25.0, 450: 26.0, 520: 28.0, 600: 29.0, 1000: 30.5}
-    assert of(scores) == course.Course(520, 1000, 2.5)
-    assert of({150: 20.0, 300: 21.0, 450: 22.5}) == course.Course(300, 450, 1.5)
-    assert of({500: math.nan, 400: 1.0, 1000: 3.0, 1500: math.nan}) == course.Course(400, 1000, 2.0)
+    assert of(scores) == Course(520, 1000, 2.5)
+    assert of({150: 20.0, 300: 21.0, 450: 22.5}) == Course(300, 450, 1.5)
+    assert of({500: math.nan, 400: 1.0, 1000: 3.0, 1500: math.nan}) == Course(400, 1000, 2.0)
     for few in ({}, {1000: 30.0}, {300: 25.0, 1000: 30.0}, {700: 25.0, 1000: 30.0}):
         assert math.isnan(of(few).gain)
-    assert math.isnan(course.measure([{"step": 5, "l1": 0.1}, {"step": 10, "l1": 0.1}]).gain)
+    assert math.isnan(Course.of([{"step": 5, "l1": 0.1}, {"step": 10, "l1": 0.1}]).gain)
 
 
-def test_shares_of_waves_and_what_the_query_leaves_to_the_bands():
+def test_shares_of_waves_leave_out_the_query():
     region = frequencies.Region("a cell", 0.0, 1.0)
     now = {
         "frequencies_0": np.array([[0.3, 0.4], [0.6, 0.0], [0.0, 3.0], [1.0, 0.0]]),
@@ -185,7 +186,7 @@ def test_entropy_and_distance_of_attention():
     np.testing.assert_allclose(modulation.attended_distance(single, squared), 3)
 
 
-def test_a_single_token_tells_a_constant_and_is_as_far_as_the_cell_is_wide():
+def test_a_single_token_gives_a_constant_and_is_as_far_as_the_cell_is_wide():
     field = modulated(nearest=1)
     found = modulation.measure([field], 16)
     assert found.attended == 1
@@ -212,14 +213,16 @@ def test_rate_of_a_wave_is_its_frequency():
 def test_slope_says_whether_detail_is_nearer_to_the_truth_than_none():
     rng = np.random.default_rng(0)
     detail, other = rng.normal(0, 0.1, (2, 64, 64))
-    assert output.slope(compare([(2 * detail, detail)], 4.0)) == pytest.approx(0.5)
+    assert output_quality.slope(compare([(2 * detail, detail)], 4.0)) == pytest.approx(0.5)
     # The best guess of a truth of which half cannot be known.
-    assert output.slope(compare([(detail, detail + other)], 4.0)) == pytest.approx(1, abs=0.1)
-    assert output.slope(compare([(other, detail)], 4.0)) == pytest.approx(0, abs=0.1)
-    assert math.isnan(output.slope(compare([(np.ones((64, 64)), detail)], 4.0)))
+    assert output_quality.slope(compare([(detail, detail + other)], 4.0)) == pytest.approx(
+        1, abs=0.1
+    )
+    assert output_quality.slope(compare([(other, detail)], 4.0)) == pytest.approx(0, abs=0.1)
+    assert math.isnan(output_quality.slope(compare([(np.ones((64, 64)), detail)], 4.0)))
 
 
-def residual_of(decoder):
+def function_of(decoder):
     key = jax.random.key(0)
     if decoder == "spectral":
         return waves(0, (3, 4))
@@ -232,13 +235,13 @@ def residual_of(decoder):
 
 
 @pytest.mark.parametrize("decoder", ["modulated", "spectral", "liif", "pixel_shuffle"])
-def test_shuffling_permutes_places_and_frames_them_anew(decoder):
-    residual = residual_of(decoder)
-    shuffled = controls.shuffled(residual)
+def test_shuffling_permutes_places_and_frames_them_again(decoder):
+    function = function_of(decoder)
+    shuffled = ablations.shuffled(function)
     margin = 1 if decoder in ("modulated", "liif") else 0
     orders = []
-    for name in residual.spatial_arrays:
-        before, after = (np.asarray(getattr(field, name)) for field in (residual, shuffled))
+    for name in function.spatial_arrays:
+        before, after = (np.asarray(getattr(field, name)) for field in (function, shuffled))
         inside = [
             x[0, margin : x.shape[1] - margin, margin : x.shape[2] - margin]
             for x in (before, after)
@@ -251,24 +254,24 @@ def test_shuffling_permutes_places_and_frames_them_anew(decoder):
             pad = [(1, 1), (1, 1), *[(0, 0)] * (inside[1].ndim - 2)]
             np.testing.assert_array_equal(after[0], np.pad(inside[1], pad, mode="symmetric"))
     assert orders.count(orders[0]) == len(orders)  # keys as values
-    zeroed = controls.zeroed(residual)
-    emptied = ("values",) if decoder == "modulated" else residual.spatial_arrays
+    zeroed = ablations.zeroed(function)
+    emptied = ("values",) if decoder == "modulated" else function.spatial_arrays
     assert all(not np.asarray(getattr(zeroed, name)).any() for name in emptied)
     if decoder == "modulated":
-        np.testing.assert_array_equal(zeroed.keys, residual.keys)
+        np.testing.assert_array_equal(zeroed.keys, function.keys)
         assert not np.asarray(zeroed.modulation(*scattered(8, 2.0, 10))).any()
-        assert residual.nearest == ring(9)
+        assert function.nearest == ring(9)
 
 
 def test_pixels_of_shuffled_places_are_those_of_other_places():
     pixels = jnp.arange(4.0).reshape(1, 2, 2, 1, 1, 1) * jnp.ones((1, 2, 2, 3, 3, 3))
-    shuffled = controls.shuffled(PixelShuffleField(pixels)).pixels
+    shuffled = ablations.shuffled(PixelShuffleField(pixels)).pixels
     assert sorted(np.asarray(shuffled[0, :, :, 0, 0, 0]).ravel()) == [0, 1, 2, 3]
     assert (np.asarray(shuffled).std(axis=(3, 4, 5)) == 0).all()
 
 
 @functools.cache
-def looked_at():
+def noise_crops():
     """Two crops of noise that falls with frequency, at x2; and their bicubic enlargements."""
     rng = np.random.default_rng(0)
     row, col = (np.fft.fftfreq(64)[:, None], np.fft.fftfreq(64)[None])
@@ -277,22 +280,24 @@ def looked_at():
     grey = np.real(np.fft.ifft2(noise * fall))
     pictures = np.clip(127 + 40 * grey / grey.std(), 0, 255).astype(np.uint8)
     scale = Scale(2.0, 2.0, "2")
-    found = crops(ArraySource([np.stack([p] * 3, axis=-1) for p in pictures]), scale, 32, "made")
+    found = edge_crops(
+        ArraySource([np.stack([p] * 3, axis=-1) for p in pictures]), scale, 32, "made"
+    )
     resampler = ResampleUpscaler("bicubic")
     bicubic = [resampler.upscale(to_float32(c.lr), (64, 64)) for c in found]
     return found, bicubic
 
 
-def test_outputs_are_told_apart_by_what_they_are():
+def test_right_invented_and_bicubic_outputs_differ_in_their_measures():
     """The truth, invented detail, and bicubic; each against the truth."""
-    found, bicubic = looked_at()
+    found, bicubic = noise_crops()
     truth = [to_float32(crop.truth) for crop in found]
     rng = np.random.default_rng(1)
     noise = [0.1 * np.sign(rng.normal(size=(64, 64, 1))).astype(np.float32) for _ in found]
     invented = [np.clip(x + n, 0, 1) for x, n in zip(bicubic, noise)]
     same = [to_float32(crop.lr) for crop in found]
 
-    right = output.measure(found, truth, bicubic, same)
+    right = output_quality.measure(found, truth, bicubic, same)
     assert (right.network.psnr, right.same_size) == (100, 100)
     assert right.gain == 100 - right.bicubic.psnr > 60
     assert right.network.lr_psnr > 50 > right.bicubic.lr_psnr > 20
@@ -303,7 +308,7 @@ def test_outputs_are_told_apart_by_what_they_are():
     assert right.bicubic.energy < 0.3
     np.testing.assert_allclose(right.network.power, right.truth_power, rtol=1e-5, atol=1e-9)
 
-    wrong = output.measure(found, invented, bicubic, [1 - x for x in same])
+    wrong = output_quality.measure(found, invented, bicubic, [1 - x for x in same])
     assert wrong.bicubic.psnr == right.bicubic.psnr
     assert wrong.gain < -4
     assert wrong.network.energy > 1 > 10 * abs(wrong.network.mean_coherence)
@@ -312,16 +317,16 @@ def test_outputs_are_told_apart_by_what_they_are():
     assert wrong.same_size < 20
 
 
-def test_controls_say_what_is_lost():
-    found, bicubic = looked_at()
+def test_ablations_measure_what_is_lost():
+    found, bicubic = noise_crops()
     truth = [to_float32(crop.truth) for crop in found]
     grey = [np.full_like(x, 0.5) for x in truth]
-    lost = controls.measure(found, truth, grey)
+    lost = ablations.measure(found, truth, grey)
     assert lost.psnr_fall > 70
     assert lost.energy == pytest.approx(0, abs=1e-6)
     errors = [np.mean((x - 0.5) ** 2) for x in truth]
     assert lost.change == pytest.approx(math.sqrt(np.mean(errors)), rel=1e-5)
-    won = controls.measure(found, bicubic, truth)
+    won = ablations.measure(found, bicubic, truth)
     assert won.psnr_fall < -60
     assert won.energy == pytest.approx(1)
 
@@ -333,23 +338,23 @@ def test_queries_are_the_output_pixels_in_order_however_many():
     def position(field, part):
         return field + part.cell.astype(jnp.float32) + 0.5 + part.delta
 
-    found = asked(position, jnp.float32(0), queries).reshape(37, 37, 2)
+    found = evaluated(position, jnp.float32(0), queries).reshape(37, 37, 2)
     centres = (np.arange(37) + 0.5) * 10 / 37
     np.testing.assert_allclose(found[:, :, 0], np.tile(centres[:, None], 37), rtol=1e-5)
     np.testing.assert_allclose(found[:, :, 1], np.tile(centres, (37, 1)), rtol=1e-5)
 
 
 def test_crops_are_where_edges_are():
-    picture = np.full((70, 100, 3), 90, np.uint8)
-    picture[10:60, 80:] = 180  # an edge in the last of three squares
-    assert places_of_edges(picture, 32)[0][1] == 2 + 2 * 32
-    assert len(places_of_edges(picture, 32)) == 6
-    assert places_of_edges(picture, 12)[0][1] >= 2 + 6 * 12  # smaller than what edges are seen in
-    found = crops(ArraySource([picture[:20], *[picture] * 9]), Scale(4.0, 4.0, "4"), 8, "made")
-    assert len(found) == FROM_EACH * PICTURES
+    image = np.full((70, 100, 3), 90, np.uint8)
+    image[10:60, 80:] = 180  # an edge in the last of three squares
+    assert places_of_edges(image, 32)[0][1] == 2 + 2 * 32
+    assert len(places_of_edges(image, 32)) == 6
+    assert places_of_edges(image, 12)[0][1] >= 2 + 6 * 12  # smaller than a block of edges
+    found = edge_crops(ArraySource([image[:20], *[image] * 9]), Scale(4.0, 4.0, "4"), 8, "made")
+    assert len(found) == FROM_EACH * IMAGES
     assert found[0].name == "1, part 1"
     assert {(crop.lr.shape, crop.truth.shape) for crop in found} == {((8, 8, 3), (32, 32, 3))}
-    found = crops(ArraySource([picture]), Scale(2.7, 2.7, "2.7"), 8, "made")
+    found = edge_crops(ArraySource([image]), Scale(2.7, 2.7, "2.7"), 8, "made")
     assert (found[0].lr.shape, found[0].truth.shape) == ((8, 8, 3), (22, 22, 3))
-    with pytest.raises(InputError, match="every picture of made is smaller than 128x128"):
-        crops(ArraySource([picture]), Scale(4.0, 4.0, "4"), 32, "made")
+    with pytest.raises(InputError, match="every image of made is smaller than 128x128"):
+        edge_crops(ArraySource([image]), Scale(4.0, 4.0, "4"), 32, "made")

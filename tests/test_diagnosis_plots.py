@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from inr_sr.studies.diagnosis.plots import frequency_plot, modulation_plot, output_plot
+from inr_sr.studies.diagnosis.measure_plots import frequency_plot, modulation_plot, output_plot
 from tests.test_diagnosis import changed, healthy
 
 
@@ -33,7 +33,7 @@ def test_frequencies_are_drawn_before_and_after(drawn):
     assert {"LR Nyquist", "Nyquist of ×4"} < set(lines)
 
 
-def test_output_is_drawn_beside_bicubic_truth_and_controls(drawn):
+def test_output_is_drawn_beside_bicubic_truth_and_ablations(drawn):
     output_plot(healthy())
     powers = ["truth", "bicubic", "network", "tokens shuffled", "modulation 0"]
     assert [label for label, _ in drawn if label] == [*powers, "bicubic", "network"]

@@ -1,1 +1,1 @@
-"""Why the pictures of a training stay smooth: measures of its network, and what they say."""
+"""Why the images of a training run stay smooth: measures of its network, verdicts on suspects."""

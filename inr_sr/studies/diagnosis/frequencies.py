@@ -1,4 +1,4 @@
-"""The frequency matrices: where they are, where they came from, how many waves they amount to."""
+"""The frequency matrices: their values, how far they moved, how many functions they span."""
 
 from __future__ import annotations
 
@@ -9,29 +9,42 @@ from dataclasses import dataclass
 import numpy as np
 
 from inr_sr.evaluation.spectra import LR_NYQUIST
-from inr_sr.studies.diagnosis.subject import Region
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 QUERY = "frequencies_query"
-"""The matrix that makes queries: it draws nothing itself."""
+"""The matrix of the attention's queries; the others make the waves of the output."""
 
 
 @dataclass(frozen=True)
-class Waves:
-    """One matrix, or several taken together.
+class Region:
+    """The square over which waves are evaluated from one origin.
 
     Attributes:
-      first, now: [K, 2] at the start of the training and now, cycles per LR pixel.
+      name: for readers.
+      start: of the square along both axes, in the coordinates of the waves, LR pixels.
+      side: LR pixels.
+    """
+
+    name: str
+    start: float
+    side: float
+
+
+@dataclass(frozen=True)
+class FrequencyMatrix:
+    """One matrix of K waves, or several taken together.
+
+    Attributes:
+      first, now: [K, 2] at the start of the training run and now, cycles per LR pixel.
       moved: |B - B_0| / |B_0|, Frobenius norms; NaN where the latter is 0.
       length: quantiles of |b| in cycles per LR pixel, by name ("0.05" ... "max").
       beyond_lr: share of waves with |b| above the LR Nyquist frequency.
-      beyond_output: above that of the output, s / 2.
-      beyond_trained: above that of the largest scale, of this output or of the training.
+      beyond_output: share above the Nyquist frequency of the output, s / 2.
+      beyond_trained: share above that of the largest scale, of this output or in training.
       closest: least distance of two frequencies, where b and -b are the same; NaN of one wave.
-      gap: see `gap`, of all that the output can show.
+      gap: see `gap`, up to the output's Nyquist frequency.
       effective_rank: see `effective_rank`, at the output pixels of the region.
-      most: what that can reach: the number of cosines and sines, or of those pixels where that is
-        less.
+      most: its maximum: the number of cosines and sines, or of those pixels if there are fewer.
     """
 
     first: np.ndarray
@@ -49,14 +62,14 @@ class Waves:
     @classmethod
     def of(
         cls, first: np.ndarray, now: np.ndarray, region: Region, scale: float, trained: float
-    ) -> Waves:
+    ) -> FrequencyMatrix:
         """Measures frequencies [K, 2].
 
         Args:
-          first, now: at the start of the training, and now.
-          region: where the waves are asked.
+          first, now: at the start of the training run, and now.
+          region: where the waves are evaluated.
           scale: output pixels per LR pixel.
-          trained: the largest that was trained.
+          trained: the largest scale in training.
         """
         first, now = (b.astype(np.float64) for b in (first, now))
         length = np.linalg.norm(now, axis=1)
@@ -84,15 +97,15 @@ class Frequencies:
     """All matrices of a network.
 
     Attributes:
-      region: where the waves are asked.
+      region: where the waves are evaluated.
       matrices: by name.
-      together: those that draw, taken together: all but QUERY.
+      together: all but QUERY as one matrix.
       gradient_ratio: see `gradient_ratio`.
     """
 
     region: Region
-    matrices: dict[str, Waves]
-    together: Waves
+    matrices: dict[str, FrequencyMatrix]
+    together: FrequencyMatrix
     gradient_ratio: float
 
 
@@ -104,7 +117,7 @@ def measure(
     scale: float,
     trained: float,
 ) -> Frequencies:
-    """Measures the matrices of a network; see `Waves.of` and `gradient_ratio`."""
+    """Measures the matrices of a network; see `FrequencyMatrix.of` and `gradient_ratio`."""
     drawing = [name for name in now if name != QUERY]
 
     def together(matrices: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -112,8 +125,8 @@ def measure(
 
     return Frequencies(
         region=region,
-        matrices={n: Waves.of(first[n], now[n], region, scale, trained) for n in now},
-        together=Waves.of(together(first), together(now), region, scale, trained),
+        matrices={n: FrequencyMatrix.of(first[n], now[n], region, scale, trained) for n in now},
+        together=FrequencyMatrix.of(together(first), together(now), region, scale, trained),
         gradient_ratio=gradient_ratio(rows),
     )
 
@@ -133,10 +146,10 @@ def closest(frequencies: np.ndarray) -> float:
 
 
 def gap(frequencies: np.ndarray, reach: float) -> float:
-    """Within how far of any of [K, 2] nineteen in twenty of all f with |f| <= reach lie.
+    """The distance to the nearest of [K, 2] within which 95 % of all f with |f| <= reach lie.
 
-    b and -b are the same. The f are those of a lattice of reach / 50 in half the disc; the farthest
-    few, at its edge, matter least.
+    b and -b are the same. The f are a lattice of spacing reach / 50 in half the disc; the farthest
+    5 % lie at its edge and matter least.
     """
     row, col = np.meshgrid(np.linspace(0, reach, 51), np.linspace(-reach, reach, 101))
     places = np.stack([row, col], axis=-1).reshape(-1, 2)
@@ -151,22 +164,22 @@ def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def pixels_along(region: Region, scale: float) -> int:
-    """Output pixels along a side of a region, of `scale` pixels per LR pixel."""
+    """Output pixels along a side of a region, `scale` of them per LR pixel."""
     return max(1, round(scale * region.side))
 
 
 def effective_rank(frequencies: np.ndarray, start: float, side: float, count: int) -> float:
-    """How many functions the cosines and sines of waves amount to on a grid of queries.
+    """Number of independent functions among the cosines and sines of waves on a grid of queries.
 
     exp of the entropy of the normalised singular values of the basis [cos, sin](2 pi b x) (Roy and
-    Vetterli 2007): K orthogonal waves have 2 K, K equal ones 2, and K constant ones 1. It is not
-    made point by point: the inner products of its columns are known in closed form.
+    Vetterli 2007): K orthogonal waves have 2 K, K equal ones 2, and K constant ones 1. The basis is
+    never evaluated: the inner products of its columns have a closed form.
 
     Args:
       frequencies: [K, 2] in cycles per LR pixel.
       start: of the square that the grid fills, along both axes, LR pixels.
       side: of the square, LR pixels.
-      count: queries along a side, at the centres of as many equal parts.
+      count: queries along a side, at the centres of `count` equal parts.
     """
     one, other = frequencies[:, None], frequencies[None]
     plus, minus = (_mean_wave(b, start, side, count) for b in (one + other, one - other))
@@ -182,8 +195,8 @@ def effective_rank(frequencies: np.ndarray, start: float, side: float, count: in
 def _mean_wave(b: np.ndarray, start: float, side: float, count: int) -> np.ndarray:
     """Mean of e^(2 pi i b x) over the grid, complex [...], of b [..., 2]: Dirichlet's kernel."""
     middle = 2j * np.pi * (start + side / 2) * b.sum(axis=-1)
-    turn = np.pi * side * b / count  # from a query to the next, half
-    alias = np.round(turn / np.pi)  # whole turns, which no query sees, but for their sign
+    turn = np.pi * side * b / count  # half of that from one query to the next
+    alias = np.round(turn / np.pi)  # whole turns change nothing at the queries but the sign
     turn = turn - np.pi * alias
     sign = np.where(alias * (count - 1) % 2, -1.0, 1.0)
     small = np.abs(turn) < 1e-9
@@ -192,7 +205,7 @@ def _mean_wave(b: np.ndarray, start: float, side: float, count: int) -> np.ndarr
 
 
 def gradient_ratio(rows: Sequence[Mapping[str, float]]) -> float:
-    """Norm of the frequencies' gradient over that of all else, mean over a journal; NaN of none."""
+    """Gradient norm of the frequencies over that of all else, mean over rows; NaN without any."""
     ratios = []
     for row in rows:
         if "frequency_gradient_norm" in row and "gradient_norm" in row:

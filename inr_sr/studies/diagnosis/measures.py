@@ -1,41 +1,45 @@
-"""All that a diagnosis measures."""
+"""All measures of a diagnosis, as measures.json holds them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from inr_sr.models.decoders.modulated import ModulatedField
+from inr_sr.models.field import FieldFunction
 from inr_sr.reporting.tables import json_text
 from inr_sr.sizes import Scale
-from inr_sr.studies.diagnosis import controls, course, frequencies, modulation, output
-from inr_sr.studies.diagnosis.crops import Crop
-from inr_sr.studies.diagnosis.recipe import Recipe
-from inr_sr.studies.diagnosis.subject import Subject, enlarged
+from inr_sr.studies.diagnosis import ablations, frequencies, modulation, output_quality
+from inr_sr.studies.diagnosis.ablations import Ablation
+from inr_sr.studies.diagnosis.edge_crops import EdgeCrop
+from inr_sr.studies.diagnosis.frequencies import Frequencies
+from inr_sr.studies.diagnosis.modulation import Modulation
+from inr_sr.studies.diagnosis.output_quality import OutputQuality
+from inr_sr.studies.diagnosis.trained_network import Course, Recipe, TrainedNetwork, enlarged
 from inr_sr.upscaling import ResampleUpscaler
 from inr_sr.values import to_float32
 
 
 @dataclass(frozen=True)
 class Measures:
-    """See the modules that the fields are from; None where a decoder has no such thing.
+    """Each field is documented by its class; None where a decoder has no such thing.
 
     Attributes:
-      scale: that the network is looked at, output pixels per LR pixel.
+      scale: of the diagnosed output, output pixels per LR pixel.
     """
 
     scale: float
     recipe: Recipe
-    course: course.Course
-    frequencies: frequencies.Frequencies | None
-    modulation: modulation.Modulation | None
-    output: output.Output
-    shuffled: controls.Control
-    zeroed: controls.Control
+    course: Course
+    frequencies: Frequencies | None
+    modulation: Modulation | None
+    output: OutputQuality
+    shuffled: Ablation
+    zeroed: Ablation
 
     def to_json(self) -> str:
         """All of them; what could not be measured (NaN) is null."""
@@ -43,7 +47,7 @@ class Measures:
 
 
 def measured(
-    subject: Subject, crops: Sequence[Crop], scale: Scale
+    network: TrainedNetwork, crops: Sequence[EdgeCrop], scale: Scale
 ) -> tuple[Measures, list[np.ndarray], list[np.ndarray]]:
     """Measures a network on crops.
 
@@ -52,34 +56,34 @@ def measured(
     """
     size = (crops[0].truth.shape[0], crops[0].truth.shape[1])
     lr_size = (crops[0].lr.shape[0], crops[0].lr.shape[1])
-    fields = [subject.field(crop.lr) for crop in crops]
+    fields = [network.field(crop.lr) for crop in crops]
     outputs = [enlarged(field, size) for field in fields]
 
-    def control(change: Any) -> controls.Control:
+    def ablated(change: Callable[[FieldFunction], FieldFunction]) -> Ablation:
         changed = (dataclasses.replace(f, function=change(f.function)) for f in fields)
-        return controls.measure(crops, outputs, [enlarged(f, size) for f in changed])
+        return ablations.measure(crops, outputs, [enlarged(f, size) for f in changed])
 
     resampler = ResampleUpscaler("bicubic")
     bicubic = [resampler.upscale(to_float32(c.lr), size) for c in crops]
-    same_size = [] if subject.model.fixed_scale else [enlarged(f, lr_size) for f in fields]
-    residuals: list[Any] = [field.function for field in fields]
-    modulated = isinstance(residuals[0], ModulatedField)
-    recipe = Recipe.of(subject)
+    same_size = [] if network.model.fixed_scale else [enlarged(f, lr_size) for f in fields]
+    functions: list[Any] = [field.function for field in fields]
+    modulated = isinstance(functions[0], ModulatedField)
+    recipe = Recipe.of(network)
     measures = Measures(
         scale=scale.rows,
         recipe=recipe,
-        course=course.measure(subject.rows),
-        frequencies=_frequencies(subject, scale.rows, recipe.scales[1]),
-        modulation=modulation.measure(residuals, size[0]) if modulated else None,
-        output=output.measure(crops, outputs, bicubic, same_size),
-        shuffled=control(controls.shuffled),
-        zeroed=control(controls.zeroed),
+        course=Course.of(network.rows),
+        frequencies=_frequencies(network, scale.rows, recipe.scales[1]),
+        modulation=modulation.measure(functions, size[0]) if modulated else None,
+        output=output_quality.measure(crops, outputs, bicubic, same_size),
+        shuffled=ablated(ablations.shuffled),
+        zeroed=ablated(ablations.zeroed),
     )
     return measures, outputs, bicubic
 
 
-def _frequencies(subject: Subject, scale: float, trained: float) -> frequencies.Frequencies | None:
-    region = subject.region
+def _frequencies(network: TrainedNetwork, scale: float, trained: float) -> Frequencies | None:
+    region = network.region
     if region is None:
         return None
-    return frequencies.measure(subject.first, subject.now, subject.rows, region, scale, trained)
+    return frequencies.measure(network.first, network.now, network.rows, region, scale, trained)

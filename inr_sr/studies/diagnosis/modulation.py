@@ -1,40 +1,46 @@
-"""What tokens tell the queries of a modulated field: how fast it varies, and where it is from."""
+"""The modulation m(x) of a modulated field: how fast it varies, and which tokens it comes from."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from inr_sr.coordinates import cells, located, upright_footprint
 from inr_sr.evaluation.spectra import Spectra, compare
 from inr_sr.models.decoders.modulated import ModulatedField
-from inr_sr.studies.diagnosis.output import share_beyond
-from inr_sr.studies.diagnosis.queries import Queries, asked, on_grid, scattered
+from inr_sr.studies.diagnosis.output_quality import share_beyond
 
-PICTURES = 4
-"""Of how many pictures the spectrum of the modulation is taken: it has hundreds of channels."""
+SEED = 0
+"""Of the places of queries."""
+
+SPECTRUM_IMAGES = 4
+"""Images that the spectrum of the modulation is taken over: it has hundreds of channels."""
+
+AT_ONCE = 1024
+"""Queries evaluated at once."""
 
 
 @dataclass(frozen=True)
 class Modulation:
-    """The modulation m(x) of a network, over several pictures.
+    """The modulation m(x) of a network, over several images.
 
     Attributes:
-      steepness: singular values of dm/dx per LR pixel over |m|, the root mean square of its norm:
+      steepness: singular values of dm/dx per LR pixel, over the root mean square of |m|:
         "largest" and "smallest" of each query, their "median" and "0.95" quantile.
-      rate: see `rate`.
+      rate: root mean square frequency, see `rate`.
       frequency: [n] cycles per LR pixel.
-      power: [n] mean power of m's channels at them.
-      beyond_lr: share of m's variation beyond the LR Nyquist frequency; NaN where m is constant.
-      entropy: [heads] of the attention over log k, mean; NaN for one token.
-      distance: [heads] mean distance attended to, LR pixels.
+      power: [n] mean power of the channels of m at `frequency`.
+      beyond_lr: share of its variance beyond the LR Nyquist frequency; NaN where m is constant.
+      entropy: [heads] mean entropy of the attention over log k; NaN for one token.
+      distance: [heads] mean distance of the attended tokens, LR pixels.
       tau: [heads] widths of the distance bias, LR pixels.
-      attended: k, how many tokens a query attends to.
+      attended: k, the number of tokens that a query attends to.
       spacing: of tokens, LR pixels.
     """
 
@@ -51,18 +57,18 @@ class Modulation:
 
 
 def measure(fields: Sequence[ModulatedField], out: int) -> Modulation:
-    """Measures the modulation of some pictures.
+    """Measures the modulation of several images.
 
     Args:
-      fields: of one picture each, all of one size.
+      fields: of one image each, all of one size.
       out: side of the output in pixels.
     """
     side = fields[0].lattice[0]
     scale = out / side
     places = scattered(side, scale)
-    values, slopes = zip(*(asked(_sloped, field, places) for field in fields), strict=True)
-    weights, squared = zip(*(asked(_attended, field, places) for field in fields), strict=True)
-    spectra = spectrum(fields[:PICTURES], side, out)
+    values, slopes = zip(*(evaluated(_sloped, field, places) for field in fields), strict=True)
+    weights, squared = zip(*(evaluated(_attended, field, places) for field in fields), strict=True)
+    spectra = spectrum(fields[:SPECTRUM_IMAGES], side, out)
     all_weights, all_squared = np.concatenate(weights), np.concatenate(squared)
     return Modulation(
         steepness=steepness(np.concatenate(values), np.concatenate(slopes)),
@@ -91,7 +97,7 @@ def modulation(field: ModulatedField, queries: Queries) -> jax.Array:
 
 
 def jacobian(field: ModulatedField, queries: Queries) -> jax.Array:
-    """dm/dx [B, Q, d, 2], per LR pixel: with all queries moved alike, each is its own."""
+    """dm/dx [B, Q, d, 2], per LR pixel; all queries move alike, as each depends on its own only."""
 
     def moved(by: jax.Array) -> jax.Array:
         return modulation(field, queries._replace(delta=queries.delta + by[None, None]))
@@ -127,12 +133,12 @@ def steepness(values: np.ndarray, slopes: np.ndarray) -> dict[str, dict[str, flo
 def rate(values: Sequence[np.ndarray], slopes: Sequence[np.ndarray]) -> float:
     """Root mean square frequency of m, cycles per LR pixel; NaN where it is constant.
 
-    Of a wave e^(2 pi i f x) the slope is 2 pi f times the value: so are their sums of squares. What
-    jumps between the tokens' cells is left out, unlike in a spectrum.
+    The slope of a wave e^(2 pi i f x) is 2 pi f times its value, so f follows from their mean
+    squares. Unlike a spectrum, this leaves out the jumps between the cells of the tokens.
 
     Args:
-      values: [Q, d] of each picture.
-      slopes: [Q, d, 2] of each.
+      values: [Q, d] of each image.
+      slopes: [Q, d, 2] of each image.
     """
     variance = [np.var(v.astype(np.float64), axis=0).sum() for v in values]
     squared = [np.square(s, dtype=np.float64).sum(axis=(1, 2)).mean() for s in slopes]
@@ -145,16 +151,18 @@ def spectrum(fields: Sequence[ModulatedField], side: int, out: int) -> Spectra:
     queries = on_grid(side, out)
 
     def planes(field: Any) -> Any:
-        return asked(jax.jit(modulation), field, queries).reshape(out, out, -1).transpose(2, 0, 1)
+        return (
+            evaluated(jax.jit(modulation), field, queries).reshape(out, out, -1).transpose(2, 0, 1)
+        )
 
     channels = (plane for field in fields for plane in planes(field))
     return compare(((plane, plane) for plane in channels), out / side)
 
 
 def relative_entropy(weights: np.ndarray) -> np.ndarray:
-    """Entropy over log k, in [0, 1], mean over queries, of attention [Q, k, heads]: [heads].
+    """Entropy of attention [Q, k, heads] over log k, in [0, 1], mean over queries: [heads].
 
-    1: all tokens alike; 0: a single one. NaN for k = 1.
+    1 is uniform attention, 0 attention to a single token; NaN for k = 1.
     """
     weights = weights.astype(np.float64)
     k = weights.shape[1]
@@ -167,3 +175,54 @@ def relative_entropy(weights: np.ndarray) -> np.ndarray:
 def attended_distance(weights: np.ndarray, squared: np.ndarray) -> np.ndarray:
     """Mean distance [heads] of attention [Q, k, heads] to tokens at [Q, k] squared distances."""
     return np.einsum("qkh,qk->h", weights, np.sqrt(squared), dtype=np.float64) / len(weights)
+
+
+class Queries(NamedTuple):
+    """Arguments of `field.FieldFunction.points` for one image.
+
+    Attributes:
+      cell: int32 [1, Q, 2].
+      delta: float32 [1, Q, 2].
+      footprint: float32 [1, 1, 2, 2].
+    """
+
+    cell: jax.Array
+    delta: jax.Array
+    footprint: jax.Array
+
+
+def scattered(side: int, scale: float, count: int = AT_ONCE) -> Queries:
+    """Queries at uniformly random places of an image of `side` LR pixels."""
+    position = np.random.default_rng(SEED).uniform(0, side, (count, 2))
+    cell, delta = located(position, last=side - 1)
+    return _queries(cell, delta, scale)
+
+
+def on_grid(side: int, out: int) -> Queries:
+    """The out x out output pixels of an image of `side` LR pixels, row by row."""
+    cell, delta = cells(side, out)
+    pairs = [np.stack(np.meshgrid(x, x, indexing="ij"), -1).reshape(-1, 2) for x in (cell, delta)]
+    return _queries(pairs[0], pairs[1], out / side)
+
+
+def _queries(cell: np.ndarray, delta: np.ndarray, scale: float) -> Queries:
+    footprint = upright_footprint(jnp.full((1, 1, 2), 1 / scale, jnp.float32))
+    return Queries(jnp.asarray(cell[None]), jnp.asarray(delta[None], jnp.float32), footprint)
+
+
+def evaluated(function: Callable[[Any, Queries], Any], field: Any, queries: Queries) -> Any:
+    """A compiled `function(field, queries)` in parts of bounded memory: NumPy arrays [Q, ...].
+
+    `function` returns arrays [1, Q, ...] for Q queries.
+    """
+    parts = [jax.tree.map(lambda x: np.asarray(x)[0], function(field, q)) for q in _parts(queries)]
+    count = queries.cell.shape[1]
+    return jax.tree.map(lambda *x: np.concatenate(x)[:count], *parts)
+
+
+def _parts(queries: Queries) -> Iterator[Queries]:
+    """AT_ONCE queries each; the last part repeats its last query, so that all share one program."""
+    count = queries.cell.shape[1]
+    for first in range(0, count, AT_ONCE):
+        at = np.minimum(np.arange(first, first + AT_ONCE), count - 1)
+        yield Queries(queries.cell[:, at], queries.delta[:, at], queries.footprint)

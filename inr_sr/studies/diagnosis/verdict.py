@@ -1,4 +1,4 @@
-"""What can be found of a suspect."""
+"""What a diagnosis says of a suspect."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ STATES: dict[State, str] = {
     "fine": "fine",
     "absent": "does not apply",
 }
-"""What readers see, in the order in which verdicts are given."""
+"""The text for readers, in the order in which verdicts are listed."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found.
+    """The verdict on a suspect.
 
     Attributes:
       state: see STATES.
-      sentence: why, with the numbers.
-      remedy: of a cause, what to try.
+      sentence: the reason, with its numbers.
+      remedy: what to try; "" unless a cause was found.
     """
 
     state: State
@@ -30,6 +30,6 @@ class Verdict:
     remedy: str = ""
 
 
-def judged(guilty: bool, sentence: str, remedy: str) -> Verdict:
+def cause_or_fine(is_cause: bool, sentence: str, remedy: str) -> Verdict:
     """A cause with its remedy, or fine."""
-    return Verdict("cause", sentence, remedy) if guilty else Verdict("fine", sentence)
+    return Verdict("cause", sentence, remedy) if is_cause else Verdict("fine", sentence)

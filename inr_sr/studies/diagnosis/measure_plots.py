@@ -1,4 +1,4 @@
-"""The measures as plots: PNG, in bytes."""
+"""Plots of the measures, as PNG bytes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from inr_sr.studies.diagnosis.modulation import Modulation
 _NETWORK, _BICUBIC, _TRUTH = COLOURS[0], "0.55", "black"
 _FILL: tuple[dict[str, Any], ...] = ({"markerfacecolor": "none", "alpha": 0.5}, {})
 _LOWEST = 1e-8
-"""Power below which spectra are cut: rounding to 8 bits has some 1e-6."""
+"""Spectra are cut below this power: rounding to 8 bits has about 1e-6."""
 
 
 def frequency_plot(found: Frequencies, scale: float) -> bytes:
-    """Every matrix in the plane: where it began, where it is now, and the Nyquist frequencies.
+    """Every matrix in the frequency plane, at the start and now, with the Nyquist frequencies.
 
-    Where all are near 0, a second plane shows them larger.
+    Where all frequencies are near 0, a second plane magnifies them.
     """
     largest = max(float(np.abs(w.now).max()) for w in found.matrices.values())
     started = max(float(np.abs(w.first).max()) for w in found.matrices.values())
@@ -54,7 +54,7 @@ def frequency_plot(found: Frequencies, scale: float) -> bytes:
 
 
 def modulation_plot(found: Modulation) -> bytes:
-    """The modulation's spectrum, and what each head attends to."""
+    """The spectrum of the modulation; entropy and distance of each head."""
     figure = new_figure(12.5, 3.9)
     spectrum, entropy, distance = figure.subplots(1, 3, width_ratios=(2.0, 1.0, 1.0))
     power = found.power[1:] / max(float(found.power[1:].max()), 1e-30)
@@ -81,7 +81,7 @@ def modulation_plot(found: Modulation) -> bytes:
 
 
 def output_plot(measures: Measures) -> bytes:
-    """Spectra of output, bicubic, truth and controls; coherence with the truth."""
+    """Spectra of output, bicubic, truth and ablations; coherence with the truth."""
     found = measures.output
     figure = new_figure(12.5, 4.3)
     power, coherence = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""What a network puts out, against bicubic and the truth."""
+"""Quality of the network's output, beside bicubic and against the truth."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 from inr_sr.evaluation.metrics import MAX_DB, lr_consistency, luma, psnr, shave
 from inr_sr.evaluation.protocols import get_protocol
 from inr_sr.evaluation.spectra import Spectra, compare
-from inr_sr.studies.diagnosis.crops import Crop
+from inr_sr.studies.diagnosis.edge_crops import EdgeCrop
 from inr_sr.values import to_uint8
 
 PROTOCOL = get_protocol("y")
 
 
 @dataclass(frozen=True)
-class Method:
-    """One way to enlarge the crops.
+class MethodQuality:
+    """The outputs of one method on the crops.
 
     Attributes:
-      power: [n] mean power of the luma at the frequencies of `Output`.
+      power: [n] mean power of the luma at the frequencies of `OutputQuality`.
       coherence: [n] with the truth, signed.
       energy: beyond the LR Nyquist frequency over that of the truth; NaN where that has none.
       mean_coherence: beyond it; NaN where the truth has no energy there.
-      slope: see `slope`.
-      psnr: of luma in dB, 8 bits, the border cut as protocol y does; mean.
+      slope: of the truth on the output, see `slope`.
+      psnr: of luma in dB, 8 bits, borders cut as in protocol y; mean.
       lr_psnr: LR consistency in dB, mean.
     """
 
@@ -41,23 +41,23 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Output:
-    """A network's output.
+class OutputQuality:
+    """The outputs of the network and of bicubic.
 
     Attributes:
       frequency: [n] cycles per LR pixel.
       truth_power: [n] of the truth.
       truth_beyond_lr: share of the truth's energy beyond the LR Nyquist frequency.
-      network, bicubic: the two.
-      same_size: PSNR in dB over RGB of the x1 result against the LR picture; NaN of a network that
-        knows another scale only.
+      network, bicubic: the two methods.
+      same_size: PSNR in dB over RGB of the x1 result against the LR image; NaN for a network of one
+        other, fixed scale.
     """
 
     frequency: np.ndarray
     truth_power: np.ndarray
     truth_beyond_lr: float
-    network: Method
-    bicubic: Method
+    network: MethodQuality
+    bicubic: MethodQuality
     same_size: float
 
     @property
@@ -67,22 +67,22 @@ class Output:
 
 
 def measure(
-    crops: Sequence[Crop],
+    crops: Sequence[EdgeCrop],
     outputs: Sequence[np.ndarray],
     bicubic: Sequence[np.ndarray],
     same_size: Sequence[np.ndarray],
-) -> Output:
+) -> OutputQuality:
     """Measures outputs of crops.
 
     Args:
       crops: at least one.
       outputs: the network's, float32 [H, W, 3] in [0, 1].
-      bicubic: likewise.
+      bicubic: the same of bicubic.
       same_size: x1 results, float32 [patch, patch, 3] in [0, 1]; or none.
     """
     spectra = spectra_of(crops, outputs)
     same = [_decibels(to_uint8(x), crop.lr) for x, crop in zip(same_size, crops)]
-    return Output(
+    return OutputQuality(
         frequency=spectra.frequency,
         truth_power=spectra.truth_power,
         truth_beyond_lr=share_beyond(spectra),
@@ -92,7 +92,7 @@ def measure(
     )
 
 
-def spectra_of(crops: Sequence[Crop], outputs: Sequence[np.ndarray]) -> Spectra:
+def spectra_of(crops: Sequence[EdgeCrop], outputs: Sequence[np.ndarray]) -> Spectra:
     """Spectra of the luma of outputs [H, W, 3] against the truth."""
     pairs = [(luma(x), luma(crop.truth)) for x, crop in zip(outputs, crops, strict=True)]
     return compare(pairs, crops[0].scale.rows)
@@ -105,29 +105,31 @@ def share_beyond(spectra: Spectra) -> float:
 
 
 def slope(spectra: Spectra) -> float:
-    """Of the truths on the outputs beyond LR Nyquist; NaN where the outputs have nothing there.
+    """Regression slope of the truths on the outputs beyond LR Nyquist; NaN without any detail.
 
     sum X conj(Y) / sum |X|^2. It is 1 for the best guess in squared error. Below 1/2 the truth is
-    nearer to no detail at all than to this one: |X - Y|^2 = |Y|^2 + |X|^2 - 2 X conj(Y).
+    nearer to no detail than to this detail: |X - Y|^2 = |Y|^2 + |X|^2 - 2 X conj(Y).
     """
     above = spectra.beyond_lr
     own = float(spectra.output[above].sum())
     return float(spectra.cross[above].sum()) / own if own else math.nan
 
 
-def mean_psnr(crops: Sequence[Crop], outputs: Sequence[np.ndarray]) -> float:
-    """PSNR of the luma in dB as `PROTOCOL` has it, mean over crops."""
+def mean_psnr(crops: Sequence[EdgeCrop], outputs: Sequence[np.ndarray]) -> float:
+    """PSNR of the luma in dB by `PROTOCOL`, mean over crops."""
 
-    def score(output: np.ndarray, crop: Crop) -> float:
+    def score(output: np.ndarray, crop: EdgeCrop) -> float:
         border = PROTOCOL.border(crop.scale)
         return _decibels(*(luma(shave(x, border)) for x in (to_uint8(output), crop.truth)))
 
     return float(np.mean([score(x, crop) for x, crop in zip(outputs, crops, strict=True)]))
 
 
-def _method(crops: Sequence[Crop], outputs: Sequence[np.ndarray], spectra: Spectra) -> Method:
+def _method(
+    crops: Sequence[EdgeCrop], outputs: Sequence[np.ndarray], spectra: Spectra
+) -> MethodQuality:
     pairs = zip(outputs, crops, strict=True)
-    return Method(
+    return MethodQuality(
         power=spectra.output_power,
         coherence=spectra.coherence,
         energy=spectra.energy_ratio(),
