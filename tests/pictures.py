@@ -10,21 +10,21 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
 from inr_sr import imagefile
-from inr_sr.imagefile import Picture
+from inr_sr.imagefile import ImageData
 
 DEPTHS = [np.uint8, np.uint16]
 
 
 def noise(
     dtype: type = np.uint8, channels: int = 3, alpha: bool = False, size: tuple[int, int] = (37, 53)
-) -> Picture:
+) -> ImageData:
     rng = np.random.default_rng(5)
     top = np.iinfo(dtype).max
     pixels = rng.integers(0, top, (*size, channels), dtype, endpoint=True)
-    return Picture(pixels, rng.integers(0, top, size, dtype, endpoint=True) if alpha else None)
+    return ImageData(pixels, rng.integers(0, top, size, dtype, endpoint=True) if alpha else None)
 
 
-def blocks_of(picture: Picture, height: int) -> Generator[np.ndarray, None, None]:
+def blocks_of(picture: ImageData, height: int) -> Generator[np.ndarray, None, None]:
     layers = [picture.pixels] + ([] if picture.alpha is None else [picture.alpha[:, :, None]])
     whole = np.concatenate(layers, axis=2)
     yield from (whole[row : row + height] for row in range(0, len(whole), height))
@@ -36,7 +36,7 @@ def smooth(size: tuple[int, int] = (40, 56)) -> np.ndarray:
     return np.round(127.5 + 100 * np.stack(waves, axis=2)).astype(np.uint8)
 
 
-def assert_same(a: Picture, b: Picture) -> None:
+def assert_same(a: ImageData, b: ImageData) -> None:
     np.testing.assert_array_equal(a.pixels, b.pixels)
     assert a.pixels.dtype == b.pixels.dtype
     assert (a.alpha is None) == (b.alpha is None)
@@ -44,7 +44,7 @@ def assert_same(a: Picture, b: Picture) -> None:
         np.testing.assert_array_equal(a.alpha, b.alpha)
 
 
-def rewritten(path: Path, picture: Picture) -> Picture:
+def rewritten(path: Path, picture: ImageData) -> ImageData:
     imagefile.write(path, picture)
     return imagefile.read(path)
 

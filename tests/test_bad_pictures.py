@@ -9,7 +9,7 @@ from PIL import Image
 
 from inr_sr import imagefile
 from inr_sr.errors import InputError
-from inr_sr.imagefile.blocks import interleaved_blocks
+from inr_sr.imagefile.image import interleaved_blocks
 from inr_sr.imagefile.tiff import write_tiff
 from tests.pictures import (
     encoded,

@@ -69,7 +69,7 @@ def test_depth_colour_alpha_and_metadata_are_kept(
 ):
     exif = Image.Exif()
     exif[0x010F] = "Maker"
-    source = imagefile.Picture(
+    source = imagefile.ImageData(
         noise(9, 12, channels, dtype=dtype),
         noise(9, 12, dtype=dtype, seed=1) if alpha else None,
         icc=SRGB if channels == 3 else None,
@@ -135,7 +135,7 @@ def test_names_of_results(folder, capsys, arguments, output):
 
 def test_folders_keep_their_shape_and_one_bad_picture_is_reported(folder, network, capsys):
     (folder / "photos" / "broken.png").write_bytes((folder / "photos/a.png").read_bytes()[:200])
-    (folder / "photos" / "notes.txt").write_text("no picture")
+    (folder / "photos" / "notes.txt").write_text("not an image")
     arguments = ["upscale", "photos", "--scale", "2", "--recursive", "--weights", str(network)]
     assert main([*arguments, "--json", "summary.json"]) == 1
     out, err = capsys.readouterr()
@@ -247,10 +247,10 @@ def _damaged_weights(folder):
         (["photos", "", "--scale", "2"], "'' is not allowed; expected the path", None),
         (["photos", "--scale", "2", ""], "unrecognized arguments", None),
         (["pipe.png", "--scale", "2"], "is a pipe", lambda f: os.mkfifo(f / "pipe.png")),
-        (["empty", "--scale", "2"], "no pictures in empty", lambda f: (f / "empty").mkdir()),
+        (["empty", "--scale", "2"], "no images in empty", lambda f: (f / "empty").mkdir()),
         (["photos/a.png", "--scale", "2"], "truncated", _truncated),
         (["photos/a.png", "--scale", "2"], "100000x100000", _bomb),
-        (["notes.png", "--scale", "2"], "no picture",
+        (["notes.png", "--scale", "2"], "not an image",
          lambda f: (f / "notes.png").write_text("notes")),
         (["photos/a.png", "--scale", "2", "--method", "cubic"], "there are: bicubic", None),
         (["photos/a.png", "--scale", "2", "--weights", "none"], "unknown weights", None),

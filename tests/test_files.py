@@ -136,7 +136,7 @@ def test_find_images(tmp_path, monkeypatch):
     assert imagefile.find_images(tmp_path) == here
     assert imagefile.find_images(tmp_path, recursive=True) == [*here, tmp_path / "deep" / "d.webp"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no pictures in"):
+    with pytest.raises(InputError, match="no images in"):
         imagefile.find_images(tmp_path / "empty")
     with pytest.raises(InputError, match="there is no folder"):
         imagefile.find_images(tmp_path / "none")

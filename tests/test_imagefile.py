@@ -8,7 +8,7 @@ from PIL import Image
 
 from inr_sr import imagefile
 from inr_sr.errors import InputError
-from inr_sr.imagefile import Picture, png, tiff
+from inr_sr.imagefile import ImageData, png, tiff
 from tests.pictures import (
     DEPTHS,
     assert_same,
@@ -30,7 +30,7 @@ def test_lossless_formats_return_what_they_were_given(tmp_path, dtype, channels,
     assert_same(rewritten(tmp_path / "a.png", picture), picture)
     tiff = rewritten(tmp_path / "a.tif", picture)
     if dtype == np.uint16 and channels == 1 and alpha:  # stored as RGBA
-        picture = Picture(np.repeat(picture.pixels, 3, axis=2), picture.alpha)
+        picture = ImageData(np.repeat(picture.pixels, 3, axis=2), picture.alpha)
     assert_same(tiff, picture)
 
 
@@ -55,7 +55,7 @@ def test_memory_does_not_grow_with_the_rows_written(tmp_path, name):
     for count in (10, 400):
         blocks = (block.copy() for _ in range(count))
         tracemalloc.start()
-        imagefile.write_blocks(tmp_path / name, Picture(block), (40 * count, 500), blocks)
+        imagefile.write_blocks(tmp_path / name, ImageData(block), (40 * count, 500), blocks)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert max(peaks) < 4 * 2**20 < 400 * block.nbytes / 5
@@ -94,7 +94,7 @@ def test_every_filter_of_png_is_chosen_and_undone(tmp_path):
     lines = np.broadcast_to(rng.integers(0, 256, (40, 1, 3), np.uint8), (40, 56, 3))  # left
     columns = np.broadcast_to(rng.integers(0, 256, (1, 56, 3), np.uint8), (40, 56, 3))  # above
     grain = smooth() // 2 + rng.integers(0, 64, (40, 56, 3), np.uint8)  # the mean of the two
-    picture = Picture(np.concatenate([lines, columns, grain, smooth()]))  # Paeth's
+    picture = ImageData(np.concatenate([lines, columns, grain, smooth()]))  # Paeth's
     assert_same(rewritten(tmp_path / "a.png", picture), picture)
     filtered = png._filtered(picture.pixels.reshape(160, -1), np.zeros(56 * 3, np.uint8), 3)
     assert set(filtered[:, 0]) == {1, 2, 3, 4}
@@ -112,7 +112,7 @@ def test_paeth_in_bytes_is_that_of_the_specification():
 @pytest.mark.parametrize("dtype", DEPTHS)
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_pixels_need_not_be_contiguous(tmp_path, dtype, name):
-    picture = Picture(noise(dtype).pixels.swapaxes(0, 1))
+    picture = ImageData(noise(dtype).pixels.swapaxes(0, 1))
     assert_same(rewritten(tmp_path / name, picture), picture)
 
 
@@ -224,7 +224,7 @@ def test_other_kinds_of_pixels(tmp_path):
     bits = np.random.default_rng(0).random((9, 11)) < 0.5
     Image.fromarray(bits).save(tmp_path / "bits.png")
     expected = np.where(bits, 255, 0).astype(np.uint8)[:, :, None]
-    assert_same(imagefile.read(tmp_path / "bits.png"), Picture(expected))
+    assert_same(imagefile.read(tmp_path / "bits.png"), ImageData(expected))
 
     Image.fromarray(noise(channels=1).pixels[:, :, 0]).save(tmp_path / "grey.jpg", quality=100)
     assert imagefile.read(tmp_path / "grey.jpg").pixels.shape == (37, 53, 1)
@@ -275,7 +275,7 @@ def test_cmyk_goes_through_its_profile(tmp_path):
 @pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
 def test_lossy_formats_are_close(tmp_path, name):
     pixels = smooth()
-    error = rewritten(tmp_path / name, Picture(pixels)).pixels.astype(float) - pixels
+    error = rewritten(tmp_path / name, ImageData(pixels)).pixels.astype(float) - pixels
     assert 10 * np.log10(255**2 / np.square(error).mean()) > 40
 
 
@@ -286,7 +286,7 @@ def test_alpha_is_composited_on_white_where_it_cannot_be_kept(tmp_path, dtype):
     alpha = np.zeros((4, 300), dtype)
     alpha[:, 100:200] = top // 2 + 1
     alpha[:, 200:] = top
-    picture = Picture(pixels, alpha)
+    picture = ImageData(pixels, alpha)
     flat = rewritten(tmp_path / "a.bmp", picture)
     assert flat.alpha is None
     assert flat.pixels[0, [0, 100, 200], 0].tolist() == [255, 127, 0]
@@ -296,7 +296,7 @@ def test_alpha_is_composited_on_white_where_it_cannot_be_kept(tmp_path, dtype):
 
 def test_16_bits_are_rounded_to_8():
     samples = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1)
-    rounded = imagefile.to_rgb8(Picture(samples))
+    rounded = imagefile.to_rgb8(ImageData(samples))
     np.testing.assert_array_equal(rounded[:, :, :1], np.floor(samples / 257 + 0.5))
     assert rounded.shape == (256, 256, 3)
 
@@ -304,9 +304,9 @@ def test_16_bits_are_rounded_to_8():
 def test_contradictory_pictures_are_refused():
     for pixels in (np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8)):
         with pytest.raises(ValueError, match="allowed"):
-            Picture(pixels)
+            ImageData(pixels)
     with pytest.raises(ValueError, match="alpha"):
-        Picture(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8))
+        ImageData(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])

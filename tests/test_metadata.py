@@ -6,7 +6,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from inr_sr import imagefile
-from inr_sr.imagefile import Picture
+from inr_sr.imagefile import ImageData
 from tests.pictures import (
     DEPTHS,
     blocks_of,
@@ -71,7 +71,7 @@ XMP = (
 )
 
 
-def annotated(source: Path) -> Picture:
+def annotated(source: Path) -> ImageData:
     """A photograph with all that a camera and an editor write, read back."""
     exif = oriented(3)
     exif[ExifTags.Base.Artist] = "somebody"
@@ -100,7 +100,7 @@ def test_metadata_goes_from_file_to_file(tmp_path, dtype, suffix):
     factor = np.iinfo(dtype).max // 255
     large = np.repeat(np.repeat(source.pixels, 2, axis=0), 2, axis=1).astype(dtype) * dtype(factor)
     like = replace(source, pixels=source.pixels.astype(dtype))
-    imagefile.write_blocks(tmp_path / f"a{suffix}", like, (80, 112), blocks_of(Picture(large), 9))
+    imagefile.write_blocks(tmp_path / f"a{suffix}", like, (80, 112), blocks_of(ImageData(large), 9))
     got = imagefile.read(tmp_path / f"a{suffix}")
     assert got.icc == source.icc
     assert got.xmp is not None
@@ -126,12 +126,12 @@ def test_metadata_goes_from_file_to_file(tmp_path, dtype, suffix):
 def test_text_of_a_png_is_kept(tmp_path):
     text = {"Title": "a title", "Autor": "Ωμέγα", "Software": "none"}
     listing = {"exif:PixelXDimension": "56", "date:create": "2019-02-12T17:43:08+01:00"}
-    assert rewritten(tmp_path / "a.png", Picture(smooth(), text=text | listing)).text == text
+    assert rewritten(tmp_path / "a.png", ImageData(smooth(), text=text | listing)).text == text
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".jpg"])
 def test_nothing_is_made_up(tmp_path, suffix):
-    got = rewritten(tmp_path / f"a{suffix}", Picture(smooth()))
+    got = rewritten(tmp_path / f"a{suffix}", ImageData(smooth()))
     assert (got.icc, got.exif, got.xmp, got.dpi, got.text) == (None, None, None, None, {})
 
 
@@ -161,12 +161,12 @@ def test_profile_of_another_colour_space_is_dropped(tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "a.jpg", icc_profile=icc)
     assert imagefile.read(tmp_path / "a.jpg").icc is None
     grey = icc[:16] + b"GRAY" + icc[20:]
-    profiled = rewritten(tmp_path / "a.png", Picture(noise(channels=1).pixels, icc=grey))
+    profiled = rewritten(tmp_path / "a.png", ImageData(noise(channels=1).pixels, icc=grey))
     assert profiled.icc == grey
     assert rewritten(tmp_path / "a.webp", profiled).icc is None  # holds RGB alone
 
 
 def test_metadata_too_large_for_jpeg_is_left_out_with_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="too large for JPEG, left out: xmp"):
-        picture = rewritten(tmp_path / "a.jpg", Picture(smooth(), xmp=b"x" * 70_000))
+        picture = rewritten(tmp_path / "a.jpg", ImageData(smooth(), xmp=b"x" * 70_000))
     assert picture.xmp is None

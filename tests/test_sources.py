@@ -31,9 +31,9 @@ def test_folder(tmp_path):
     pixels = noise(0)
     Image.fromarray(pixels).save(tmp_path / "deep" / "er" / "a.png")
     Image.fromarray(pixels[:, :, 0]).save(tmp_path / "grey.png")
-    deep = imagefile.Picture(pixels.astype(np.uint16) * 257)
+    deep = imagefile.ImageData(pixels.astype(np.uint16) * 257)
     imagefile.write(tmp_path / "sixteen.tif", deep)
-    clear = imagefile.Picture(pixels, np.zeros(pixels.shape[:2], np.uint8))
+    clear = imagefile.ImageData(pixels, np.zeros(pixels.shape[:2], np.uint8))
     imagefile.write(tmp_path / "transparent.png", clear)
     (tmp_path / "notes.txt").write_text("no image")
 
@@ -47,14 +47,14 @@ def test_folder(tmp_path):
 
 
 def test_mistakes_about_folders(tmp_path):
-    with pytest.raises(InputError, match="no pictures in"):
+    with pytest.raises(InputError, match="no images in"):
         FolderSource(tmp_path)
     with pytest.raises(InputError, match="there is no folder"):
         FolderSource(tmp_path / "none")
     (tmp_path / "bad.png").write_bytes(b"no image")
     source = FolderSource(tmp_path)
     for access in (source.__getitem__, source.size):
-        with pytest.raises(InputError, match=r"bad\.png is no picture"):
+        with pytest.raises(InputError, match=r"bad\.png is not an image"):
             access(0)
 
 

@@ -50,7 +50,7 @@ def place(tmp_path_factory) -> Path:
         (["steps=3"], "unexpected argument 'steps=3'"),
         (["--workdir="], "--config=FILE and --workdir=FOLDER are needed"),
         (["--config=configs/none.py"], "--config: cannot read 'configs/none.py'"),
-        (["--config.data.folder=empty"], "no pictures in empty"),
+        (["--config.data.folder=empty"], "no images in empty"),
         (["--config.data.folder=none"], "there is no folder none"),
         (["--config.data.folder=small"], "every picture is smaller than a crop of 16x16 pixels"),
         (["--config.data.folder=damaged"], "1.png"),

@@ -13,7 +13,7 @@ import inr_sr
 from inr_sr import models, render, resampling
 from inr_sr.coordinates import grid_axis
 from inr_sr.errors import InputError
-from inr_sr.imagefile import Picture
+from inr_sr.imagefile import ImageData
 from inr_sr.resampling import streaming
 from inr_sr.upscaling import (
     NetworkUpscaler,
@@ -345,20 +345,20 @@ def test_colours_under_transparency_do_not_bleed():
     alpha[3:8, 2:6] = 255
     hidden = np.where(alpha[:, :, None] > 0, colour, 0).astype(np.uint8)
     upscaler = network()
-    expected = enlarge(upscaler, Picture(colour, alpha), (39, 30))
-    result = enlarge(upscaler, Picture(hidden, alpha), (39, 30))
+    expected = enlarge(upscaler, ImageData(colour, alpha), (39, 30))
+    result = enlarge(upscaler, ImageData(hidden, alpha), (39, 30))
     np.testing.assert_array_equal(result.pixels, expected.pixels)
     bicubic = ResampleUpscaler("bicubic").upscale(alpha, (39, 30))
     np.testing.assert_array_equal(result.alpha, bicubic)
     # Nothing to fill in from: the colours stay.
-    invisible = Picture(colour, np.zeros_like(alpha))
+    invisible = ImageData(colour, np.zeros_like(alpha))
     np.testing.assert_array_equal(hidden_filled(invisible), colour)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_blocks_are_the_whole_picture_cut_in_rows(monkeypatch, channels, alpha):
-    image = Picture(
+    image = ImageData(
         (picture(40, 24, channels) * 65535).astype(np.uint16),
         (picture(40, 24, 1)[:, :, 0] * 65535).astype(np.uint16) if alpha else None,
     )

@@ -1,18 +1,19 @@
-"""What a file says about its picture: taken from Pillow's image, and prepared to be written."""
-
-from __future__ import annotations
+"""Metadata: EXIF, orientation, XMP, ICC profile, resolution, text; read, filtered and written."""
 
 import os
 import re
 import warnings
+from collections.abc import Callable, Mapping
 
+import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
+from inr_sr.imagefile.image import ImageData
 from inr_sr.imagefile.opening import one_line, quiet_pillow
-from inr_sr.imagefile.picture import Picture
+from inr_sr.sizes import Size
 
-# What describes the picture in EXIF's first directory; the rest, much of it in a TIFF, describes
-# the layout of the file it was in.
+# Tags of EXIF's first directory that describe the image; the others, many of them in a TIFF,
+# describe the layout of the file.
 _EXIF_KEPT = frozenset(
     {
         ExifTags.Base.ImageDescription,
@@ -44,10 +45,27 @@ _XMP_STALE = re.compile(
 )
 # Containers of EXIF and XMP, and ImageMagick's listings of what stood in other fields.
 _PNG_TEXT_DROPPED = ("XML:com.adobe.xmp", "Raw profile type", "exif:", "tiff:", "icc:", "date:")
+_TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a.swapaxes(0, 1)[::-1],
+}
+TRANSPOSING = (5, 6, 7, 8)
+"""Orientations that exchange rows and columns."""
+
+
+def upright(samples: np.ndarray, orientation: int) -> np.ndarray:
+    """Samples [h, w, ...] with EXIF's `orientation` applied; unknown ones change nothing."""
+    turn = _TURNS.get(orientation)
+    return samples if turn is None else np.ascontiguousarray(turn(samples))
 
 
 def read_exif(path: str | os.PathLike[str], image: Image.Image) -> Image.Exif:
-    """The EXIF block; an unreadable one is no reason to refuse the picture."""
+    """The EXIF block; one that cannot be read is left out with a warning."""
     try:
         with quiet_pillow():
             # Not image.getexif(): a PNG would be decoded to look for what may be behind its pixels.
@@ -60,7 +78,7 @@ def read_exif(path: str | os.PathLike[str], image: Image.Image) -> Image.Exif:
 
 
 def kept_exif(exif: Image.Exif) -> bytes | None:
-    """What describes the picture, not the file it was in, with orientation 1."""
+    """The tags that describe the image, not its file, with orientation 1, or None without any."""
     for tag in list(exif):
         if tag not in _EXIF_KEPT:
             del exif[tag]
@@ -79,7 +97,7 @@ def kept_xmp(image: Image.Image) -> bytes | None:
 
 
 def fitting_icc(image: Image.Image, channels: int) -> bytes | None:
-    """The profile, if its colour space is the one of the pixels (bytes 16 to 20 name it)."""
+    """The ICC profile, if its colour space is that of the pixels (its bytes 16 to 20 name it)."""
     converted = image.mode in ("CMYK", "LAB", "YCbCr")
     icc = image.info.get("icc_profile")
     fits = icc and not converted and icc[16:20] == (b"GRAY" if channels == 1 else b"RGB ")
@@ -87,7 +105,7 @@ def fitting_icc(image: Image.Image, channels: int) -> bytes | None:
 
 
 def resolution(image: Image.Image) -> tuple[float, float] | None:
-    """Dots per inch (horizontal, vertical)."""
+    """Dots per inch (horizontal, vertical), or None."""
     try:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
@@ -99,7 +117,7 @@ def resolution(image: Image.Image) -> tuple[float, float] | None:
 
 
 def text_entries(image: Image.Image) -> dict[str, str]:
-    """The text of a PNG, or the comment of another file as entry "Comment"."""
+    """The text entries of a PNG; the comment of another file as entry "Comment"."""
     if isinstance(image, PngImagePlugin.PngImageFile) and not image.is_animated:
         return {
             key: str(value)
@@ -110,12 +128,12 @@ def text_entries(image: Image.Image) -> dict[str, str]:
     return {"Comment": comment.decode("utf-8", "replace").replace("\0", "")} if comment else {}
 
 
-def sized_exif(picture: Picture, size: tuple[int, int]) -> bytes | None:
-    """The EXIF block with the pixel sizes it notes, if it does, set to (rows, cols)."""
-    if picture.exif is None:
+def sized_exif(image: ImageData, size: Size) -> bytes | None:
+    """The EXIF block, where it holds the image's size with (rows, cols) in its place."""
+    if image.exif is None:
         return None
     exif = Image.Exif()
-    exif.load(picture.exif)
+    exif.load(image.exif)
     details = exif.get_ifd(ExifTags.IFD.Exif)
     rows, cols = size
     for tag, value in ((ExifTags.Base.ExifImageWidth, cols), (ExifTags.Base.ExifImageHeight, rows)):
@@ -124,11 +142,11 @@ def sized_exif(picture: Picture, size: tuple[int, int]) -> bytes | None:
     return exif.tobytes()
 
 
-def png_info(picture: Picture) -> PngImagePlugin.PngInfo:
+def png_info(image: ImageData) -> PngImagePlugin.PngInfo:
     """Text and XMP as chunks of a PNG."""
     info = PngImagePlugin.PngInfo()
-    for key, value in picture.text.items():
+    for key, value in image.text.items():
         info.add_text(key, value)
-    if picture.xmp:
-        info.add_itxt("XML:com.adobe.xmp", picture.xmp.decode("utf-8", "replace"))
+    if image.xmp:
+        info.add_itxt("XML:com.adobe.xmp", image.xmp.decode("utf-8", "replace"))
     return info

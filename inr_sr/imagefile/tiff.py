@@ -1,4 +1,4 @@
-"""TIFF where Pillow does not reach: files it would get wrong, and 16-bit colour."""
+"""TIFF beyond Pillow: files that it would misread are refused; 16-bit colour, streamed by rows."""
 
 import itertools
 import os
@@ -10,13 +10,13 @@ import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from inr_sr.errors import InputError
-from inr_sr.imagefile.blocks import BLOCK_ROWS, channels, regrouped
+from inr_sr.imagefile.image import BLOCK_ROWS, ImageData, channels, regrouped
 from inr_sr.imagefile.metadata import sized_exif
-from inr_sr.imagefile.picture import Picture
+from inr_sr.sizes import Size
 
 
 def check_tiff(file: BinaryIO, image: Image.Image) -> None:
-    """Refuses what Pillow would get wrong, or what libtiff would report on stderr by itself."""
+    """Raises InputError for a TIFF that Pillow would misread or libtiff would report on stderr."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return
     tags = image.tag_v2
@@ -34,12 +34,10 @@ def check_tiff(file: BinaryIO, image: Image.Image) -> None:
                 raise InputError(f"truncated: {length} bytes, of which {start + count} are needed")
 
 
-def write_tiff(
-    file: BinaryIO, like: Picture, size: tuple[int, int], blocks: Iterator[np.ndarray]
-) -> None:
-    """TIFF of either depth: strips of deflated differences to the left neighbour (predictor 2).
+def write_tiff(file: BinaryIO, like: ImageData, size: Size, blocks: Iterator[np.ndarray]) -> None:
+    """TIFF of either depth: deflated strips of differences to the left neighbour (predictor 2).
 
-    Written here because Pillow knows no 16-bit colour, and loses EXIF where it compresses.
+    Written here because Pillow has no 16-bit colour, and loses EXIF when it compresses.
 
     Args:
       file: where to write; empty, and seekable.
@@ -60,9 +58,9 @@ def write_tiff(
 
 
 def _directory(
-    like: Picture, size: tuple[int, int], lengths: Sequence[int]
+    like: ImageData, size: Size, lengths: Sequence[int]
 ) -> TiffImagePlugin.ImageFileDirectory_v2:
-    """All that stands before strips of so many bytes; itself as long whatever their lengths."""
+    """The directory of strips of these lengths in bytes; its own length does not depend on them."""
     starts = itertools.accumulate(lengths[:-1], initial=0)
     samples = channels(like)
     tags = TiffImagePlugin.ImageFileDirectory_v2()
@@ -81,15 +79,15 @@ def _directory(
     tags.tagtype[TiffImagePlugin.STRIPOFFSETS] = 4
     tags[TiffImagePlugin.STRIPOFFSETS] = tuple(starts)  # `save` moves them behind the directory
     if like.alpha is not None:
-        tags[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha that is not multiplied in
+        tags[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha is not multiplied in
     return tags
 
 
 def _add_metadata(
-    tags: TiffImagePlugin.ImageFileDirectory_v2, picture: Picture, size: tuple[int, int]
+    tags: TiffImagePlugin.ImageFileDirectory_v2, image: ImageData, size: Size
 ) -> None:
     exif = Image.Exif()
-    exif.load(sized_exif(picture, size) or b"")
+    exif.load(sized_exif(image, size) or b"")
     for tag in exif:
         if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             directory = exif.get_ifd(tag)
@@ -97,10 +95,10 @@ def _add_metadata(
             tags[tag] = directory
         else:
             tags[tag] = exif[tag]
-    if picture.icc:
-        tags[TiffImagePlugin.ICCPROFILE] = picture.icc
-    if picture.xmp:
-        tags[ExifTags.Base.XMLPacket] = picture.xmp
-    if picture.dpi:
+    if image.icc:
+        tags[TiffImagePlugin.ICCPROFILE] = image.icc
+    if image.xmp:
+        tags[ExifTags.Base.XMLPacket] = image.xmp
+    if image.dpi:
         tags[TiffImagePlugin.RESOLUTION_UNIT] = 2
-        tags[TiffImagePlugin.X_RESOLUTION], tags[TiffImagePlugin.Y_RESOLUTION] = picture.dpi
+        tags[TiffImagePlugin.X_RESOLUTION], tags[TiffImagePlugin.Y_RESOLUTION] = image.dpi

@@ -1,4 +1,4 @@
-"""From a picture, whole or in blocks of rows, to a file."""
+"""From ImageData, or from blocks of rows, to a file."""
 
 import os
 import warnings
@@ -11,13 +11,13 @@ from PIL import Image
 
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path, check_file
-from inr_sr.imagefile.blocks import gathered, in_colour, interleaved_blocks, on_white
 from inr_sr.imagefile.formats import check_limits, output_format
+from inr_sr.imagefile.image import ImageData, gathered, in_rgb, interleaved_blocks, on_white
 from inr_sr.imagefile.metadata import png_info, sized_exif
 from inr_sr.imagefile.opening import one_line
-from inr_sr.imagefile.picture import Picture
 from inr_sr.imagefile.png import write_png
 from inr_sr.imagefile.tiff import write_tiff
+from inr_sr.sizes import Size
 
 _MAX_JPEG_SEGMENT = 65_533 - 64  # less what Pillow puts before the data
 
@@ -25,9 +25,9 @@ _MAX_JPEG_SEGMENT = 65_533 - 64  # less what Pillow puts before the data
 def check_writable(
     path: str | os.PathLike[str],
     *,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
 ) -> None:
-    """Makes sure, before any work, that a picture of (rows, cols) can be written to a path.
+    """Checks, before any work, that an image of `size` (rows, cols) can be written to `path`.
 
     Raises:
       InputError: unknown format, too large for the format, no such folder, not writable.
@@ -38,36 +38,36 @@ def check_writable(
     check_file(path)
 
 
-def write(path: str | os.PathLike[str], picture: Picture) -> None:
-    """Writes a picture; see `write_blocks`."""
-    write_blocks(path, picture, picture.size, interleaved_blocks(picture))
+def write(path: str | os.PathLike[str], image: ImageData) -> None:
+    """Writes an image, atomically; see `write_blocks`."""
+    write_blocks(path, image, image.size, interleaved_blocks(image))
 
 
 def write_blocks(
     path: str | os.PathLike[str],
-    like: Picture,
-    size: tuple[int, int],
+    like: ImageData,
+    size: Size,
     blocks: Generator[np.ndarray, None, None],
 ) -> None:
-    """Writes a picture as its rows come, atomically: the file is complete, or as it was before.
+    """Writes an image from its blocks of rows, atomically: in full, or the file is as before.
 
-    PNG and TIFF hold everything, and are written in memory that does not grow with the number of
-    rows. JPEG (quality 95, no chroma subsampling), WebP (quality 95) and BMP hold 8 bits, to which
-    16 bits are rounded, and need the whole picture: up to four bytes per pixel, and as many again
-    in Pillow's copy. JPEG and BMP hold no alpha: the picture is composited on white. BMP holds no
-    metadata but the resolution. WebP turns grey into RGB, and a 16-bit TIFF turns grey with alpha
-    into RGBA, which readers know. The sizes noted in EXIF are set to the result's.
+    PNG and TIFF keep everything, and are streamed: memory does not grow with the number of rows.
+    JPEG (quality 95, no chroma subsampling), WebP (quality 95) and BMP hold 8 bits, to which
+    16 bits are rounded, and need the whole image in memory: up to four bytes per pixel, and as
+    many again in Pillow's copy. JPEG and BMP hold no alpha: the image is composited on white. BMP
+    holds no metadata but the resolution. WebP turns grey into RGB, and a 16-bit TIFF turns grey
+    with alpha into RGBA, which more programs read. Sizes in EXIF are set to `size`.
 
     Args:
       path: the file; its extension names the format.
-      like: has the depth, channels, alpha and metadata of the result.
+      like: an image with the depth, channels, alpha and metadata of the result.
       size: (rows, cols) of the result.
       blocks: the result from top to bottom, [some rows, cols, channels] in the depth of `like`,
         alpha as one more channel; closed at the end, whatever happens.
 
     Raises:
       InputError: unknown format, too large for the format, the file cannot be written.
-      ValueError: blocks that do not make a picture of `size`.
+      ValueError: blocks that do not make an image of `size`.
     """
     with closing(blocks):
         kind = output_format(path)
@@ -80,13 +80,13 @@ def write_blocks(
 
 
 def _write(
-    file: BinaryIO, kind: str, like: Picture, size: tuple[int, int], blocks: Iterator[np.ndarray]
+    file: BinaryIO, kind: str, like: ImageData, size: Size, blocks: Iterator[np.ndarray]
 ) -> None:
     if kind in ("JPEG", "BMP"):
         like, blocks = on_white(like, blocks)
     deep = like.pixels.dtype == np.uint16
     if kind == "WEBP" or (kind == "TIFF" and deep and like.alpha is not None):
-        like, blocks = in_colour(like, blocks)
+        like, blocks = in_rgb(like, blocks)
     if kind == "TIFF":
         write_tiff(file, like, size, blocks)
     elif kind == "PNG":
@@ -99,25 +99,25 @@ def _write(
 
 
 class _WithoutDescriptor:
-    """A file without `fileno`: with it, Pillow's encoders write past us and ignore a full disk."""
+    """A file without `fileno`: with one, Pillow's encoders bypass it and ignore a full disk."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.write, self.flush = file.write, file.flush
         self.seek, self.tell = file.seek, file.tell
 
 
-def _options(picture: Picture, size: tuple[int, int], kind: str) -> dict[str, Any]:
-    """Pillow's keywords for one format: compression, then what the picture carries."""
-    exif = sized_exif(picture, size)
-    options: dict[str, Any] = {"dpi": picture.dpi, "icc_profile": picture.icc, "exif": exif}
+def _options(image: ImageData, size: Size, kind: str) -> dict[str, Any]:
+    """Pillow's keywords for a format: compression and metadata."""
+    exif = sized_exif(image, size)
+    options: dict[str, Any] = {"dpi": image.dpi, "icc_profile": image.icc, "exif": exif}
     if kind == "PNG":
-        options["pnginfo"] = png_info(picture)
+        options["pnginfo"] = png_info(image)
     elif kind == "WEBP":
         # Method 2 takes half the time of the default, for files of the same size.
-        options |= {"quality": 95, "method": 2, "exact": True, "xmp": picture.xmp}
+        options |= {"quality": 95, "method": 2, "exact": True, "xmp": image.xmp}
     elif kind == "JPEG":
-        comment = picture.text.get("Comment", "").encode()
-        options |= {"quality": 95, "subsampling": 0, "xmp": picture.xmp, "comment": comment}
+        comment = image.text.get("Comment", "").encode()
+        options |= {"quality": 95, "subsampling": 0, "xmp": image.xmp, "comment": comment}
         for key in ("comment", "xmp", "exif"):
             if len(options[key] or b"") > _MAX_JPEG_SEGMENT:
                 warnings.warn(f"too large for JPEG, left out: {key}", stacklevel=4)

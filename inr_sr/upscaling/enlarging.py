@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inr_sr.imagefile import Picture
+from inr_sr.imagefile import ImageData
 from inr_sr.resampling.streaming import resize_in_strips
 from inr_sr.sizes import Size
 from inr_sr.values import quantise_into, to_channels
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 64  # of a picture whose hidden colours are filled in; an even number
 
 
-def enlarge(upscaler: "StripUpscaler", picture: Picture, out_size: Size) -> Picture:
+def enlarge(upscaler: "StripUpscaler", picture: ImageData, out_size: Size) -> ImageData:
     """The picture that `enlarged_blocks` makes, in memory; metadata are kept."""
     blocks = enlarged_blocks(upscaler, picture, out_size)
     dtype, channels = picture.pixels.dtype, picture.pixels.shape[2]
@@ -32,7 +32,7 @@ def enlarge(upscaler: "StripUpscaler", picture: Picture, out_size: Size) -> Pict
 
 def enlarged_blocks(
     upscaler: "StripUpscaler",
-    picture: Picture,
+    picture: ImageData,
     out_size: Size,
     progress: Callable[[int], None] | None = None,
 ) -> Generator[np.ndarray, None, None]:
@@ -105,7 +105,7 @@ def placed(strips: Iterator[np.ndarray]) -> Iterator[tuple[slice, np.ndarray]]:
         row += len(strip)
 
 
-def hidden_filled(picture: Picture) -> np.ndarray:
+def hidden_filled(picture: ImageData) -> np.ndarray:
     """Pixels with the colours under alpha 0 filled in from coarser and coarser averages."""
     if picture.alpha is None or picture.alpha.all() or not picture.alpha.any():
         return picture.pixels

@@ -7,12 +7,12 @@ import numpy as np
 from PIL import Image
 
 from inr_sr.errors import InputError
-from inr_sr.imagefile import Picture, from_pil, to_pil
+from inr_sr.imagefile import ImageData, from_pil, to_pil
 
 
 def in_its_form(
     image: Any,
-    of_picture: Callable[[Picture], Picture],
+    of_picture: Callable[[ImageData], ImageData],
     of_floats: Callable[[np.ndarray], np.ndarray],
 ) -> Any:
     """What is made of a picture, in the form in which the picture was given.
@@ -36,18 +36,18 @@ def in_its_form(
     return out[:, :, 0] if array.ndim == 2 else out
 
 
-def from_array(array: np.ndarray) -> Picture:
+def from_array(array: np.ndarray) -> ImageData:
     """uint8 or uint16 [h, w] or [h, w, c]; of 2 or 4 channels the last is alpha."""
     array = array[:, :, None] if array.ndim == 2 else array
     channels = array.shape[2]
     if channels > 4:
         raise InputError(f"picture of {channels} channels; expected 1 to 4")
     if channels in (1, 3):
-        return Picture(array)
-    return Picture(array[:, :, :-1], alpha=array[:, :, -1])
+        return ImageData(array)
+    return ImageData(array[:, :, :-1], alpha=array[:, :, -1])
 
 
-def to_array(picture: Picture, ndim: int) -> np.ndarray:
+def to_array(picture: ImageData, ndim: int) -> np.ndarray:
     """Back to an array of so many axes."""
     if picture.alpha is not None:
         return np.concatenate([picture.pixels, picture.alpha[:, :, None]], axis=2)

@@ -8,7 +8,7 @@ import numpy as np
 
 from inr_sr import resampling
 from inr_sr.errors import InputError
-from inr_sr.imagefile import Picture
+from inr_sr.imagefile import ImageData
 from inr_sr.resampling.streaming import resize_in_strips
 from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling.enlarging import enlarge, placed
@@ -94,7 +94,7 @@ class StripUpscaler(ABC):
             "max_pixels": max_pixels,
         }
 
-        def of_picture(picture: Picture) -> Picture:
+        def of_picture(picture: ImageData) -> ImageData:
             return enlarge(self, picture, target_size(picture.size, **request))
 
         def of_floats(array: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from inr_sr.imagefile import Picture
+from inr_sr.imagefile import ImageData
 from inr_sr.sizes import Size
 from inr_sr.upscaling.enlarging import hidden_filled
 from inr_sr.upscaling.forms import in_its_form
@@ -26,7 +26,7 @@ def warped(image: Any, out_size: Size, colours: Layer, alpha: Layer, fill: float
       fill: colour of the others; their alpha is 0.
     """
 
-    def of_picture(picture: Picture) -> Picture:
+    def of_picture(picture: ImageData) -> ImageData:
         pixels = _assembled(hidden_filled(picture), picture.pixels.dtype, out_size, colours, fill)
         if picture.alpha is None:
             return replace(picture, pixels=pixels)

@@ -1,0 +1,148 @@
+"""An image in memory, whole or as blocks of rows, and its samples in other forms.
+
+A block is uint8 or uint16 [some rows, cols, c], c as in `ImageData`, alpha as one more channel;
+blocks follow each other from top to bottom.
+"""
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from inr_sr.sizes import Size
+from inr_sr.values import to_rgb, to_uint8
+
+BLOCK_ROWS = 128
+"""Rows handled at once, so that wider temporaries stay small beside an image."""
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A decoded image and its metadata.
+
+    Attributes:
+      pixels: uint8 or uint16 [h, w, c], c = 1 (grey) or 3 (RGB), not multiplied by alpha.
+      alpha: the same type [h, w], or None.
+      icc: ICC profile that fits the channels, or None (then sRGB is meant).
+      exif: EXIF block as Pillow writes it, orientation 1, or None.
+      xmp: XMP packet without orientation and size, or None.
+      dpi: dots per inch (horizontal, vertical), or None.
+      text: text entries of a PNG; a comment of JPEG or GIF is entry "Comment".
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    text: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        pixels, alpha = self.pixels, self.alpha
+        if pixels.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"pixels are {pixels.dtype}; uint8 or uint16 is allowed")
+        if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
+            raise ValueError(f"pixels have shape {pixels.shape}; [h, w, 1] or [h, w, 3] is allowed")
+        if alpha is not None and (alpha.shape, alpha.dtype) != (pixels.shape[:2], pixels.dtype):
+            raise ValueError(
+                f"alpha is {alpha.dtype} {alpha.shape} beside pixels {pixels.dtype} {pixels.shape}"
+            )
+
+    @property
+    def size(self) -> Size:
+        """(rows, cols)."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+def interleaved_blocks(image: ImageData) -> Generator[np.ndarray, None, None]:
+    """The image as blocks of BLOCK_ROWS rows, the last one of what is left."""
+    for start in range(0, len(image.pixels), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        pixels = image.pixels[rows]
+        if image.alpha is None:
+            yield pixels
+        else:
+            yield np.concatenate([pixels, image.alpha[rows, :, None]], axis=2)
+
+
+def regrouped(
+    blocks: Iterator[np.ndarray], like: ImageData, size: Size, count: int
+) -> Iterator[np.ndarray]:
+    """Blocks of any heights regrouped into blocks of `count` rows, the last one of what is left.
+
+    Raises:
+      ValueError: blocks that do not make an image of `size` in the depth and channels of `like`.
+    """
+    line, dtype = (size[1], channels(like)), like.pixels.dtype
+    held: list[np.ndarray] = []
+    missing, done = count, 0
+    for block in blocks:
+        if (block.shape[1:], block.dtype) != (line, dtype):
+            raise ValueError(
+                f"block is {block.dtype} {block.shape}; expected rows of {dtype} {line}"
+            )
+        done += len(block)
+        if done > size[0]:
+            break
+        while len(block) >= missing:
+            yield np.concatenate([*held, block[:missing]])
+            block = block[missing:]
+            held, missing = [], count
+        held.append(block)
+        missing -= len(block)
+    if done != size[0]:
+        raise ValueError(f"blocks of {done} rows so far; expected {size[0]} in all")
+    if missing < count:
+        yield np.concatenate(held)
+
+
+def channels(image: ImageData) -> int:
+    """Channels of the image's blocks, alpha included."""
+    return image.pixels.shape[2] + (image.alpha is not None)
+
+
+def on_white(
+    like: ImageData, blocks: Iterator[np.ndarray]
+) -> tuple[ImageData, Iterator[np.ndarray]]:
+    """The same image composited on white, without alpha, rounded: its ImageData and its blocks."""
+    if like.alpha is None:
+        return like, blocks
+    return replace(like, alpha=None), map(_composited, blocks)
+
+
+def _composited(block: np.ndarray) -> np.ndarray:
+    white = np.uint32(np.iinfo(block.dtype).max)
+    pixels, alpha = block[:, :, :-1], block[:, :, -1:].astype(np.uint32)
+    # At most white^2 + white / 2, which 32 bits hold at both depths.
+    flat = (pixels * alpha + white * (white - alpha) + white // 2) // white
+    return flat.astype(block.dtype)
+
+
+def in_rgb(like: ImageData, blocks: Iterator[np.ndarray]) -> tuple[ImageData, Iterator[np.ndarray]]:
+    """The same image with grey repeated in three channels, and without a profile of grey."""
+    if like.pixels.shape[2] == 3:
+        return like, blocks
+    repeated = np.broadcast_to(like.pixels, (*like.size, 3))  # a view
+    order = [0, 0, 0, *range(1, channels(like))]
+    return replace(like, pixels=repeated, icc=None), (block[:, :, order] for block in blocks)
+
+
+def gathered(blocks: Iterator[np.ndarray], like: ImageData, size: Size) -> np.ndarray:
+    """All blocks as one uint8 [rows, cols, c]; 16 bits are rounded. Raises as `regrouped`."""
+    whole = np.empty((*size, channels(like)), np.uint8)
+    row = 0
+    for block in regrouped(blocks, like, size, BLOCK_ROWS):
+        whole[row : row + len(block)] = to_uint8(block)
+        row += len(block)
+    return whole
+
+
+def to_rgb8(image: ImageData) -> np.ndarray:
+    """uint8 [h, w, 3]: alpha is composited on white, 16 bits are rounded, grey is repeated."""
+    if image.alpha is None:
+        flat = to_uint8(image.pixels)
+    else:
+        like, blocks = on_white(image, interleaved_blocks(image))
+        flat = gathered(blocks, like, image.size)
+    return to_rgb(flat)
