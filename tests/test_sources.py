@@ -71,7 +71,7 @@ def test_embedded_images():
     assert (len(train), len(test)) == (11, 4)
     names = [source.name(i) for source in (train, test) for i in range(len(source))]
     assert len(set(names)) == 15
-    licences = (Path(imagefile.__file__).parents[1] / "pictures" / "LICENSES.md").read_text()
+    licences = (Path(imagefile.__file__).parents[1] / "images" / "LICENSES.md").read_text()
     for source, split in ((train, "train"), (test, "test")):
         for index in range(len(source)):
             assert source[index].shape == (*source.size(index), 3)

@@ -309,7 +309,7 @@ def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
 
 
 def test_there_and_back_gives_the_picture():
-    with Image.open("inr_sr/pictures/test/chelsea.webp") as photo:
+    with Image.open("inr_sr/images/test/chelsea.webp") as photo:
         image = np.asarray(photo.convert("RGB").crop((150, 60, 230, 130)))
     matrix = np.vstack([affine(3 * turn(30), (70, 80), (330, 340)), [0, 0, 1]])
     large = inr_sr.warp(image, matrix, (330, 340))

@@ -159,7 +159,7 @@ class EmbeddedSource(FolderSource):
         if split not in EMBEDDED_SPLITS:
             allowed = " and ".join(EMBEDDED_SPLITS)
             raise InputError(f"the embedded images have no split {split!r}; allowed: {allowed}")
-        super().__init__(Path(str(resources.files("inr_sr") / "pictures" / split)))
+        super().__init__(Path(str(resources.files("inr_sr") / "images" / split)))
 
 
 class ArraySource(ImageSource):
