@@ -6,7 +6,7 @@ import pytest
 
 from inr_sr import files, imagefile
 from inr_sr.errors import InputError, InUse
-from tests.pictures import blocks_of, noise
+from tests.images import blocks_of, noise
 
 
 def test_output_format():
@@ -69,12 +69,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
 def test_blocks_that_fail_leave_the_old_file(tmp_path, name):
-    picture, path, closed = noise(), tmp_path / name, []
+    image, path, closed = noise(), tmp_path / name, []
     path.write_bytes(b"old")
 
     def blocks(end):
         try:
-            yield from blocks_of(picture, 7)
+            yield from blocks_of(image, 7)
             yield from end
         finally:
             closed.append(True)
@@ -87,11 +87,11 @@ def test_blocks_that_fail_leave_the_old_file(tmp_path, name):
     for end, error in (
         (interrupted(), KeyboardInterrupt),
         (blocks_of(wider, 1), ValueError),
-        (blocks_of(picture, 37), ValueError),  # too many rows
+        (blocks_of(image, 37), ValueError),  # too many rows
         (iter([]), ValueError),  # too few
     ):
         with pytest.raises(error):
-            imagefile.write_blocks(path, picture, (50, 53), blocks(end))
+            imagefile.write_blocks(path, image, (50, 53), blocks(end))
         assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
     assert len(closed) == 4
 

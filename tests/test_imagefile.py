@@ -9,7 +9,7 @@ from PIL import Image
 from inr_sr import imagefile
 from inr_sr.errors import InputError
 from inr_sr.imagefile import ImageData, png, tiff
-from tests.pictures import (
+from tests.images import (
     DEPTHS,
     assert_same,
     blocks_of,
@@ -26,12 +26,12 @@ from tests.pictures import (
 @pytest.mark.parametrize("alpha", [False, True])
 def test_lossless_formats_return_what_they_were_given(tmp_path, dtype, channels, alpha):
     # 300 rows: several of the blocks in which deep files are written.
-    picture = noise(dtype, channels, alpha, (300, 53))
-    assert_same(rewritten(tmp_path / "a.png", picture), picture)
-    tiff = rewritten(tmp_path / "a.tif", picture)
+    image = noise(dtype, channels, alpha, (300, 53))
+    assert_same(rewritten(tmp_path / "a.png", image), image)
+    tiff = rewritten(tmp_path / "a.tif", image)
     if dtype == np.uint16 and channels == 1 and alpha:  # stored as RGBA
-        picture = ImageData(np.repeat(picture.pixels, 3, axis=2), picture.alpha)
-    assert_same(tiff, picture)
+        image = ImageData(np.repeat(image.pixels, 3, axis=2), image.alpha)
+    assert_same(tiff, image)
 
 
 @pytest.mark.parametrize("dtype", DEPTHS)
@@ -40,11 +40,11 @@ def test_lossless_formats_return_what_they_were_given(tmp_path, dtype, channels,
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp", "a.jpg", "a.bmp"])
 def test_the_heights_of_blocks_do_not_show(tmp_path, monkeypatch, dtype, channels, alpha, name):
     monkeypatch.setattr(png, "_FILTERED_BYTES", 2**12)  # several blocks of the writer's too
-    picture, like = (noise(dtype, channels, alpha, size) for size in ((300, 53), (2, 3)))
-    imagefile.write(tmp_path / name, picture)
+    image, like = (noise(dtype, channels, alpha, size) for size in ((300, 53), (2, 3)))
+    imagefile.write(tmp_path / name, image)
     for height in (1, 7, 300):
         path = tmp_path / f"{height}{name}"
-        imagefile.write_blocks(path, like, picture.size, blocks_of(picture, height))
+        imagefile.write_blocks(path, like, image.size, blocks_of(image, height))
         assert path.read_bytes() == (tmp_path / name).read_bytes()
 
 
@@ -78,15 +78,15 @@ def test_a_result_has_its_size_and_its_end(tmp_path, name):
 
 
 def test_a_tiff_that_was_stopped_is_torn(tmp_path):
-    picture = noise(np.uint8, 3, False, (300, 53))
+    image = noise(np.uint8, 3, False, (300, 53))
 
     def stopped():
-        yield picture.pixels[:200]
+        yield image.pixels[:200]
         raise KeyboardInterrupt
 
     with open(tmp_path / "a.tif", "wb") as file, pytest.raises(KeyboardInterrupt):
-        tiff.write_tiff(file, picture, picture.size, stopped())
-    assert not imagefile.is_result(tmp_path / "a.tif", picture.size)
+        tiff.write_tiff(file, image, image.size, stopped())
+    assert not imagefile.is_result(tmp_path / "a.tif", image.size)
 
 
 def test_every_filter_of_png_is_chosen_and_undone(tmp_path):
@@ -94,9 +94,9 @@ def test_every_filter_of_png_is_chosen_and_undone(tmp_path):
     lines = np.broadcast_to(rng.integers(0, 256, (40, 1, 3), np.uint8), (40, 56, 3))  # left
     columns = np.broadcast_to(rng.integers(0, 256, (1, 56, 3), np.uint8), (40, 56, 3))  # above
     grain = smooth() // 2 + rng.integers(0, 64, (40, 56, 3), np.uint8)  # the mean of the two
-    picture = ImageData(np.concatenate([lines, columns, grain, smooth()]))  # Paeth's
-    assert_same(rewritten(tmp_path / "a.png", picture), picture)
-    filtered = png._filtered(picture.pixels.reshape(160, -1), np.zeros(56 * 3, np.uint8), 3)
+    image = ImageData(np.concatenate([lines, columns, grain, smooth()]))  # Paeth's
+    assert_same(rewritten(tmp_path / "a.png", image), image)
+    filtered = png._filtered(image.pixels.reshape(160, -1), np.zeros(56 * 3, np.uint8), 3)
     assert set(filtered[:, 0]) == {1, 2, 3, 4}
 
 
@@ -112,19 +112,19 @@ def test_paeth_in_bytes_is_that_of_the_specification():
 @pytest.mark.parametrize("dtype", DEPTHS)
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_pixels_need_not_be_contiguous(tmp_path, dtype, name):
-    picture = ImageData(noise(dtype).pixels.swapaxes(0, 1))
-    assert_same(rewritten(tmp_path / name, picture), picture)
+    image = ImageData(noise(dtype).pixels.swapaxes(0, 1))
+    assert_same(rewritten(tmp_path / name, image), image)
 
 
 @pytest.mark.parametrize("dtype", DEPTHS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (129, 3)])
-def test_small_and_narrow_pictures(tmp_path, dtype, size):
-    picture = noise(dtype, alpha=True, size=size)
+def test_small_and_narrow_images(tmp_path, dtype, size):
+    image = noise(dtype, alpha=True, size=size)
     for name in ("a.png", "a.tif", "a.webp", "a.jpg", "a.bmp"):
-        got = rewritten(tmp_path / name, picture)
+        got = rewritten(tmp_path / name, image)
         assert got.size == size
         if name in ("a.png", "a.tif"):
-            assert_same(got, picture)
+            assert_same(got, image)
 
 
 @pytest.mark.parametrize("dtype", DEPTHS)
@@ -133,12 +133,12 @@ def test_small_and_narrow_pictures(tmp_path, dtype, size):
 def test_other_programs_read_our_files(tmp_path, dtype, channels, alpha):
     tifffile = pytest.importorskip("tifffile")
     imagecodecs = pytest.importorskip("imagecodecs")
-    picture = noise(dtype, channels, alpha)
-    layers = [picture.pixels] + ([picture.alpha[:, :, None]] if alpha else [])
-    imagefile.write(tmp_path / "a.png", picture)
+    image = noise(dtype, channels, alpha)
+    layers = [image.pixels] + ([image.alpha[:, :, None]] if alpha else [])
+    imagefile.write(tmp_path / "a.png", image)
     png = imagecodecs.png_decode((tmp_path / "a.png").read_bytes())
     np.testing.assert_array_equal(np.atleast_3d(png), np.concatenate(layers, axis=2))
-    imagefile.write(tmp_path / "a.tif", picture)
+    imagefile.write(tmp_path / "a.tif", image)
     if dtype == np.uint16 and channels == 1 and alpha:
         layers[0] = np.repeat(layers[0], 3, axis=2)
     tiff = tifffile.imread(tmp_path / "a.tif")
@@ -150,11 +150,11 @@ def test_png_of_16_bits_is_read_exactly(tmp_path, channels, alpha, colour_type):
     samples = np.dstack([noise(np.uint16).pixels, noise(np.uint16).pixels[::-1]])
     samples = samples[:, :, : channels + alpha]
     (tmp_path / "a.png").write_bytes(raw_png(samples, colour_type))
-    picture = imagefile.read(tmp_path / "a.png")
-    np.testing.assert_array_equal(picture.pixels, samples[:, :, :channels])
-    assert (picture.alpha is not None) == bool(alpha)
+    image = imagefile.read(tmp_path / "a.png")
+    np.testing.assert_array_equal(image.pixels, samples[:, :, :channels])
+    assert (image.alpha is not None) == bool(alpha)
     if alpha:
-        np.testing.assert_array_equal(picture.alpha, samples[:, :, -1])
+        np.testing.assert_array_equal(image.alpha, samples[:, :, -1])
 
 
 @pytest.mark.parametrize("compression", [None, "lzw", "zlib"])
@@ -188,15 +188,15 @@ def test_tiff_of_16_bits_is_read_exactly(tmp_path, byteorder, compression, kind)
     tifffile.imwrite(
         tmp_path / "a.tif", stored, byteorder=byteorder, compression=compression, **layout
     )
-    picture = imagefile.read(tmp_path / "a.tif")
-    assert picture.pixels.dtype == np.uint16
+    image = imagefile.read(tmp_path / "a.tif")
+    assert image.pixels.dtype == np.uint16
     if kind == "premultiplied":
-        error = np.abs(picture.pixels.astype(int) - expected)[alpha > 0]
+        error = np.abs(image.pixels.astype(int) - expected)[alpha > 0]
         assert error.max() <= 1  # dividing cannot return what rounding took
     else:
-        np.testing.assert_array_equal(picture.pixels, expected)
+        np.testing.assert_array_equal(image.pixels, expected)
     if "extrasamples" in layout:
-        np.testing.assert_array_equal(picture.alpha, alpha)
+        np.testing.assert_array_equal(image.alpha, alpha)
 
 
 def test_transparent_colour_becomes_alpha(tmp_path):
@@ -213,11 +213,11 @@ def test_transparent_colour_becomes_alpha(tmp_path):
     palette.save(tmp_path / "palette.png", transparency=bytes([255, 77]))
     palette.save(tmp_path / "palette.gif", transparency=1)
     for name, expected in (("palette.png", 77), ("palette.gif", 0)):
-        picture = imagefile.read(tmp_path / name)
-        assert picture.pixels.shape == (2, 4, 3)
-        assert picture.alpha is not None
-        assert (picture.alpha[0, 0], picture.alpha[0, 1]) == (255, expected)
-        assert picture.pixels[0, 0].tolist() == [10, 20, 30]
+        image = imagefile.read(tmp_path / name)
+        assert image.pixels.shape == (2, 4, 3)
+        assert image.alpha is not None
+        assert (image.alpha[0, 0], image.alpha[0, 1]) == (255, expected)
+        assert image.pixels[0, 0].tolist() == [10, 20, 30]
 
 
 def test_other_kinds_of_pixels(tmp_path):
@@ -286,12 +286,12 @@ def test_alpha_is_composited_on_white_where_it_cannot_be_kept(tmp_path, dtype):
     alpha = np.zeros((4, 300), dtype)
     alpha[:, 100:200] = top // 2 + 1
     alpha[:, 200:] = top
-    picture = ImageData(pixels, alpha)
-    flat = rewritten(tmp_path / "a.bmp", picture)
+    image = ImageData(pixels, alpha)
+    flat = rewritten(tmp_path / "a.bmp", image)
     assert flat.alpha is None
     assert flat.pixels[0, [0, 100, 200], 0].tolist() == [255, 127, 0]
-    np.testing.assert_array_equal(imagefile.to_rgb8(picture), flat.pixels)
-    np.testing.assert_array_equal(picture.pixels, 0)
+    np.testing.assert_array_equal(imagefile.to_rgb8(image), flat.pixels)
+    np.testing.assert_array_equal(image.pixels, 0)
 
 
 def test_16_bits_are_rounded_to_8():
@@ -301,7 +301,7 @@ def test_16_bits_are_rounded_to_8():
     assert rounded.shape == (256, 256, 3)
 
 
-def test_contradictory_pictures_are_refused():
+def test_contradictory_images_are_refused():
     for pixels in (np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8)):
         with pytest.raises(ValueError, match="allowed"):
             ImageData(pixels)
@@ -313,24 +313,24 @@ def test_contradictory_pictures_are_refused():
 def test_a_pil_image_is_what_its_file_is(tmp_path, mode):
     rgba = np.dstack([noise().pixels, noise(channels=1).pixels])
     if mode == "I;16":
-        image = Image.fromarray(noise(np.uint16, 1).pixels[:, :, 0])
+        pil = Image.fromarray(noise(np.uint16, 1).pixels[:, :, 0])
     else:
-        image = Image.fromarray(rgba).convert("RGB" if mode == "CMYK" else "RGBA").convert(mode)
+        pil = Image.fromarray(rgba).convert("RGB" if mode == "CMYK" else "RGBA").convert(mode)
     path = tmp_path / "a.tif"
     options = {"transparency": 3} if mode == "P" else {}
-    image.save(path.with_suffix(".png") if mode == "P" else path, exif=oriented(6), **options)
+    pil.save(path.with_suffix(".png") if mode == "P" else path, exif=oriented(6), **options)
     path = path.with_suffix(".png") if mode == "P" else path
     # Not by name: Pillow 13 forgets to turn an uncompressed TIFF that it maps into memory.
     with path.open("rb") as file, Image.open(file) as again:
-        picture = imagefile.from_pil(again)
+        image = imagefile.from_pil(again)
     expected = imagefile.read(path)
-    np.testing.assert_array_equal(picture.pixels, expected.pixels)
-    assert (picture.alpha is None) == (expected.alpha is None)
-    if picture.alpha is not None:
-        np.testing.assert_array_equal(picture.alpha, expected.alpha)
+    np.testing.assert_array_equal(image.pixels, expected.pixels)
+    assert (image.alpha is None) == (expected.alpha is None)
+    if image.alpha is not None:
+        np.testing.assert_array_equal(image.alpha, expected.alpha)
     if mode != "CMYK":  # which becomes RGB on the way in
-        back = imagefile.from_pil(imagefile.to_pil(picture))
-        np.testing.assert_array_equal(back.pixels, picture.pixels)
+        back = imagefile.from_pil(imagefile.to_pil(image))
+        np.testing.assert_array_equal(back.pixels, image.pixels)
 
 
 def test_pil_has_no_16_bit_colour():

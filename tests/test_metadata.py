@@ -7,7 +7,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from inr_sr import imagefile
 from inr_sr.imagefile import ImageData
-from tests.pictures import (
+from tests.images import (
     DEPTHS,
     blocks_of,
     encoded,
@@ -28,20 +28,20 @@ def test_orientation_is_applied_once(tmp_path, orientation, suffix):
     exif[ExifTags.Base.Make] = "maker"
     options = {"lossless": True} if suffix == ".webp" else {}
     Image.fromarray(smooth()).save(path, exif=exif, dpi=(100, 200), **options)
-    with Image.open(path) as image:
-        expected = np.asarray(ImageOps.exif_transpose(image))
-    picture = imagefile.read(path)
-    np.testing.assert_array_equal(picture.pixels, expected)
-    assert imagefile.read_size(path) == picture.size == expected.shape[:2]
-    assert picture.pixels.flags.c_contiguous
+    with Image.open(path) as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened))
+    image = imagefile.read(path)
+    np.testing.assert_array_equal(image.pixels, expected)
+    assert imagefile.read_size(path) == image.size == expected.shape[:2]
+    assert image.pixels.flags.c_contiguous
     if suffix != ".webp":  # which holds no resolution
         turned = (200, 100) if orientation >= 5 else (100, 200)
-        assert picture.dpi == pytest.approx(turned, abs=0.02)
-    assert rewritten(path, picture).size == picture.size
-    with Image.open(path) as image:
-        image.load()
-        assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-        assert image.getexif()[ExifTags.Base.Make] == "maker"
+        assert image.dpi == pytest.approx(turned, abs=0.02)
+    assert rewritten(path, image).size == image.size
+    with Image.open(path) as opened:
+        opened.load()
+        assert opened.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        assert opened.getexif()[ExifTags.Base.Make] == "maker"
 
 
 def test_orientation_of_16_bit_files(tmp_path):
@@ -51,17 +51,17 @@ def test_orientation_of_16_bit_files(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     tags = [(274, "H", 1, 6, True)]
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extratags=tags)
-    picture = imagefile.read(tmp_path / "a.tif")
-    np.testing.assert_array_equal(picture.pixels, np.rot90(samples, -1))
-    assert imagefile.read_size(tmp_path / "a.tif") == picture.size
+    image = imagefile.read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.pixels, np.rot90(samples, -1))
+    assert imagefile.read_size(tmp_path / "a.tif") == image.size
 
 
 def test_orientation_behind_the_pixels_of_a_png(tmp_path):
     end = png_of((b"eXIf", oriented(8).tobytes()[6:]), (b"IEND", b""))[8:]
     (tmp_path / "late.png").write_bytes(encoded("PNG", smooth())[:-12] + end)
-    picture = imagefile.read(tmp_path / "late.png")
-    np.testing.assert_array_equal(picture.pixels, np.rot90(smooth()))
-    assert imagefile.read_size(tmp_path / "late.png") == picture.size
+    image = imagefile.read(tmp_path / "late.png")
+    np.testing.assert_array_equal(image.pixels, np.rot90(smooth()))
+    assert imagefile.read_size(tmp_path / "late.png") == image.size
 
 
 XMP = (
@@ -88,9 +88,9 @@ def annotated(source: Path) -> ImageData:
     Image.fromarray(smooth()).save(
         source, exif=exif, icc_profile=icc, dpi=(240, 240), xmp=XMP, comment="a comment"
     )
-    picture = imagefile.read(source)
-    assert picture.icc == icc
-    return picture
+    image = imagefile.read(source)
+    assert image.icc == icc
+    return image
 
 
 @pytest.mark.parametrize("dtype", DEPTHS)
@@ -140,20 +140,20 @@ def test_resolution_that_no_file_could_hold_is_left_out(tmp_path):
     exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 2**32 - 1
     exif[ExifTags.Base.ResolutionUnit] = 2
     (tmp_path / "a.jpg").write_bytes(encoded("JPEG", exif=exif))
-    picture = imagefile.read(tmp_path / "a.jpg")
-    assert picture.dpi is None
-    assert rewritten(tmp_path / "a.png", picture).dpi is None
+    image = imagefile.read(tmp_path / "a.jpg")
+    assert image.dpi is None
+    assert rewritten(tmp_path / "a.png", image).dpi is None
 
 
 def test_metadata_of_a_big_tiff(tmp_path):
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "maker"
     (tmp_path / "big.tif").write_bytes(encoded("TIFF", exif=exif, big_tiff=True))
-    picture = imagefile.read(tmp_path / "big.tif")
+    image = imagefile.read(tmp_path / "big.tif")
     for name in ("a.png", "a.tif", "a.jpg"):
-        imagefile.write(tmp_path / name, picture)
-        with Image.open(tmp_path / name) as image:
-            assert image.getexif()[ExifTags.Base.Make] == "maker"
+        imagefile.write(tmp_path / name, image)
+        with Image.open(tmp_path / name) as opened:
+            assert opened.getexif()[ExifTags.Base.Make] == "maker"
 
 
 def test_profile_of_another_colour_space_is_dropped(tmp_path):
@@ -168,5 +168,5 @@ def test_profile_of_another_colour_space_is_dropped(tmp_path):
 
 def test_metadata_too_large_for_jpeg_is_left_out_with_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="too large for JPEG, left out: xmp"):
-        picture = rewritten(tmp_path / "a.jpg", ImageData(smooth(), xmp=b"x" * 70_000))
-    assert picture.xmp is None
+        image = rewritten(tmp_path / "a.jpg", ImageData(smooth(), xmp=b"x" * 70_000))
+    assert image.xmp is None

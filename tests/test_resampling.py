@@ -82,7 +82,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def formula(image, size, origin, scale, method="bicubic") -> np.ndarray:
-    """`resample` as it is defined: float64, dense weights on a picture mirrored far and wide."""
+    """`resample` as it is defined: float64, dense weights on an image mirrored far and wide."""
     function = {"bicubic": cubic, "lanczos": lanczos3, "box": box, "nearest": box}[method]
     out = np.asarray(image, np.float64)
     for axis in (0, 1):
@@ -162,7 +162,7 @@ def test_golden_values_are_those_of_matlab(key, shared):
 
 
 @pytest.mark.parametrize("antialias", [True, False])
-def test_resize_equals_matlab_on_a_picture(antialias, shared):
+def test_resize_equals_matlab_on_an_image(antialias, shared):
     loadmat = pytest.importorskip("scipy.io").loadmat
     name = f"down_down_butterfly_irregular_{'aa' if antialias else 'noaa'}"
     expected = loadmat(str(shared / "matlab_reference" / f"{name}.mat"))[name]

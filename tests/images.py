@@ -1,4 +1,4 @@
-"""Pictures and files made for tests, some of them by the specification alone."""
+"""Images and files made for tests, some of them by the specification alone."""
 
 import io
 import struct
@@ -24,8 +24,8 @@ def noise(
     return ImageData(pixels, rng.integers(0, top, size, dtype, endpoint=True) if alpha else None)
 
 
-def blocks_of(picture: ImageData, height: int) -> Generator[np.ndarray, None, None]:
-    layers = [picture.pixels] + ([] if picture.alpha is None else [picture.alpha[:, :, None]])
+def blocks_of(image: ImageData, height: int) -> Generator[np.ndarray, None, None]:
+    layers = [image.pixels] + ([] if image.alpha is None else [image.alpha[:, :, None]])
     whole = np.concatenate(layers, axis=2)
     yield from (whole[row : row + height] for row in range(0, len(whole), height))
 
@@ -44,8 +44,8 @@ def assert_same(a: ImageData, b: ImageData) -> None:
         np.testing.assert_array_equal(a.alpha, b.alpha)
 
 
-def rewritten(path: Path, picture: ImageData) -> ImageData:
-    imagefile.write(path, picture)
+def rewritten(path: Path, image: ImageData) -> ImageData:
+    imagefile.write(path, image)
     return imagefile.read(path)
 
 

@@ -11,7 +11,7 @@ from inr_sr import imagefile
 from inr_sr.errors import InputError
 from inr_sr.imagefile.image import interleaved_blocks
 from inr_sr.imagefile.tiff import write_tiff
-from tests.pictures import (
+from tests.images import (
     encoded,
     noise,
     png_of,
@@ -22,13 +22,13 @@ from tests.pictures import (
 
 def own_tiff() -> bytes:
     out = io.BytesIO()
-    picture = noise(np.uint16)
-    write_tiff(out, picture, picture.size, interleaved_blocks(picture))
+    image = noise(np.uint16)
+    write_tiff(out, image, image.size, interleaved_blocks(image))
     return out.getvalue()
 
 
 BAD_FILES: dict[str, Callable[[], bytes]] = {
-    "text.png": lambda: b"this is no picture",
+    "text.png": lambda: b"this is no image",
     "empty.jpg": lambda: b"",
     "header.png": lambda: encoded("PNG")[:20],
     "cut.png": lambda: encoded("PNG")[:3000],
@@ -82,6 +82,6 @@ def test_bomb_is_refused_before_it_is_decoded(tmp_path):
 def test_damaged_exif_is_left_out_with_a_warning(tmp_path):
     Image.fromarray(smooth()).save(tmp_path / "a.webp", exif=b"Exif\0\0neither byte order")
     with pytest.warns(UserWarning, match=r"a\.webp: damaged EXIF left out"):
-        picture = imagefile.read(tmp_path / "a.webp")
-    assert picture.size == (40, 56)
-    assert picture.exif is None
+        image = imagefile.read(tmp_path / "a.webp")
+    assert image.size == (40, 56)
+    assert image.exif is None
