@@ -20,7 +20,7 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiments").gl
 
 
 def check(config):
-    """All that is checked before a training begins, but for its files; how many parameters."""
+    """All that is checked before training starts, except files; returns the parameter count."""
     if config.loss.perceptual:
         config.perceptual.weights = "the user's own"
     requirements.check(config)

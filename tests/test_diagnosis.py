@@ -312,7 +312,7 @@ def changed(measures: Measures, path: str, value: object) -> Measures:
     return dataclasses.replace(measures, **{head: new})
 
 
-def judged(*changes: tuple[str, object]) -> dict[str, str]:
+def states(*changes: tuple[str, object]) -> dict[str, str]:
     measures = healthy()
     for path, value in changes:
         measures = changed(measures, path, value)
@@ -323,7 +323,7 @@ SIZE = "Decoder that is too small"  # which one network cannot show
 
 
 def test_a_network_that_nothing_is_wrong_with_has_no_cause():
-    found = judged()
+    found = states()
     assert set(found) == set(SUSPECTS)
     assert found.pop(SIZE) == "unknown"
     assert set(found.values()) == {"fine"}
@@ -374,7 +374,7 @@ LOW = ("frequencies.together.beyond_lr", 0.0)
     ],
 )  # fmt: skip
 def test_a_cause_is_found_where_it_is_and_nowhere_else(changes, causes):
-    found = judged(*changes)
+    found = states(*changes)
     assert [suspect for suspect, state in found.items() if state == "cause"] == causes
 
 
@@ -392,13 +392,13 @@ def test_a_cause_is_found_where_it_is_and_nowhere_else(changes, causes):
     ],
 )  # fmt: skip
 def test_what_cannot_be_measured_is_no_cause(changes, suspects):
-    found = judged(*changes)
+    found = states(*changes)
     assert {suspect for suspect, state in found.items() if state == "unknown"} == {SIZE, *suspects}
     assert "cause" not in found.values()
 
 
 def test_one_token_leaves_nothing_to_discriminate():
-    found = judged(("modulation.attended", 1), ("modulation.entropy", np.full(2, math.nan)))
+    found = states(("modulation.attended", 1), ("modulation.entropy", np.full(2, math.nan)))
     assert found["Attention that does not discriminate"] == "absent"
 
 

@@ -36,8 +36,8 @@ def modulated(nearest=9, frame="cell"):
     model = models.build(config)
 
     @jax.jit
-    def field(key, picture):
-        return model.apply({"params": models.init(model, key)}, picture)
+    def field(key, image):
+        return model.apply({"params": models.init(model, key)}, image)
 
     return field(jax.random.key(0), random_picture(8, 8)).function
 
@@ -278,11 +278,9 @@ def noise_crops():
     fall = 1 / np.maximum(np.hypot(row, col), 1 / 64)
     noise = np.fft.fft2(rng.normal(size=(2, 64, 64)))
     grey = np.real(np.fft.ifft2(noise * fall))
-    pictures = np.clip(127 + 40 * grey / grey.std(), 0, 255).astype(np.uint8)
+    images = np.clip(127 + 40 * grey / grey.std(), 0, 255).astype(np.uint8)
     scale = Scale(2.0, 2.0, "2")
-    found = edge_crops(
-        ArraySource([np.stack([p] * 3, axis=-1) for p in pictures]), scale, 32, "made"
-    )
+    found = edge_crops(ArraySource([np.stack([p] * 3, axis=-1) for p in images]), scale, 32, "made")
     resampler = ResampleUpscaler("bicubic")
     bicubic = [resampler.upscale(to_float32(c.lr), (64, 64)) for c in found]
     return found, bicubic

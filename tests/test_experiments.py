@@ -1,4 +1,4 @@
-"""Experiments of tiny trainings, in a folder that is laid out as a clone is."""
+"""Experiments of tiny runs, in a folder with the layout of a clone."""
 
 import importlib
 import json
@@ -65,7 +65,7 @@ def write_experiment(name, arms, fewer="{}", controls="()", against="{}", steps=
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch) -> Path:
-    """Pictures to train on, others to test on, and no experiment yet."""
+    """Images to train on, others to test on, and no experiment yet."""
     tiny_pictures(tmp_path / "sharp", 2)
     tiny_pictures(tmp_path / "held_out", 2)
     small = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
@@ -79,7 +79,7 @@ def run(*arguments: str) -> int:
 
 
 def trained(folder: Path) -> dict[str, int]:
-    """When each training last saved something."""
+    """When each run last saved its record."""
     records = folder.glob("runs/*/record.json")
     return {path.parent.name: path.stat().st_mtime_ns for path in records}
 
@@ -201,14 +201,14 @@ def rows_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_embedded_pictures_are_the_same_however_they_are_named(clone):
+def test_embedded_images_are_the_same_however_they_are_named(clone):
     write_experiment("e1_alone", "")
     experiment = load(["e1_alone"])["e1_alone"]
     own, named = (plan(experiment, Path("work"), name) for name in ("", "embedded"))
     assert [run.folder for run in own] == [run.folder for run in named]
 
 
-def test_one_experiment_that_cannot_go_on_leaves_the_list_of_the_others(clone, capsys):
+def test_one_experiment_that_cannot_resume_leaves_the_list_of_the_others(clone, capsys):
     write_experiment("e1_odd", '"odd": arm(train__ema=2.0)')
     write_experiment("e2_good", "")
     assert main(["--train=sharp", "--workdir=work"]) == 0
@@ -218,11 +218,11 @@ def test_one_experiment_that_cannot_go_on_leaves_the_list_of_the_others(clone, c
 
 
 def text_of(document: str) -> str:
-    """As it stands before a section that is put at its end."""
+    """The document before a section that is appended to it."""
     return document.rstrip("\n") + "\n\n"
 
 
-def test_a_training_in_other_hands_is_left_to_them(clone, capsys):
+def test_a_run_of_another_process_is_left_to_it(clone, capsys):
     write_experiment("e1_alone", "", steps=6)
     runs = plan(load(["e1_alone"])["e1_alone"], Path("work"), "sharp")
     with locked(runs[1].folder):
@@ -274,7 +274,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_interrupted_killed_and_resumed_is_the_same_training(clone):
+def test_an_interrupted_and_killed_run_resumes_bit_identically(clone):
     write_experiment("e1_alone", "", steps=30)
 
     def saved() -> int:
@@ -282,7 +282,7 @@ def test_interrupted_killed_and_resumed_is_the_same_training(clone):
 
     code, stderr = stop_when(start("e1_alone"), lambda: saved() > 0, signal.SIGINT)
     assert code == 130, stderr
-    # The second where it came between two trainings.
+    # The second where the signal came between two runs.
     last = r"(stopped at step \d+ of 30, saved; the same command goes on from there|interrupted)"
     assert re.fullmatch(last, stderr.splitlines()[-1])
     stopped = saved()
@@ -358,7 +358,7 @@ def test_the_old_command_names_the_new_one():
         importlib.import_module("inr_sr.experiments")
 
 
-def test_experiments_come_in_the_order_that_is_asked_for(clone):
+def test_experiments_come_in_the_requested_order(clone):
     for name in ("e1_a", "e2_b", "e10_c"):
         write_experiment(name, "")
     assert list(load(["e10_c", "e1_a", "e10_c"])) == ["e10_c", "e1_a"]
@@ -383,15 +383,15 @@ def test_what_an_experiment_refuses():
     assert Experiment(**common, fewer={"b": (2, 0)}).seeds_of("b") == (0, 2)
 
 
-def test_trainings_are_told_apart_by_what_makes_them_different():
-    one = identity(tiny("here"), "pictures")
-    assert one == identity(tiny("there", eval__during="3", train__log_every=1), "pictures")
+def test_runs_of_different_configurations_have_different_names():
+    one = identity(tiny("here"), "images")
+    assert one == identity(tiny("there", eval__during="3", train__log_every=1), "images")
     others = {
         identity(tiny("here"), "others"),
-        identity(tiny(), "pictures"),
-        identity(tiny("here", seed=1), "pictures"),
-        identity(tiny("here", optimizer__frequency_multiplier=2.0), "pictures"),
-        identity(tiny("here", model__spectral__frequencies=(2, 2, 3)), "pictures"),
+        identity(tiny(), "images"),
+        identity(tiny("here", seed=1), "images"),
+        identity(tiny("here", optimizer__frequency_multiplier=2.0), "images"),
+        identity(tiny("here", model__spectral__frequencies=(2, 2, 3)), "images"),
     }
     assert len(others | {one}) == 6
 

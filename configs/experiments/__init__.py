@@ -1,1 +1,1 @@
-"""One file per experiment: a question, the prediction, and the configurations that answer it."""
+"""One file per experiment: a question, a prediction, and the configurations that answer it."""

@@ -1,9 +1,9 @@
-"""What all experiments start from: the token system as it began, and as it is repaired.
+"""What all experiments start from: the original token system, and the repaired one.
 
-Both are narrow enough to be trained in one and a half to five minutes on one CPU core, which is
-far from converged: differences between arms are those of 450 steps. What is called the original
-here has the faults of configs/lp_small.py, at the width and with the three bands of the repaired
-one, so that arms differ by one thing at a time.
+Both are narrow enough to train in one and a half to five minutes on one CPU core, which is far from
+converged: differences between arms are those after 450 steps. The original has the faults of
+configs/lp_small.py at the width and with the three bands of the repaired system, so that arms
+differ by one thing at a time.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.configuration import default
 
-# What began it all, each with what repairs it: name, then fields of the original.
+# The faults of the original: the name of the remedy, then the fields with the fault.
 FAULTS: dict[str, dict[str, Any]] = {
     "skip": {"model.skip": False},
     "true_hr": {"data.targets": "lr"},
@@ -31,10 +31,10 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 def repaired(**changes: Any) -> ConfigDict:
-    """Every remedy: 256 tokens for 32 x 32 pixels, of width 64 as all layers are.
+    """The system with every remedy: 256 tokens for 32 x 32 pixels, all layers of width 64.
 
     Args:
-      **changes: fields, written model__modulated__hidden=128.
+      **changes: fields, written as model__modulated__hidden=128.
     """
     config = default()
     config.model.encoder = "lp_tokens"
@@ -57,25 +57,25 @@ def repaired(**changes: Any) -> ConfigDict:
 
 
 def convolutional(**changes: Any) -> ConfigDict:
-    """The repaired system with 4 residual blocks of 32 features in place of tokens."""
+    """The repaired system with 4 residual blocks of 32 features instead of tokens."""
     return repaired(
         model__encoder="edsr", model__edsr__features=32, model__edsr__blocks=4, **changes
     )
 
 
 def larger_patches() -> ConfigDict:
-    """The repaired system on patches of 64, 48 and 32 LR pixels a side in place of 32 alone."""
+    """The repaired system on patches of 64, 48 and 32 LR pixels a side instead of 32 alone."""
     return repaired(data__patch=64, data__other_patches=(48, 32), model__trained_size=64)
 
 
 def changed(config: ConfigDict, fields: dict[str, Any]) -> ConfigDict:
-    """The configuration with other values of some fields, by their dotted names."""
+    """Sets fields of a configuration by their dotted names, and returns it."""
     config.update_from_flattened_dict(fields)
     return config
 
 
 def original() -> ConfigDict:
-    """The same sizes with none of the remedies."""
+    """The system of the same sizes with none of the remedies."""
     config = repaired()
     for fields in FAULTS.values():
         changed(config, fields)

@@ -10,7 +10,7 @@ from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Initialisations of the three bands; inverse_sigma is the original's, which had two."""
+    """Initialisations of the three bands; the original used inverse_sigma, with two bands."""
 
     def arm(
         name: str, bands: tuple[float, ...] = (0.5, 1.0, 2.0), alpha: float = 1.0

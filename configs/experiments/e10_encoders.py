@@ -1,4 +1,4 @@
-"""How should tokens hear of the picture?
+"""How should tokens get the content of the image?
 
 python -m inr_sr.studies.experiments e10_encoders
 """

@@ -1,4 +1,4 @@
-"""What does more training bring?
+"""What do more steps bring?
 
 python -m inr_sr.studies.experiments e11_steps
 """
@@ -12,7 +12,7 @@ from inr_sr.studies.experiments.experiment import Experiment
 def get_experiment() -> Experiment:
     """Four times the steps for both systems, sixteen for the repaired one and for convolutions.
 
-    One seed each, but for the reference.
+    One seed each, except the reference.
     """
 
     def longer(config: ConfigDict, steps: int) -> ConfigDict:

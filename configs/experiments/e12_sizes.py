@@ -1,4 +1,4 @@
-"""Does training at one low resolution show where pictures are larger?
+"""Does training at one low resolution matter for larger images?
 
 python -m inr_sr.studies.experiments e12_sizes
 """
@@ -8,7 +8,7 @@ from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Trainings of e2_supervision, judged on crops that are larger than most of their patches."""
+    """Runs of e2_supervision, scored on crops larger than most of their patches."""
     return Experiment(
         question="Is it training at one low resolution that keeps larger pictures smooth?",
         prediction="No: a network trained at 32 x 32 is given larger pictures in parts of that "
@@ -21,6 +21,6 @@ def get_experiment() -> Experiment:
             "32, 48 and 64": base.larger_patches(),
         },
         fewer={"32, 48 and 64": (0,)},
-        scales=(2, 4, 6),  # of the embedded pictures none is large enough for x8
+        scales=(2, 4, 6),  # no embedded image is large enough for x8
         lr_size=64,
     )

@@ -10,10 +10,11 @@ from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Widths and layers, and parameters put into the encoder instead.
+    """Widths and layers of the decoder, and as many parameters in the encoder instead.
 
-    All do as many steps. The encoder of width 120 gives 64 x 1 as many parameters as 128 x 3 has,
-    that of width 228 as many as 256 x 3; 512 x 3 has 22 times as many as 64 x 1, and no match.
+    All arms have the same number of steps. With an encoder of width 120, 64 x 1 has the parameter
+    count of 128 x 3; with width 228, that of 256 x 3. 512 x 3 has 22 times the count of 64 x 1, and
+    no match.
     """
 
     def arm(hidden: int, layers: int, width: int = 64) -> ConfigDict:

@@ -1,4 +1,4 @@
-"""What must the targets be?
+"""Which targets are needed?
 
 python -m inr_sr.studies.experiments e2_supervision
 """
@@ -8,9 +8,9 @@ from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Targets and sizes of the patches, all judged on pictures of one size; e12_sizes on larger.
+    """Targets and sizes of patches, all scored on crops of one size; e12_sizes scores larger ones.
 
-    The largest patches, which take as long as six of the others, have one seed.
+    The largest patches take as long as six other runs and have one seed.
     """
     return Experiment(
         question="Does it take true high-resolution targets, and patches of several sizes?",

@@ -10,9 +10,9 @@ from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Widths of a jitter in output pixels, with targets taken there, or the pixel's own.
+    """Widths of a jitter in output pixels, with targets at the jittered places or left behind.
 
-    One seed tells of the normal jitter, which asks about its form alone.
+    The normal jitter tests the shape of the distribution alone, with one seed.
     """
 
     def arm(width: float, raw: bool, shape: str = "uniform") -> ConfigDict:

@@ -14,8 +14,9 @@ from inr_sr.studies.experiments.experiment import Experiment
 def get_experiment() -> Experiment:
     """Losses on squares of 16 x 16 output pixels; the last two adversaries with one seed.
 
-    The weak adversary came first. Its discriminator learned nothing in 250 steps, so the others'
-    learn faster and begin sooner, and their weight is a share of the reconstruction's gradient.
+    The discriminator of the weak adversary, the first one tried, learned nothing in 250 steps. The
+    others learn faster and start earlier, and their weight is a share of the reconstruction's
+    gradient.
     """
 
     def arm(**changes: Any) -> ConfigDict:

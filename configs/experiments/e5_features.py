@@ -8,7 +8,7 @@ from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """32 to 256 features, half as many waves, in each band; the most with one seed."""
+    """32 to 256 features per band, half as many waves; the largest number with one seed."""
     return Experiment(
         question="How many Fourier features does a band need?",
         prediction="64, 128 and 256 are alike within 0.03 dB at x4, 32 is a little below: a "

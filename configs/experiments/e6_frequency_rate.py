@@ -8,7 +8,7 @@ from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Multiples of the learning rate of the weights, and a schedule of their own with one seed."""
+    """Multiples of the learning rate of the weights; two separate schedules with one seed."""
     return Experiment(
         question="Does it help to learn the frequencies, and at which multiple of the learning "
         "rate of the weights?",

@@ -10,7 +10,7 @@ from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """Positions counted over the picture, all tokens attended to; two ways to place them wrong."""
+    """Positions from the corner of the image, attention to all tokens; two wrong conventions."""
 
     def arm(control: str) -> ConfigDict:
         return base.repaired(

@@ -8,10 +8,11 @@ from inr_sr.studies.experiments.experiment import Experiment
 
 
 def get_experiment() -> Experiment:
-    """The modulated and the spectral decoder behind one convolutional encoder, or tokens.
+    """The modulated and the spectral decoder behind one convolutional encoder; and tokens.
 
-    At equal parameters a step takes as long with either, within a tenth, and up to a fifth longer
-    with tokens, in which time the spectral decoder does 535 steps at most: see the table's minutes.
+    At equal parameter counts a step takes equally long with either, within a tenth, and up to a
+    fifth longer with tokens, in which time the spectral decoder makes at most 535 steps: see the
+    minutes of the table.
     """
     return Experiment(
         question="Is the modulated decoder better than the spectral one, at equal parameters and "

@@ -1,4 +1,4 @@
-"""What share has each remedy?
+"""What is each remedy worth?
 
 python -m inr_sr.studies.experiments e9_remedies
 """
@@ -20,7 +20,7 @@ def get_experiment() -> Experiment:
         arms[f"+ {name}"] = config
     arms["repaired"] = arms.pop(f"+ {name}")
     way = list(arms)
-    *others, _ = base.FAULTS  # the last is missing in the last step of the way
+    *others, _ = base.FAULTS  # the arm before "repaired" lacks the last one
     for name in others:
         arms[f"without {name}"] = base.changed(base.repaired(), base.FAULTS[name])
     return Experiment(
