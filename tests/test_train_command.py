@@ -52,7 +52,7 @@ def place(tmp_path_factory) -> Path:
         (["--config=configs/none.py"], "--config: cannot read 'configs/none.py'"),
         (["--config.data.folder=empty"], "no images in empty"),
         (["--config.data.folder=none"], "there is no folder none"),
-        (["--config.data.folder=small"], "every picture is smaller than a crop of 16x16 pixels"),
+        (["--config.data.folder=small"], "every image is smaller than a crop of 16x16 pixels"),
         (["--config.data.folder=damaged"], "1.png"),
         (["--config.eval.dataset=none"], "there is no folder none"),
         (["--config.eval.dataset=damaged"], "1.png: damaged"),

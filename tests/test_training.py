@@ -389,8 +389,8 @@ def test_what_the_machine_lacks_is_one_line(tmp_path, folder, monkeypatch):
             "model.modulated.lr_size 32 must be the side of the trained patches, data.patch 8",
         ),
         ({"data__mode": "lazy"}, "'lazy' must be one of resident, streaming"),
-        ({"data__patch": 40}, "every picture is smaller than a crop of 80x80"),
-        ({"data__patch": 40, "data__mode": "streaming"}, "every picture is smaller than a crop"),
+        ({"data__patch": 40}, "every image is smaller than a crop of 80x80"),
+        ({"data__patch": 40, "data__mode": "streaming"}, "every image is smaller than a crop"),
     ],
 )
 def test_mistakes_leave_nothing_behind(tmp_path, folder, change, message):
