@@ -28,7 +28,7 @@ from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.reporting.tables import markdown
 from inr_sr.sizes import output_size
 from inr_sr.upscaling import NetworkUpscaler
-from inr_sr.upscaling.network import encode_tile
+from inr_sr.upscaling.encoded import encode_tile
 from inr_sr.weights import load_model
 
 ROUNDS = 5
@@ -74,7 +74,8 @@ def with_parameters(model: Model) -> tuple[Model, Any]:
 
 def tiles_of(model: Model, params: Any) -> list[np.ndarray]:
     """Pictures [1, side, side, 3], as many and as large as the tiles are, their halos included."""
-    side, _ = NetworkUpscaler(model, params, "network").tile_for((LR, LR), (LR, LR), row_pixels=LR)
+    planner = NetworkUpscaler(model, params, "network").planner
+    side, _ = planner.tile_for((LR, LR), (LR, LR), row_pixels=LR)
     tile = picture(side + 2 * model.halo((LR, LR)))
     return [tile[None]] * (-(-LR // side)) ** 2
 

@@ -10,7 +10,7 @@ import numpy as np
 from inr_sr import models
 from inr_sr.configuration import default
 from inr_sr.models.decoders.spectral import SpectralField
-from inr_sr.upscaling import network
+from inr_sr.upscaling import encoded
 
 
 def small_config(decoder="spectral", **changes):
@@ -72,11 +72,11 @@ def waves(seed, size, count=5, batch=1):
 
 def no_memory_beyond(monkeypatch, side):
     """Encoding a tile that is longer, its halo not counted, runs out of memory."""
-    encode_tile = network.encode_tile
+    encode_tile = encoded.encode_tile
 
     def limited(model, params, tile, halo):
         if max(tile.shape) > side + 2 * halo:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
         return encode_tile(model, params, tile, halo)
 
-    monkeypatch.setattr(network, "encode_tile", limited)
+    monkeypatch.setattr(encoded, "encode_tile", limited)

@@ -21,9 +21,11 @@ from inr_sr.upscaling import (
     enlarge,
     enlarged_blocks,
 )
-from inr_sr.upscaling import network as network_module
-from inr_sr.upscaling.enlarging import hidden_filled
-from inr_sr.upscaling.tiles import BUCKETS, Span
+from inr_sr.upscaling import encoded as encoded_module
+from inr_sr.upscaling import plan as plan_module
+from inr_sr.upscaling.images import fill_hidden
+from inr_sr.upscaling.plan import BUCKETS
+from inr_sr.upscaling.tiles import Span
 from tests.networks import no_memory_beyond, picture, random_model, small_config
 
 CASES = [
@@ -48,7 +50,7 @@ def network(decoder="spectral", **options):
 
 def whole(upscaler, image, size):
     """The definition: mirror the picture by the receptive field, encode and render at once."""
-    model = upscaler._model
+    model = upscaler.planner.model
     halo = model.receptive_field
     padded = np.pad(image, ((halo, halo), (halo, halo), (0, 0)), mode="symmetric")
     axes = [grid_axis(image.shape[a], size[a], origin=-halo) for a in (0, 1)]
@@ -111,10 +113,15 @@ def test_spans_cover_every_output_pixel_once_in_both_directions():
         for flip in (False, True):
             made = 0
             for cell in range(0, n_in, count):
-                span = Span(n_in, n_out, n_in, cell, count, 1, flip)
-                first = int(rng.integers(0, count))  # a tile in two runs
-                for cells in ((0, first), (first, count - first)):
-                    run, outputs = span.run(*cells), span.outputs(*cells)
+                span = Span(n_in, cell, count, 1, flip)
+                first = int(rng.integers(0, count))  # a tile in two sections
+                for begin, length in ((cell, first), (cell + first, count - first)):
+                    wanted = slice(begin, begin + length)
+                    rendered = int(rng.integers(length, count + 1))  # some more cells than those
+                    run, outputs = (
+                        span.section(n_out, wanted, rendered),
+                        span.outputs(n_out, wanted),
+                    )
                     kept = np.arange(len(run.axis))[run.cut]
                     assert kept.size == run.cut.stop - run.cut.start  # none cut off
                     assert outputs.start == made
@@ -160,7 +167,7 @@ def test_a_window_is_the_crop_of_the_whole(decoder):
 @pytest.mark.devices
 def test_tiles_one_below_the_other_are_spread_over_devices(monkeypatch):
     upscaler, devices, rendered = network(tile=8), [], []
-    encode_tile, render_strips = network_module.encode_tile, render.strips
+    encode_tile, render_strips = encoded_module.encode_tile, render.strips
 
     def encoding(model, params, tile, halo):
         devices.extend(tile.devices())
@@ -170,7 +177,7 @@ def test_tiles_one_below_the_other_are_spread_over_devices(monkeypatch):
         rendered.append(len(devices))
         return render_strips(*arguments)
 
-    monkeypatch.setattr(network_module, "encode_tile", encoding)
+    monkeypatch.setattr(encoded_module, "encode_tile", encoding)
     monkeypatch.setattr(render, "strips", rendering)
     upscaler.upscale(picture(40, 8), scale=2)
     count = min(5, jax.local_device_count())
@@ -180,13 +187,13 @@ def test_tiles_one_below_the_other_are_spread_over_devices(monkeypatch):
 
 
 @pytest.mark.devices
-def test_bands_that_do_not_fit_are_made_in_strips(monkeypatch):
+def test_tile_rows_that_do_not_fit_are_made_in_strips(monkeypatch):
     """Large outputs: the fields of a row of tiles are kept, and their output made bit by bit."""
     image = picture(37, 45)
     for ensemble in (False, True):
         upscaler = network(tile=16, ensemble=ensemble)
         expected = upscaler.upscale(image, (222, 250))
-        monkeypatch.setattr(network_module, "HOST_STRIP_BYTES", 250 * 6 * 3 * 4 * 5)
+        monkeypatch.setattr(plan_module, "HOST_STRIP_BYTES", 250 * 6 * 3 * 4 * 5)
         strips = list(upscaler.strips(image, (222, 250)))
         assert max(len(strip) for strip in strips) == 4 * 6  # the largest divisor of 16 below 5
         close(np.concatenate(strips), expected)
@@ -229,7 +236,7 @@ def test_tiles_are_halved_when_memory_runs_out_between_strips(monkeypatch):
     """What is delivered stays, and the rest follows from where it ended."""
     image, upscaler = picture(40, 20), network(tile=32)
     expected = upscaler.upscale(image, (90, 60))
-    monkeypatch.setattr(network_module, "HOST_STRIP_BYTES", 1)
+    monkeypatch.setattr(plan_module, "HOST_STRIP_BYTES", 1)
     render_strips, tiles = render.strips, set()
 
     def limited(field, *axes):
@@ -254,15 +261,15 @@ def test_tiles_are_halved_when_memory_runs_out_between_strips(monkeypatch):
 
 @pytest.mark.parametrize("ensemble", [False, True])
 def test_automatic_tiles_take_the_memory_that_is_estimated(ensemble, monkeypatch):
-    """By XLA's account of encoding, and the fields that a band made in strips keeps."""
+    """By XLA's account of encoding, and the fields that a row of tiles made in strips keeps."""
     model, params = random_model("spectral", edsr={"features": 16, "blocks": 3})
     for memory in (2**22, 2**25, 2**28):
-        monkeypatch.setattr(network_module, "_device_memory", lambda _, found=memory: found)
+        monkeypatch.setattr(plan_module, "device_memory", lambda _, found=memory: found)
         upscaler = NetworkUpscaler(model, params, "n", ensemble=ensemble)
         for row_pixels in (10**4, 10**7):
-            tile = upscaler.tile_for((2000, 1500), (2000, 1500), row_pixels)
+            tile = upscaler.planner.tile_for((2000, 1500), (2000, 1500), row_pixels)
             pixels = jnp.zeros([n + 2 * model.receptive_field for n in tile] + [3])
-            run = network_module.encode_tile.lower(model, params, pixels, model.receptive_field)
+            run = encoded_module.encode_tile.lower(model, params, pixels, model.receptive_field)
             account = run.compile().memory_analysis()
             taken = account.temp_size_in_bytes + account.output_size_in_bytes
             if row_pixels == 10**7:
@@ -352,7 +359,7 @@ def test_colours_under_transparency_do_not_bleed():
     np.testing.assert_array_equal(result.alpha, bicubic)
     # Nothing to fill in from: the colours stay.
     invisible = ImageData(colour, np.zeros_like(alpha))
-    np.testing.assert_array_equal(hidden_filled(invisible), colour)
+    np.testing.assert_array_equal(fill_hidden(invisible), colour)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

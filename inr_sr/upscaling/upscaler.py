@@ -1,23 +1,30 @@
-"""What all upscalers are, and the one that resamples."""
+"""Upscalers: by resampling, and by a network."""
 
+import numbers
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 
-from inr_sr import resampling
+from inr_sr import render, resampling
 from inr_sr.errors import InputError
 from inr_sr.imagefile import ImageData
+from inr_sr.models import Model
 from inr_sr.resampling.streaming import resize_in_strips
 from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size, target_size
-from inr_sr.upscaling.enlarging import enlarge, placed
-from inr_sr.upscaling.forms import in_its_form
+from inr_sr.upscaling import warping
+from inr_sr.upscaling.encoded import EncodedImage, encode_tile
+from inr_sr.upscaling.images import enlarge, in_form_of, warp_image, with_rows
+from inr_sr.upscaling.plan import Planner
 from inr_sr.values import to_channels
+from inr_sr.weights import DEFAULT, load_model
 
 
 class Upscaler(Protocol):
-    """Whatever enlarges a picture.
+    """Whatever enlarges an image.
 
     Attributes:
       name: what tables call it.
@@ -46,7 +53,7 @@ class StripUpscaler(ABC):
 
     @abstractmethod
     def strips(self, image: np.ndarray, out_size: Size) -> Iterator[np.ndarray]:
-        """The enlarged picture in strips of consecutive rows.
+        """The enlarged image in strips of consecutive rows.
 
         Args:
           image: [h, w, c], c = 1 or 3, floating in [0, 1], uint8 or uint16.
@@ -56,7 +63,7 @@ class StripUpscaler(ABC):
           float32 [some rows, cols, c or 3], clipped to [0, 1]; the caller may overwrite it.
 
         Raises:
-          InputError: a picture or size that is not allowed; at once, not at the first strip.
+          InputError: an image or size that is not allowed; at once, not at the first strip.
           MemoryError: not even the smallest tile fits.
         """
 
@@ -70,7 +77,7 @@ class StripUpscaler(ABC):
         height: int | None = None,
         max_pixels: int | None = MAX_OUTPUT_PIXELS,
     ) -> Any:
-        """Enlarges one picture and returns it in the form in which it was given.
+        """Enlarges one image and returns it in the form in which it was given.
 
         Args:
           image: an array [h, w] or [h, w, c]: floating in [0, 1] with c = 1 or 3, or uint8 or
@@ -83,7 +90,7 @@ class StripUpscaler(ABC):
           clipped to [0, 1]), or a PIL image.
 
         Raises:
-          InputError: a picture or request that is not allowed.
+          InputError: an image or request that is not allowed.
           MemoryError: not even the smallest tile fits.
         """
         request: dict[str, Any] = {
@@ -94,17 +101,17 @@ class StripUpscaler(ABC):
             "max_pixels": max_pixels,
         }
 
-        def of_picture(picture: ImageData) -> ImageData:
-            return enlarge(self, picture, target_size(picture.size, **request))
+        def of_image(image: ImageData) -> ImageData:
+            return enlarge(self, image, target_size(image.size, **request))
 
         def of_floats(array: np.ndarray) -> np.ndarray:
             size, channels = target_size(array.shape, **request), array.shape[2]
             out = np.empty((*size, channels), np.float32)
-            for rows, strip in placed(self.strips(array, size)):
+            for rows, strip in with_rows(self.strips(array, size)):
                 out[rows] = to_channels(strip, channels)
             return out
 
-        return in_its_form(image, of_picture, of_floats)
+        return in_form_of(image, of_image, of_floats)
 
 
 class ResampleUpscaler(StripUpscaler):
@@ -121,3 +128,168 @@ class ResampleUpscaler(StripUpscaler):
     def strips(self, image: np.ndarray, out_size: Size) -> Iterator[np.ndarray]:
         """See `StripUpscaler.strips`."""
         return resize_in_strips(image, out_size, self.name)
+
+
+class NetworkUpscaler(StripUpscaler):
+    """A network on tiles.
+
+    Attributes:
+      name: what tables call it.
+      parameters: its parameter count.
+      planner: sizes of its tiles.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        params: Any,
+        name: str,
+        *,
+        tile: int | str = "auto",
+        ensemble: bool = False,
+    ) -> None:
+        """Puts the parameters on all local devices, over which tiles are spread.
+
+        Args:
+          model: see `models.build`.
+          params: its parameters.
+          name: what tables call it.
+          tile: "auto", or the longest side a tile may have, in LR pixels, or 0 for one tile per
+            image, which compiles for every size.
+          ensemble: mean over the 8 flips and rotations, in 8 times the time.
+
+        Raises:
+          InputError: a tile that is neither "auto" nor an integer >= 0.
+        """
+        host = jax.tree.map(np.asarray, params)
+        self.name = name
+        self.planner = Planner.of(model, host, name, tile, ensemble)
+        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(host))
+        devices = jax.local_devices()
+        self._replicas = [(device, jax.device_put(host, device)) for device in devices]
+
+    @property
+    def programs(self) -> int:
+        """Programs compiled so far in this process, but for those of warps.
+
+        Grows with the first image of a shape.
+        """
+        return int(encode_tile._cache_size()) + render.programs()  # type: ignore[attr-defined]
+
+    def check_size(self, shape: Size, size: Size) -> None:
+        """See `StripUpscaler.check_size`."""
+        self.planner.check_size(shape, size)
+
+    def encode(self, image: np.ndarray, *, cache_bytes: int | None = None) -> EncodedImage:
+        """An image that can be asked for many windows, and is encoded once.
+
+        Args:
+          image: [h, w, c], c = 1 or 3, floating in [0, 1], uint8 or uint16; not to be changed
+            while it is in use.
+          cache_bytes: bound of the memory for what has been encoded; None: a quarter of the
+            accelerator's, or 512 MiB on a CPU; 0: nothing is kept.
+
+        Raises:
+          InputError: an image that is not allowed.
+        """
+        return EncodedImage(self.planner, self._replicas, image, cache_bytes)
+
+    def strips(self, image: np.ndarray, out_size: Size) -> Iterator[np.ndarray]:
+        """See `StripUpscaler.strips`."""
+        return self.encode(image, cache_bytes=0).strips(out_size)
+
+    def window(self, image: np.ndarray, out_size: Size, rows: slice, cols: slice) -> np.ndarray:
+        """Part of an enlarged image; `encode` once where several are wanted.
+
+        Args:
+          image: see `encode`.
+          out_size, rows, cols: see `EncodedImage.window`.
+
+        Returns:
+          float32 [rows, cols, 3], clipped to [0, 1]; equal to the same part of the whole.
+
+        Raises:
+          InputError: an image or size that is not allowed, or a window that is not within it.
+          MemoryError: not even the smallest tile fits.
+        """
+        return self.encode(image, cache_bytes=0).window(out_size, rows, cols)
+
+    def warp(
+        self,
+        image: Any,
+        matrix: Any,
+        out_size: Size,
+        *,
+        fill: float = 0.0,
+        max_pixels: int | None = MAX_OUTPUT_PIXELS,
+    ) -> Any:
+        """Rotates, shears, tilts: one image under a projective map, enlarged where that does.
+
+        Where the map minifies the result is antialiased, see `warping.anisotropic`. Alpha is
+        interpolated, and 0 outside the image. A result pixel is in the image or out of it: the
+        border itself is not softened.
+
+        Args:
+          image: see `upscale`.
+          matrix: [3, 3], or [2, 3] if affine, from positions (row, col) of the image to those of
+            the result, in pixels, pixel i covering [i, i + 1); see `warping.homography`.
+          out_size: (rows, cols) of the result.
+          fill: colour outside the image and beyond the horizon, in [0, 1].
+          max_pixels: see `target_size`.
+
+        Returns:
+          The result in the form of `image`, see `upscale`.
+
+        Raises:
+          InputError: an image, map, size or colour that is not allowed, a network that knows one
+            scale only or sees whole images, or an ensemble.
+          MemoryError: not even the smallest tile fits.
+        """
+        self.planner.check_points()
+        if not (isinstance(fill, numbers.Real) and 0 <= fill <= 1):
+            raise InputError(f"fill {fill!r} is not allowed; expected a number from 0 to 1")
+        size = target_size((1, 1), size=out_size, max_pixels=max_pixels)
+
+        def homography(layer: np.ndarray) -> warping.Homography:
+            return warping.Homography.between(matrix, (layer.shape[0], layer.shape[1]), size)
+
+        def colours(layer: np.ndarray) -> Iterator[warping.Part]:
+            encoded = self.encode(layer, cache_bytes=0)
+            return warping.by_network(encoded, homography(layer), size)
+
+        def alpha(layer: np.ndarray) -> Iterator[warping.Part]:
+            return warping.by_interpolation(layer, homography(layer), size)
+
+        return warp_image(image, size, colours, alpha, float(fill))
+
+
+def load(
+    name_or_path: str | os.PathLike[str] = DEFAULT,
+    *,
+    tile: int | str = "auto",
+    ensemble: bool = False,
+) -> NetworkUpscaler:
+    """An upscaler with weights of the package by name, or of a file.
+
+    Args:
+      name_or_path: see `weights.find`.
+      tile, ensemble: see `NetworkUpscaler`.
+
+    Raises:
+      InputError: no such weights, damaged ones, or ones that do not fit their configuration.
+    """
+    model, weights = load_model(name_or_path)
+    return NetworkUpscaler(model, weights.params, weights.name, tile=tile, ensemble=ensemble)
+
+
+def warp(
+    image: Any,
+    matrix: Any,
+    out_size: Size,
+    *,
+    fill: float = 0.0,
+    max_pixels: int | None = MAX_OUTPUT_PIXELS,
+    weights: str | os.PathLike[str] = DEFAULT,
+) -> Any:
+    """`NetworkUpscaler.warp` of the weights, which are loaded each time: see `load`."""
+    return load(weights).warp(image, matrix, out_size, fill=fill, max_pixels=max_pixels)

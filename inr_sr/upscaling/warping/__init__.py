@@ -1,12 +1,10 @@
-"""Rotating, shearing, tilting a picture of any size, enlarging and shrinking on the way.
+"""Rotating, shearing, tilting an image of any size, enlarging and shrinking on the way.
 
 `homography` says where output pixels come from and how large they are there, `anisotropic` averages
 where they are larger than LR pixels, on the halvings of a `pyramid`.
 """
 
-from inr_sr.upscaling.warping.anisotropic import RESIDUAL_REACH
 from inr_sr.upscaling.warping.blocks import Part, by_interpolation, by_network
 from inr_sr.upscaling.warping.homography import Homography
-from inr_sr.upscaling.warping.pictures import warped
 
-__all__ = ["RESIDUAL_REACH", "Homography", "Part", "by_interpolation", "by_network", "warped"]
+__all__ = ["Homography", "Part", "by_interpolation", "by_network"]

@@ -1,24 +1,24 @@
-"""The colours of a warped picture, block by block of the output.
+"""The colours of a warped image, block by block of the output.
 
-Every tile of LR cells is encoded once at most: output pixels are sorted by the tile that their cell
-lies in, block by block, tiles are then encoded one after the other, and each is asked by the blocks
-that it had. Tiles that no pixel needs, because none sees them or the map minifies them beyond what
-the network adds to, are not encoded at all. One tile for each device, one block and a pyramid that
-grows with no more than the picture are held at a time.
+Each tile of LR cells is encoded at most once: output pixels are first sorted by the tile that their
+cell lies in, block by block; then tiles are encoded one after the other, and the field of each is
+queried for its blocks. Tiles that no pixel needs, because none sees them or the map minifies them
+beyond what the network adds to, are not encoded. One tile for each device, one block, and a pyramid
+no larger than the image are held at a time.
 """
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from inr_sr import render
 from inr_sr.models.field import Field
 from inr_sr.sizes import Size
-from inr_sr.upscaling.tiles import Span, Tile
+from inr_sr.upscaling.encoded import EncodedImage, query
+from inr_sr.upscaling.plan import pad_queries
 from inr_sr.upscaling.warping.anisotropic import (
     RESIDUAL_REACH,
     Ellipses,
@@ -28,14 +28,10 @@ from inr_sr.upscaling.warping.anisotropic import (
     residual,
 )
 from inr_sr.upscaling.warping.homography import Homography, Places
-from inr_sr.upscaling.warping.pyramid import Pyramid, chunk
+from inr_sr.upscaling.warping.pyramid import Pyramid
 
 BLOCK = 64
 """Side of blocks of output pixels. Larger ones leave the processor's caches."""
-
-_points = jax.jit(render.points)
-
-Encode = Callable[[Iterable[Tile]], Iterator[Field]]
 
 
 class Part(NamedTuple):
@@ -63,19 +59,30 @@ def by_interpolation(image: np.ndarray, homography: Homography, out_size: Size) 
             yield Part(rows, cols, inside, np.clip(values, 0, 1, out=values))
 
 
-def by_network(
-    image: np.ndarray, homography: Homography, out_size: Size, tile: Size, encode: Encode
-) -> Iterator[Part]:
+def by_network(encoded: EncodedImage, homography: Homography, out_size: Size) -> Iterator[Part]:
     """The parts of a result; those that the network adds nothing to come first.
 
+    Where memory runs out, tiles are halved and all parts are made again.
+
     Args:
-      image: [h, w, c], c = 1 or 3, floating in [0, 1], uint8 or uint16.
-      homography: from the picture to the result.
+      encoded: the image.
+      homography: from the image to the result.
       out_size: (rows, cols) of the result.
-      tile: (rows, cols) of LR cells that are rendered from one tile.
-      encode: makes the Fields of tiles.
     """
-    pyramid = Pyramid(image)
+    while True:
+        try:
+            yield from _parts(encoded, homography, out_size)
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            encoded.halve_tiles(error)
+        else:
+            return
+
+
+def _parts(encoded: EncodedImage, homography: Homography, out_size: Size) -> Iterator[Part]:
+    pyramid = Pyramid(encoded.image)
+    # One field is held at a time: as if a row of output were nothing.
+    rows, cols = (slice(0, n) for n in encoded.shape)
+    tiling = encoded.tiling(rows, cols, row_pixels=0, margin=RESIDUAL_REACH)
     blocks_of: dict[Size, list[tuple[slice, slice]]] = defaultdict(list)
     margin = 0  # cells around a tile, for probes
     for block in _blocks(out_size):
@@ -87,17 +94,16 @@ def by_network(
             yield Part(*block, _within(inside, ~near), np.clip(values, 0, 1, out=values))
         if shapes.minified[near].any():
             margin = RESIDUAL_REACH
-        for which in set(map(tuple, (places.cell[near] // tile).tolist())):
-            blocks_of[which].append(block)
-    size = (tile[0] + 2 * margin, tile[1] + 2 * margin)
-    origins = [(row * tile[0] - margin, col * tile[1] - margin) for row, col in blocks_of]
-    fields = encode(_tile(image.shape, origin, size) for origin in origins)
-    for (which, blocks), origin, field in zip(blocks_of.items(), origins, fields, strict=True):
+        for number in set(map(tuple, tiling.index(places.cell[near]).tolist())):
+            blocks_of[number].append(block)
+    tiles = [tiling.numbered(*number, margin) for number in blocks_of]
+    fields = encoded.fields(tiles)
+    for (number, blocks), tile, field in zip(blocks_of.items(), tiles, fields, strict=True):
         for block in blocks:
             inside, places = homography.places(*block)
             shapes = ellipses(places.jacobian)
-            here = (shapes.level < 1) & np.all(places.cell // tile == which, axis=1)
-            values = _colours(pyramid, field, origin, places.of(here), shapes.of(here))
+            here = (shapes.level < 1) & np.all(tiling.index(places.cell) == number, axis=1)
+            values = _colours(pyramid, field, tile.origin, places.of(here), shapes.of(here))
             yield Part(*block, _within(inside, here), np.clip(values, 0, 1))
 
 
@@ -113,25 +119,17 @@ def _within(inside: np.ndarray, some: np.ndarray) -> np.ndarray:
     return mask
 
 
-def _tile(shape: tuple[int, ...], origin: Size, size: Size) -> Tile:
-    """The cells from `origin` on, which may lie beyond the picture."""
-    rows, cols = (Span(n, n, n, first, count) for n, first, count in zip(shape, origin, size))
-    return Tile(rows, cols)
-
-
 def _colours(
     pyramid: Pyramid, field: Field, origin: Size, places: Places, shapes: Ellipses
 ) -> np.ndarray:
     """Colours [n, 3] of places in a tile, not clipped."""
-    n = len(shapes.level)
-    cell = chunk(places.cell - np.array(origin, np.int32))
-    delta = chunk(places.delta.astype(np.float32))
-    footprint = chunk(shapes.probe_footprint)
+    cell, delta = places.cell - np.array(origin, np.int32), places.delta.astype(np.float32)
     if not shapes.minified.any():
-        return np.asarray(_points(field, cell[None], delta[None], footprint[None]))[0, :n]
+        return query(field, (0, 0), cell, delta, shapes.probe_footprint)
     spread = shapes.spread(0).astype(np.float32)[:, 0]
     step = shapes.axes[:, 0].astype(np.float32)
     reach = probes(spread[:, None])[0]
-    added = residual(field.function, cell, delta, footprint, chunk(step), chunk(spread), reach)
+    queries = map(pad_queries, (cell, delta, shapes.probe_footprint, step, spread))
+    added = np.asarray(residual(field.function, *queries, reach))[: len(cell)]
     _, gone = blend(shapes.level)
-    return pyramid.colours(places, shapes) + (1 - gone[:, None]) * np.asarray(added)[:n]
+    return pyramid.colours(places, shapes) + (1 - gone[:, None]) * added

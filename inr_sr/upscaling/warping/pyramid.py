@@ -5,13 +5,13 @@ import numpy as np
 from inr_sr.coordinates import located, mirrored
 from inr_sr.models.field import SKIP_REACH
 from inr_sr.resampling.streaming import shrink_columns, shrink_rows
+from inr_sr.upscaling.plan import pad_queries, pad_to_few
 from inr_sr.upscaling.warping.anisotropic import Ellipses, Samples, blend, filtered, probes
 from inr_sr.upscaling.warping.homography import Places
 from inr_sr.values import to_float32
 
 _ROWS_AT_ONCE = 256
-_SMALLEST_ATLAS = 2**12  # pixels; larger ones are 4, 16 .. times that, so that programs are few
-_SMALLEST_CHUNK = 2**9  # queries; 8, 64 .. times that
+_MIN_ATLAS = 2**12  # pixels; larger ones are 4, 16 .. times that, so that programs are few
 
 
 class Pyramid:
@@ -68,21 +68,9 @@ class Pyramid:
             start[at], width[at] = done, window.shape[1]
             windows.append(window.reshape(-1, window.shape[2]))
             done += len(windows[-1])
-        samples = Samples(*map(chunk, (start, width, cell, delta, steps, spread)))
-        atlas = _padded(np.concatenate(windows), _SMALLEST_ATLAS, 4)
+        samples = Samples(*map(pad_queries, (start, width, cell, delta, steps, spread)))
+        atlas = pad_to_few(np.concatenate(windows), _MIN_ATLAS, 4)
         return np.array(filtered(atlas, samples, probes(spread)))[:n]  # cut by NumPy: n varies
-
-
-def chunk(queries: np.ndarray) -> np.ndarray:
-    """Queries [n, ...], the last one repeated until they are one of a few numbers."""
-    return _padded(queries, _SMALLEST_CHUNK, 8)
-
-
-def _padded(x: np.ndarray, count: int, factor: int) -> np.ndarray:
-    """`x` with its last entry repeated to the first of count, count * factor .. that holds it."""
-    while count < len(x):
-        count *= factor
-    return np.pad(x, ((0, count - len(x)), *((0, 0),) * (x.ndim - 1)), mode="edge")
 
 
 def _around(
