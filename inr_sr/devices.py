@@ -17,7 +17,7 @@ _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # M_... in glibc's malloc.h
 
 
 def keep_compiled_programs() -> None:
-    """Turns JAX's compilation cache on, in the user's cache folder unless another one is set."""
+    """Turns JAX's persistent compilation cache on, by default in the user's cache folder."""
     base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
     default = os.path.join(base or os.path.expanduser("~/.cache"), "inr_sr", "jax")
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or default
@@ -29,7 +29,8 @@ def keep_compiled_programs() -> None:
         return
     jax.config.update("jax_compilation_cache_dir", folder)
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        # Not only what takes a second: no program of a small picture does (docs/startup.md).
+        # By default only programs that compile for a second or more are kept: none of a small image
+        # does (docs/startup.md).
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
@@ -55,20 +56,20 @@ def keep_freed_memory() -> bool:
 
 
 def on_cpu() -> bool:
-    """Whether programs run on the processor, where caches decide and loops may be slow."""
+    """Whether JAX runs on the CPU."""
     return jax.default_backend() == "cpu"
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that the memory of the host or of a device did not suffice."""
+    """Whether an error means that the host or a device ran out of memory."""
     return isinstance(error, MemoryError) or (
         isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     )
 
 
 @contextmanager
-def memory_told(advice: str) -> Iterator[None]:
-    """Makes of XLA's error the MemoryError that it means, with what helps."""
+def explain_out_of_memory(advice: str) -> Iterator[None]:
+    """Raises MemoryError with `advice` where XLA reports that memory ran out inside the block."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
@@ -78,30 +79,30 @@ def memory_told(advice: str) -> Iterator[None]:
 
 
 def any_host(flag: bool) -> bool:
-    """Whether a flag is set on any host; all must ask at the same place."""
+    """Whether `flag` is True on any host. All hosts must call it at the same point."""
     if jax.process_count() == 1:
         return flag
     return bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
 def make_mesh() -> Mesh:
-    """All devices of all hosts in one axis, "data"."""
+    """A mesh of all devices of all hosts, with one axis, "data"."""
     # Auto: under the default, Explicit, pixel shuffles and gathers of a sharded batch fail.
     return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The whole value on every device."""
+    """Sharding that puts the whole value on every device."""
     return NamedSharding(mesh, P())
 
 
-def spread(mesh: Mesh) -> NamedSharding:
-    """The second axis cut over the devices: batches come as [slice or step, batch, ...]."""
+def sharded(mesh: Mesh) -> NamedSharding:
+    """Sharding that splits the batch axis of [slice or step, batch, ...] over the devices."""
     return NamedSharding(mesh, P(None, "data"))
 
 
 def place(tree: Any, sharding: NamedSharding) -> Any:
-    """Lays host values on the devices; every host must hold the same, whole values."""
+    """Puts host values on the devices; every host must hold the same, whole values."""
 
     def put(x: Any) -> jax.Array:
         value = np.asarray(x)

@@ -9,19 +9,19 @@ FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 
 
 class InputError(ValueError):
-    """A mistake in a request: the message names the bad value and what is allowed."""
+    """A mistake by the user. The message names the bad value and what is allowed."""
 
 
 class InUse(InputError):
-    """What was asked for is in the hands of another process."""
+    """A folder that another process has locked."""
 
 
 EXPECTED = (InputError, MemoryError, OSError, KeyboardInterrupt)
-"""What commands answer with `explain`, not with a stack trace."""
+"""Errors that commands report with `explain`; any other one is a bug and shows its stack trace."""
 
 
 def explain(error: BaseException) -> tuple[int, str]:
-    """Exit code and line for one of the `EXPECTED`."""
+    """The exit code and the line to print for one of the `EXPECTED` errors."""
     match error:
         case InputError():
             return MISTAKE, f"error: {error}"
@@ -33,13 +33,13 @@ def explain(error: BaseException) -> tuple[int, str]:
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports mistakes in one line, as everything else here does."""
+    """Parses arguments; mistakes are InputErrors, not argparse's usage text."""
 
     def error(self, message: str) -> NoReturn:
-        """Raises InputError where argparse would print its usage and exit."""
+        """Raises InputError with argparse's message."""
         raise InputError(f"{message} (see {self.prog} --help)")
 
 
 def say(line: str) -> None:
-    """A line on stderr."""
+    """Prints a line on stderr."""
     print(line, file=sys.stderr, flush=True)

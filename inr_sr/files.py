@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all."""
+"""Atomic writes of files and folders, locks, and checks that a path can be written."""
 
 import os
 import secrets
@@ -15,9 +15,10 @@ LOCK = ".lock"
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path in the same folder; renamed to `path` at the end, removed on failure.
+    """Atomic write: yields a temporary path in the same folder, renamed to `path` at the end.
 
-    A symbolic link is followed, not replaced.
+    On failure the temporary file is removed, and `path` is as before. A symbolic link is followed,
+    not replaced.
     """
     target = Path(os.path.realpath(path))
     temporary = _temporary(target)
@@ -31,14 +32,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yields a temporary folder beside `folder`, whose place it takes at the end.
+    """Atomic write: yields a temporary folder, which replaces `folder` at the end.
 
-    It is removed on failure, and `folder` stays what it was.
+    On failure it is removed, and `folder` is as before.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        temporary.chmod(0o755)  # mkdtemp shuts everyone else out
+        temporary.chmod(0o755)  # mkdtemp gives access to the owner only
         yield temporary
         _take_place(temporary, folder)
     finally:
@@ -46,7 +47,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def _take_place(new: Path, folder: Path) -> None:
-    """Renames `new` to `folder`; what was there is moved aside first and removed after."""
+    """Renames `new` to `folder`; an existing folder is moved aside first, and removed last."""
     aside = new.with_name(new.name + "-replaced")
     if folder.exists():
         os.replace(folder, aside)
@@ -61,14 +62,14 @@ def _take_place(new: Path, folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes that ask the same from working in a folder, which is made.
+    """Locks a folder, which is created if need be, against other processes that lock it.
 
-    The lock ends with the process, however that ends. Where the system or the file system has no
-    such locks there is none.
+    The lock ends with the process, however that ends. Windows, and file systems without such
+    locks, get none.
 
     Raises:
       InUse: another process holds it.
-      InputError: the folder cannot be made, or written in.
+      InputError: the folder cannot be created or written in.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,11 +89,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check_own_folder(folder: Path, marks: Collection[str], what: str) -> None:
-    """Makes sure, before any work, that a folder can be written, or replaced by a new one.
+    """Checks, before any work, that a folder can be written, or replaced by a new one.
 
     Args:
       folder: it need not exist, and may be empty.
-      marks: names that it holds if it is an earlier one.
+      marks: names of files that show that it is an earlier result, which may be replaced.
       what: what is to be written, for messages, such as "a report".
 
     Raises:
@@ -109,16 +110,16 @@ def check_own_folder(folder: Path, marks: Collection[str], what: str) -> None:
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Makes sure, before any work, that a file can be written.
+    """Checks, before any work, that a file can be written.
 
-    One is made in the folder for a moment and removed: permissions alone do not tell.
+    A file is created in the folder and removed again: permissions alone do not show it.
 
     Raises:
-      InputError: no such folder, not writable, or something else than a file is there.
+      InputError: no such folder, it cannot be written, or something other than a file is there.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        raise InputError(f"cannot write {path}: it exists and is no file")
+        raise InputError(f"cannot write {path}: it exists and is not a file")
     if not target.parent.is_dir():
         raise InputError(f"cannot write {path}: there is no folder {target.parent}")
     trial = _temporary(target)
@@ -130,18 +131,18 @@ def check_file(path: str | os.PathLike[str]) -> None:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Makes sure, before any work, that files can be written in a folder, which need not exist.
+    """Checks, before any work, that files can be written in a folder, which need not exist.
 
     Raises:
-      InputError: something else is there, or it cannot be made or written in.
+      InputError: something else is there, or it cannot be created or written in.
     """
     folder = Path(os.path.realpath(path))
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not nearest.is_dir():
-        raise InputError(f"cannot write in {path}: {nearest} is no folder")
+        raise InputError(f"cannot write in {path}: {nearest} is not a folder")
     check_file(nearest / ".inr_sr")
 
 
 def _temporary(target: Path) -> Path:
-    # Hidden, so that a run over the folder never takes it for a picture.
+    # Hidden, so that a command on the whole folder never takes it for an image.
     return target.with_name(f".{target.stem[:60]}-{secrets.token_hex(4)}{target.suffix}")

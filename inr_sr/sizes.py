@@ -13,7 +13,7 @@ import numpy as np
 from inr_sr.errors import InputError
 
 MAX_OUTPUT_PIXELS = 10**9
-"""Default limit of an enlarged picture: a gigapixel."""
+"""Default limit of rows times columns of an output: a gigapixel."""
 
 Size = tuple[int, int]
 """(rows, cols)."""
@@ -24,7 +24,7 @@ _SCALE = re.compile(f"{_NUMBER}(?:x{_NUMBER})?")
 
 @dataclass(frozen=True)
 class Scale:
-    """A magnification, rows and columns apart, and the text that names it in every table."""
+    """Scale factors of rows and columns, and their name in tables."""
 
     rows: float
     cols: float
@@ -36,7 +36,7 @@ class Scale:
 
 
 def check_scale(scale: Any) -> float:
-    """Returns `scale` as a float, or raises InputError unless it is finite and above 0."""
+    """`scale` as a float; raises InputError unless it is finite and above 0."""
     try:
         value = float(scale)
     except (TypeError, ValueError):
@@ -47,9 +47,9 @@ def check_scale(scale: Any) -> float:
 
 
 def output_size(n_in: int, scale: float) -> int:
-    """Output pixels of an axis of `n_in` pixels enlarged by `scale`: rounded half up, >= 1.
+    """Output pixels of an axis: n_in * scale, rounded half up, at least 1.
 
-    Exact in the decimal that the scale was written in: 100 pixels times 1.005 are 101.
+    Computed with the decimal that the scale was written in: 100 pixels times 1.005 are 101.
     """
     return max(1, math.floor(n_in * Fraction(repr(check_scale(scale))) + Fraction(1, 2)))
 
@@ -58,7 +58,7 @@ def parse_scale(text: str) -> tuple[float, float]:
     """(rows, cols) of "4", "3.7" or "2x3.5".
 
     Raises:
-      InputError: anything else, and 0.
+      InputError: any other text, or a number that is not above 0.
     """
     match = _SCALE.fullmatch(text.strip().lower())
     rows, cols = (float(n) for n in (match[1], match[2] or match[1])) if match else (0.0, 0.0)
@@ -71,7 +71,7 @@ def parse_scale(text: str) -> tuple[float, float]:
 
 
 def scale_label(rows: float, cols: float) -> str:
-    """What tables and file names call a scale: "2", "2.7", or "2x3.5" where the axes differ."""
+    """The name of a scale in tables and file names: "2", "2.7", or "2x3.5" if the axes differ."""
     by_row, by_col = (f"{scale:.10g}" for scale in (rows, cols))
     return by_row if by_row == by_col else f"{by_row}x{by_col}"
 
@@ -79,11 +79,11 @@ def scale_label(rows: float, cols: float) -> str:
 def parse_scales(text: str) -> list[Scale]:
     """Scales from text such as "2,2.7,3,4,8,2x3.5"; "2x3.5" is rows x columns.
 
-    Labels lose idle zeros ("2.0" becomes "2"); a scale named twice is taken once.
+    Trailing zeros are dropped ("2.0" becomes "2"), and so are scales named twice.
 
     Raises:
-      InputError: an empty list, an entry that is no number, or one below 1, which has no
-        ground truth to be compared with.
+      InputError: an empty list, an entry that is not a number, or one below 1: there is no ground
+        truth to compare it with.
     """
     scales: dict[str, Scale] = {}
     for entry in text.split(","):
@@ -108,18 +108,20 @@ def target_size(
     height: int | None = None,
     max_pixels: int | None = MAX_OUTPUT_PIXELS,
 ) -> Size:
-    """The output (rows, cols) that a request means for a picture of shape (rows, cols, ...).
+    """The output size (rows, cols) for an image of shape (rows, cols, ...).
+
+    Exactly one of `size`, `scale`, and `width` and/or `height` is given.
 
     Args:
-      shape: the picture's.
+      shape: of the image.
       size: output (rows, cols).
       scale: one number, (row, col), or text such as "2x3.5"; sizes are rounded half up.
-      width, height: output columns, rows; one of them alone keeps the picture's proportions.
+      width, height: output columns, rows; one of them alone keeps the image's proportions.
       max_pixels: limit of rows times columns; None lifts it.
 
     Raises:
-      InputError: not exactly one request, or one that is not positive and finite.
-      TooManyPixels: an output beyond the limit.
+      InputError: none or several are given, or one is not positive and finite.
+      TooManyPixels: an output above the limit.
     """
     rows, cols = shape[0], shape[1]
     if [size is None, scale is None, width is None and height is None].count(False) != 1:
@@ -159,7 +161,7 @@ def _pair(scale: Any) -> tuple[Any, ...]:
 
 
 def pixels(value: Any, what: str) -> int:
-    """`value` as an int, or InputError unless it is a whole number of 1 or more."""
+    """`value` as an int; raises InputError, which names `what`, unless it is an integer >= 1."""
     try:
         number = 0 if isinstance(value, bool) else operator.index(value)
     except TypeError:
@@ -170,5 +172,5 @@ def pixels(value: Any, what: str) -> int:
 
 
 def _in_proportion(n: int, other: int, other_out: int) -> int:
-    """The n that belongs to other_out as n to other: rounded half up, at least 1, exact."""
+    """The result of n * other_out / other, rounded half up, at least 1; exact."""
     return max(1, (2 * n * other_out + other) // (2 * other))

@@ -1,9 +1,9 @@
-"""Tensors out of weights files of other libraries: safetensors, and both formats of torch.save.
+"""Tensors read from weights files of other libraries: safetensors, both formats of torch.save.
 
-Neither torch is needed nor is anything run that a file holds. torch.save writes a pickle that says
-what the tensors are, and their numbers apart from it: as members of a zip archive, or in the format
-before torch 1.6 one after the other behind the pickle. A pickle may name any function of any
-library; here it may name what a state dict needs, and these names lead to functions of this module.
+It needs no torch, and runs no code from a file. torch.save writes a pickle that describes the
+tensors, and their numbers apart from it: as members of a zip archive, or, before torch 1.6, one
+after the other behind the pickle. A pickle may call any function of any library. Here it may only
+call what a state dict needs, and those names are mapped to functions of this module.
 """
 
 import dataclasses
@@ -39,12 +39,12 @@ FLOATING = ("F16", "F32", "F64")  # of safetensors
 
 
 class Refused(Exception):
-    """A file asks for what no weights need, or contradicts itself."""
+    """A file that contradicts itself, or calls what no state dict needs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Storage:
-    """Numbers in a file: `count` of them under a key, seen from element `first` on."""
+    """`count` numbers in a file under a key; the storage begins at element `first` of them."""
 
     key: str
     dtype: np.dtype
@@ -54,7 +54,7 @@ class _Storage:
 
 @dataclasses.dataclass(frozen=True)
 class _Tensor:
-    """A strided view of a storage; all in elements."""
+    """A strided view of a storage; offset and stride count elements."""
 
     storage: _Storage
     offset: int
@@ -62,10 +62,10 @@ class _Tensor:
     stride: tuple[int, ...]
 
     def __setstate__(self, state: Any) -> None:
-        """Whether a parameter is trained is of no interest."""
+        """Ignores whether the parameter is trained."""
 
     def view(self, numbers: np.ndarray) -> np.ndarray:
-        """The tensor, float32, in the numbers of its storage."""
+        """The tensor in float32, cut out of the numbers of its storage."""
         first = self.storage.first + self.offset
         steps = [(size - 1) * step for size, step in zip(self.shape, self.stride, strict=True)]
         if min((first, *self.stride)) < 0 or first + sum(steps) >= len(numbers):
@@ -76,7 +76,7 @@ class _Tensor:
 
 
 class _Parameter:
-    """torch.nn.Parameter(tensor, requires_grad): the tensor."""
+    """torch.nn.Parameter(tensor, requires_grad); constructing one returns the tensor."""
 
     def __new__(cls, tensor: Any, *_: Any) -> Any:
         return tensor
@@ -89,7 +89,7 @@ def _tensor(storage: _Storage, offset: int, shape: tuple, stride: tuple, *_: Any
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows what a state dict is made of, and nothing else."""
+    """Loads what a state dict is made of, and refuses everything else."""
 
     allowed: ClassVar[Mapping[str, Any]] = {
         "collections.OrderedDict": OrderedDict,
@@ -126,7 +126,7 @@ Read = Callable[[_Storage], np.ndarray]
 
 
 def _open_zip(file: BinaryIO) -> tuple[Any, Read]:
-    """What the pickle of a zip archive holds, and how to read a storage."""
+    """The state dict of a zip archive, and a function that reads one of its storages."""
     archive = zipfile.ZipFile(file)
     pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -147,7 +147,7 @@ def _open_zip(file: BinaryIO) -> tuple[Any, Read]:
 
 
 def _open_legacy(file: BinaryIO) -> tuple[Any, Read]:
-    """The same for the older format."""
+    """The state dict of a file before torch 1.6, and a function that reads one of its storages."""
     number, version, system = (_Unpickler(file).load() for _ in range(3))
     if (number, version) != (LEGACY_NUMBER, LEGACY_VERSION) or not system["little_endian"]:
         raise Refused("it is of another version of torch.save, or its numbers are big-endian")
@@ -175,7 +175,7 @@ Description = tuple[tuple[int, ...], bool]  # shape, whether it holds floating n
 def _check(
     there: Mapping[Any, Any], shapes: Shapes, describe: Callable[[Any], Description]
 ) -> None:
-    """Refuses a file without the tensors that are wanted, before their numbers are read."""
+    """Raises Refused unless a file has the tensors of `shapes`; reads none of their numbers."""
     for name, shape in shapes.items():
         if name not in there:
             some = ", ".join(map(str, list(there)[:3])) or "nothing"
@@ -191,7 +191,7 @@ def _check(
 
 def _describe(value: Any) -> Description:
     if not isinstance(value, _Tensor):
-        raise Refused("it holds something else than tensors under their names")
+        raise Refused("it holds something other than tensors under their names")
     return value.shape, value.storage.dtype.kind == "f"
 
 
@@ -212,15 +212,15 @@ def _read_safetensors(path: Path, shapes: Shapes) -> dict[str, np.ndarray]:
 
 
 def read_tensors(path: str | os.PathLike[str], shapes: Shapes) -> dict[str, np.ndarray]:
-    """Tensors of a file by their names, as float32; no others are read.
+    """Reads the tensors of a file that `shapes` names, as float32.
 
     Args:
       path: a state dict as torch.save writes it, in either format, or safetensors.
-      shapes: keys of the state dict, and the shapes that are expected.
+      shapes: the shape that each of them must have, by its key in the state dict.
 
     Raises:
-      InputError: no such file, of another format, damaged, without one of the tensors or with one
-        of another shape, not floating or not finite, or asking for code to be run.
+      InputError: no such file, another format, damaged, a tensor that is missing, of another shape,
+        not floating or not finite, or a pickle that calls other code.
     """
     path = Path(path)
     try:
@@ -233,17 +233,17 @@ def read_tensors(path: str | os.PathLike[str], shapes: Shapes) -> dict[str, np.n
         else:
             found = _read_safetensors(path, shapes)
     except Refused as error:
-        raise InputError(f"{path} is no usable weights file: {error}") from None
+        raise InputError(f"{path} is not a usable weights file: {error}") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except SafetensorError as error:
         raise InputError(
-            f"{path} is damaged, or no weights file of torch or safetensors: {error}"
+            f"{path} is damaged, or not a weights file of torch or safetensors: {error}"
         ) from None
     except Exception as error:  # a damaged pickle or archive fails in any way
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path} is damaged: {reason}") from error
     for name, tensor in found.items():
         if not np.isfinite(tensor).all():
-            raise InputError(f"{path}: {name} holds numbers that are not finite")
+            raise InputError(f"{path}: {name} holds values that are not finite")
     return found

@@ -241,7 +241,7 @@ def _damaged_weights(folder):
         (["photos", "photos/a.png", "--scale", "2"], "is a file", None),
         (["photos", "o", "--scale", "99999"], "10 gigapixels", None),
         (["photos", "o", "--scale", "2", "--json=o"], "one of the pictures or folders", None),
-        (["photos", "notes/o", "--scale", "2"], "notes is no folder",
+        (["photos", "notes/o", "--scale", "2"], "notes is not a folder",
          lambda f: (f / "notes").touch()),
         (["", "--scale", "2"], "'' is not allowed; expected the path", None),
         (["photos", "", "--scale", "2"], "'' is not allowed; expected the path", None),

@@ -25,7 +25,7 @@ def test_check_writable_touches_nothing(tmp_path):
     mistakes = {
         tmp_path / "none" / "a.png": "there is no folder",
         tmp_path / "file" / "a.png": "there is no folder",
-        tmp_path / "folder.png": "it exists and is no file",
+        tmp_path / "folder.png": "it exists and is not a file",
         Path("/proc/a.png"): "cannot write /proc/a.png",
     }
     for path, message in mistakes.items():

@@ -76,7 +76,7 @@ def test_what_the_file_lacks_is_named(path):
         with pytest.raises(InputError, match=r"its at\.num_batches_tracked holds no floating"):
             read_tensors(path, {"at.num_batches_tracked": ()})
     path.write_bytes(old_file({"a": np.full(3, np.nan, np.float32)}))
-    with pytest.raises(InputError, match="a holds numbers that are not finite"):
+    with pytest.raises(InputError, match="a holds values that are not finite"):
         read_tensors(path, {"a": (3,)})
     with pytest.raises(InputError, match="No such file or directory"):
         read_tensors(path / "none" if path.is_dir() else path.with_name("none"), {})

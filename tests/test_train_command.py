@@ -56,7 +56,7 @@ def place(tmp_path_factory) -> Path:
         (["--config.data.folder=damaged"], "1.png"),
         (["--config.eval.dataset=none"], "there is no folder none"),
         (["--config.eval.dataset=damaged"], "1.png: damaged"),
-        (["--config.eval.dataset=file"], "file is no folder"),
+        (["--config.eval.dataset=file"], "file is not a folder"),
         (["--config.eval.scales=2,x"], "scale"),
         (["--config.optimizer.learning_rate=inf"], "above 0, and finite"),
         (["--workdir=nearest"], "compared with nearest and bicubic; choose another name"),

@@ -20,7 +20,7 @@ import pytest
 
 from inr_sr import models, render
 from inr_sr.data.feed import ResidentFeed, samplings, training_source
-from inr_sr.devices import make_mesh, place, replicated, spread
+from inr_sr.devices import make_mesh, place, replicated, sharded
 from inr_sr.errors import InputError, InUse
 from inr_sr.files import LOCK, locked
 from inr_sr.training import frequencies, gradients
@@ -50,7 +50,7 @@ def steps(
     before = jax.tree.map(np.asarray, training_state.create(params, optimizer, seed=2))
     if crops:
         shape = (STEPS, 8, spec.candidates, spec.crop, spec.crop, 3)
-        data = place(np.random.default_rng(0).integers(0, 256, shape, np.uint8), spread(mesh))
+        data = place(np.random.default_rng(0).integers(0, 256, shape, np.uint8), sharded(mesh))
     else:
         data = ResidentFeed(training_source(config), spec, mesh).take(STEPS)
     advance = training_step.make_advance(config, model, optimizer, specs, mesh)

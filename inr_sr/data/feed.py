@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import LEAST_PATCH, Sampling
 from inr_sr.data.sources import Source, open_source
-from inr_sr.devices import place, replicated, spread
+from inr_sr.devices import place, replicated, sharded
 from inr_sr.errors import InputError
 
 MODES = ("resident", "streaming")
@@ -102,7 +102,7 @@ class StreamFeed:
         )
         self._shape = (config.train.batch_size, spec.candidates, spec.crop, spec.crop, 3)
         self._most = config.train.steps_per_dispatch
-        self._sharding = spread(mesh)
+        self._sharding = sharded(mesh)
 
     def take(self, count: int) -> jax.Array:
         """uint8 [steps_per_dispatch, batch, candidates, crop, crop, 3]; `count` are to be used."""

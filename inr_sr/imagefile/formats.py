@@ -69,7 +69,7 @@ def find_images(folder: str | os.PathLike[str], recursive: bool = False) -> list
     root = Path(folder)
     if not root.is_dir():
         raise InputError(
-            f"{folder} is no folder" if root.exists() else f"there is no folder {folder}"
+            f"{folder} is not a folder" if root.exists() else f"there is no folder {folder}"
         )
     found: list[Path] = []
     visited: set[str] = set()  # links to folders are followed, but not in circles

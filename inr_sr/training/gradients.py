@@ -1,4 +1,4 @@
-"""Gradients of one batch: in slices, spread over a mesh, and by all terms of the loss."""
+"""Gradients of one batch: in slices, sharded over a mesh, and by all terms of the loss."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ from inr_sr import render
 from inr_sr.coordinates import upright_footprint
 from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, Sampling, make_batch, squares
-from inr_sr.devices import on_cpu, spread
+from inr_sr.devices import on_cpu, sharded
 from inr_sr.models import Model
 from inr_sr.training import losses
 from inr_sr.training.adversary import Adversary
@@ -84,7 +84,7 @@ def make_gradients(
 
     `data` is a ResidentSet, or uint8 crops [batch, candidates, crop, crop, 3]; of larger ones than
     `spec.crop` squares are cut. The batch is cut into `train.accumulate` slices, one after the
-    other, each spread over the mesh. `perceptual` is the term of `loss.perceptual`, where that is
+    other, each sharded over the mesh. `perceptual` is the term of `loss.perceptual`, where that is
     above 0.
     """
     batch_size, slices = config.train.batch_size, config.train.accumulate
@@ -96,14 +96,14 @@ def make_gradients(
 
     def sliced(x: jax.Array) -> jax.Array:
         x = x.reshape(slices, batch_size // slices, *x.shape[1:])
-        return jax.lax.with_sharding_constraint(x, spread(mesh))
+        return jax.lax.with_sharding_constraint(x, sharded(mesh))
 
     def of_slice(params: Any, keys: jax.Array, data: Any) -> tuple[Any, Metrics]:
         found: tuple[Any, Metrics] = of_batch(params, _batch(keys, data, spec))
         return found
 
     def gradients(params: Any, key: jax.Array, data: Any) -> tuple[Any, Metrics]:
-        # A key for each sample: results do not depend on how the batch is cut or spread.
+        # A key for each sample: results do not depend on how the batch is cut or sharded.
         keys = sliced(jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(batch_size)))
         if isinstance(data, ResidentSet):
             total = _summed(lambda part: of_slice(params, part, data), keys)

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, training_source
 from inr_sr.data.sources import fingerprint
-from inr_sr.devices import any_host, memory_told
+from inr_sr.devices import any_host, explain_out_of_memory
 from inr_sr.errors import InputError, InUse
 from inr_sr.files import locked
 from inr_sr.reporting.progress import TrainingProgress
@@ -109,7 +109,7 @@ def train(
     if step:
         agree_pictures(workdir, config, pictures)
     with ExitStack() as opened:
-        opened.enter_context(memory_told(_LESS_MEMORY))
+        opened.enter_context(explain_out_of_memory(_LESS_MEMORY))
         feed = open_feed(config, source, setup.specs[0], setup.mesh, step)
         opened.enter_context(closing(feed))
         lead = jax.process_index() == 0

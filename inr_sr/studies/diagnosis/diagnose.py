@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from inr_sr.data.sources import open_source, source_name
-from inr_sr.devices import memory_told
+from inr_sr.devices import explain_out_of_memory
 from inr_sr.errors import InputError
 from inr_sr.reporting.machine import describe_machine
 from inr_sr.sizes import Scale
@@ -51,7 +51,7 @@ def diagnose(
     network = TrainedNetwork.of(workdir)
     scale = _known_scale(network, scale)
     crops = edge_crops(source, scale, config.data.patch, source_name(spec))
-    with memory_told("diagnose at a smaller --scale"):
+    with explain_out_of_memory("diagnose at a smaller --scale"):
         measures, outputs, bicubic = measured(network, crops, scale)
     found = verdicts(measures)
     facts = {
