@@ -1,12 +1,13 @@
-"""Where output pixels lie on the low-resolution (LR) lattice: the one place that knows.
+"""The conventions: where output pixels lie on the low-resolution (LR) lattice.
 
 The unit of length is one LR pixel. Pixel i covers [i, i + 1) and its centre is i + 0.5;
 output pixel j of an axis with n_in LR and n_out output pixels has its centre at
-(j + 0.5) / s with s = n_out / n_in. Its footprint is J J^T, J being how the LR position moves per
-output pixel: the eigenvalues are the squares of its least and largest extent in LR pixels.
+(j + 0.5) / s with s = n_out / n_in. Its footprint is the matrix J J^T, where J is the Jacobian of
+LR positions by output positions: the eigenvalues are the squares of the smallest and largest extent
+of the output pixel, in LR pixels.
 
-All grids are computed in host integers, because floats put hundreds of pixels of a megapixel into
-the wrong cell at ties (x1.5, for one).
+Grids are computed in integers on the host, because floats put hundreds of pixels of a megapixel
+into the wrong cell at ties (at x1.5, for example).
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ from inr_sr.errors import InputError
 
 
 def mirrored(index: Any, n: int | Any, xp: Any = np) -> Any:
-    """Indices of an axis of n pixels that is mirrored at its borders, brought back into it.
+    """Indices folded into [0, n), for an axis that is mirrored at its borders.
 
     The pixels at the borders are repeated: ... 1 0 | 0 1 ... n-1 | n-1 n-2 ...
 
@@ -36,7 +37,7 @@ def mirrored(index: Any, n: int | Any, xp: Any = np) -> Any:
 
 
 def first_output(cell: Any, n_in: int, n_out: int) -> Any:
-    """The first output pixel whose centre lies in LR cell `cell` (integers) or beyond, exactly."""
+    """The first output pixel whose centre lies in LR cell `cell` or beyond it; integers, exact."""
     # (2j + 1) * n_in >= 2 * n_out * cell, solved for the smallest integer j.
     return -((n_in - 2 * n_out * cell) // (2 * n_in))
 
@@ -46,20 +47,20 @@ def cells(
 ) -> tuple[np.ndarray, np.ndarray]:
     """LR cell p (int32) and offset delta in [-0.5, 0.5) (float64) of outputs start..stop.
 
-    The offsets always come from the full grid, so a window equals the crop of the whole.
+    Offsets are those of the full grid, so a window equals the crop of the whole image.
     """
     j = np.arange(start, n_out if stop is None else stop, dtype=np.int64)
     cell, remainder = np.divmod((2 * j + 1) * n_in, 2 * n_out)
-    # One rounding only, so that a mirrored axis has exactly the negated offsets.
+    # Rounded once, so that a mirrored axis has exactly the negated offsets.
     return cell.astype(np.int32), (remainder - n_out) / (2 * n_out)
 
 
 def located(position: Any, *, last: int | None = None, xp: Any = np) -> tuple[Any, Any]:
-    """The LR pixels that hold positions, int32, and the positions' offsets from their centres.
+    """The LR pixel of each position, int32, and the position's offset from that pixel's centre.
 
     Args:
       position: floating, in LR pixels.
-      last: the last LR pixel; the border at its far end is its own.
+      last: index of the last LR pixel, if any; a position on its far border belongs to it.
       xp: numpy or jax.numpy.
     """
     cell = xp.floor(position)
@@ -69,12 +70,12 @@ def located(position: Any, *, last: int | None = None, xp: Any = np) -> tuple[An
 
 
 def cell_centre(cell: Any, side: float) -> Any:
-    """Where along an axis the centre of cell `cell` lies, of cells of `side` each."""
+    """Position along an axis of the centre of cell `cell`, for cells of length `side`."""
     return (cell + 0.5) * side
 
 
 def upright_footprint(size: jax.Array) -> jax.Array:
-    """Footprint of output pixels whose sides lie along the axes.
+    """Footprint of output pixels whose sides are parallel to the axes.
 
     Args:
       size: [..., 2] sides (row, col) in LR pixels.
@@ -89,26 +90,27 @@ def upright_footprint(size: jax.Array) -> jax.Array:
 
 @flax.struct.dataclass
 class Axis:
-    """One axis of an output grid, or of a window of it, over a run of LR cells.
+    """One axis of an output grid, or of a window of it, over a run of consecutive LR cells.
 
     Within a cell the output pixels sit at start, start + step, start + 2 step ...: the step is
-    the same in every cell, so only `start` depends on the LR row or column. `slots` is the
-    largest number of output pixels in a cell; `select` picks the ones that exist.
+    the same in every cell, so only `start` depends on the LR row or column. Each cell has `slots`
+    places for output pixels, the most that any cell holds; `select` picks those in use.
 
-    Arrays of NumPy on the host, and in a program whatever it makes of them.
+    The arrays are NumPy's on the host, and JAX's inside a compiled program.
 
     Attributes:
-      cell: int32[n], index of each output pixel's cell within the run.
+      cell: int32[n], the cell of each output pixel, counted from the first of the run.
       delta: float32[n], its offset from that cell's centre, LR pixels, in [-0.5, 0.5).
-      select: int32[n], index of each output pixel in the (count * slots) slot positions.
+      select: int32[n], its index among the count * slots slots.
       start: float32[count], delta of the first output pixel of each cell.
       step: float32[], distance of output pixels = their size, 1 / s.
-      first: int32[], where the run begins in the field.
-      count: number of cells of the run.
+      first: int32[], the cell of the field at which the run begins.
+      count: cells of the run.
       slots: ceil(s).
-      uniform: whether s is an integer, and `start` the same in all cells.
-      whole: whether every slot is an output pixel, so that `select` changes nothing.
-      eighths: 8 s rounded up to an odd number, or to a multiple of 8 if that comes first.
+      uniform: whether s is an integer, so that `start` is the same in all cells.
+      whole: whether every slot is in use, so that `select` is the identity.
+      eighths: 8 s rounded up to an odd number, or to a multiple of 8 if that comes first; see
+        `longest`.
     """
 
     cell: Any
@@ -124,7 +126,7 @@ class Axis:
     eighths: int = flax.struct.field(pytree_node=False)
 
     def __len__(self) -> int:
-        """Output pixels, those that pad included."""
+        """The number of output pixels, padding included."""
         return int(self.cell.shape[0])
 
     @property
@@ -135,15 +137,15 @@ class Axis:
         return self.start + (self.slots - 1) / 2 * self.step
 
     def longest(self, count: int) -> int:
-        """At least as many output pixels as any `count` cells of an axis of about this scale hold.
+        """An upper bound of the output pixels in any `count` cells, from the scale in eighths.
 
-        One compiled program then serves all of them; sizes that are rounded to whole pixels move a
-        scale, but seldom to the next eighth.
+        Axes of about the same scale share it, and so one compiled program: rounding a size to whole
+        pixels changes the scale a little, but seldom to the next eighth.
         """
         return min(-(-count * self.eighths // 8), count * self.slots)
 
     def padded(self, length: int) -> "Axis":
-        """The axis, its last output pixel repeated until there are `length`."""
+        """The axis with its last output pixel repeated until there are `length`."""
 
         def longer(x: np.ndarray) -> np.ndarray:
             return np.pad(x, (0, length - len(x)), mode="edge")
@@ -153,12 +155,13 @@ class Axis:
         )
 
     def part(self, first: Any, count: int, begin: Any, length: int) -> "Axis":
-        """The cells first .. first + count of the run, traced, over a field of the whole run.
+        """The axis of cells first .. first + count of the run, for a field of the whole run.
 
         Args:
-          first, count: cells of the run.
-          begin: the first output pixel in them.
-          length: how many output pixels follow; those beyond the cells hold nothing of use.
+          first: may be traced.
+          count: cells of the part.
+          begin: the first output pixel in them, may be traced.
+          length: output pixels of the part; those beyond its cells have no meaning.
         """
 
         def cut(x: Any, start: Any, size: int) -> jax.Array:
@@ -177,25 +180,28 @@ class Axis:
 
 
 def aligned(rows: Axis, cols: Axis) -> bool:
-    """Whether all cells hold the same output pixels: whole scales, in both directions."""
+    """Whether output pixels sit at the same places in all cells: integer scales on both axes."""
     return rows.uniform and cols.uniform
 
 
 def _check_growth(n_in: int, n_out: int) -> None:
     if not 1 <= n_in <= n_out:
-        raise InputError(f"an axis of {n_in} cells cannot be rendered to {n_out} pixels, fewer")
+        raise InputError(
+            f"an axis of {n_in} cells cannot be rendered to {n_out} pixels, but to {n_in} or more"
+        )
 
 
 def grid_axis(
     n_in: int, n_out: int, *, cell: int = 0, count: int | None = None, origin: int = 0
 ) -> Axis:
-    """The output pixels of LR cells cell .. cell + count of an axis.
+    """The axis of the output pixels in LR cells cell .. cell + count.
 
     Args:
       n_in: LR pixels of the whole axis.
       n_out: output pixels of the whole axis, at least n_in.
-      cell: first cell rendered; `count` of them follow (default: to the axis' end). Cells past
-        n_in are allowed: they continue the grid, for tiles of one shape.
+      cell: the first cell.
+      count: cells, by default all from `cell` on. Cells past n_in are allowed: they continue the
+        grid, so that all tiles can have one shape.
       origin: the cell at which the field begins.
 
     Raises:
@@ -227,16 +233,16 @@ def grid_axis(
 
 
 def traced_axis(cell: jax.Array, delta: jax.Array, step: jax.Array, count: int, slots: int) -> Axis:
-    """A run of output pixels at a scale that is known in the program only.
+    """The axis of a run of output pixels at a traced scale.
 
     Args:
-      cell: int32 [n] the LR cell of each output pixel, rising.
+      cell: int32 [n] the LR cell of each output pixel, in ascending order.
       delta: float32 [n] its offset from the cell's centre.
       step: scalar, distance of output pixels.
       count: cells of the field.
-      slots: most output pixels in a cell, ceil(s) or more.
+      slots: at least the most output pixels in a cell, ceil(s).
     """
-    # Slots count from the first pixel of the run in each cell; cells without one are not asked.
+    # Slots count from the first pixel of the run in each cell; cells without one are not read.
     heads = jnp.searchsorted(cell, jnp.arange(count, dtype=jnp.int32)).astype(jnp.int32)
     slot = jnp.arange(cell.shape[0], dtype=jnp.int32) - heads[cell]
     return Axis(
@@ -255,14 +261,14 @@ def traced_axis(cell: jax.Array, delta: jax.Array, step: jax.Array, count: int, 
 
 
 def cells_under(n_in: int, n_out: int, window: slice) -> tuple[slice, slice]:
-    """The LR cells that a window of an axis lies in.
+    """The LR cells in which the output pixels of a window of an axis lie.
 
     Args:
       n_in, n_out: LR and output pixels of the whole axis.
       window: output pixels, without a step.
 
     Returns:
-      The cells, and the window among the output pixels of those cells.
+      The cells, and where the window lies among all output pixels of those cells.
 
     Raises:
       InputError: n_out < n_in, or a window that is empty or not within the output.
@@ -275,7 +281,7 @@ def cells_under(n_in: int, n_out: int, window: slice) -> tuple[slice, slice]:
         allowed = False
     if not allowed:
         raise InputError(
-            f"{window!r} is no window of output pixels; allowed: slices without a step, "
+            f"{window!r} is not a window of output pixels; allowed: slices without a step, "
             f"0 <= start < stop <= {n_out}"
         )
     _check_growth(n_in, n_out)
@@ -286,7 +292,7 @@ def cells_under(n_in: int, n_out: int, window: slice) -> tuple[slice, slice]:
 
 
 def window_axis(n_in: int, n_out: int, window: slice) -> Axis:
-    """The output pixels of a window of an axis, and no others of the cells they lie in.
+    """The axis of a window: its output pixels alone, not all of the cells in which they lie.
 
     Args:
       n_in, n_out, window: see `cells_under`.

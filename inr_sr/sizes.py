@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
@@ -35,12 +35,14 @@ class Scale:
         return self.rows, self.cols
 
 
-def check_scale(scale: Any) -> float:
+def check_scale(scale: SupportsFloat | str) -> float:
     """`scale` as a float; raises InputError unless it is finite and above 0."""
     try:
         value = float(scale)
     except (TypeError, ValueError):
-        raise InputError(f"scale {scale!r} is no number; it must be finite and above 0") from None
+        raise InputError(
+            f"scale {scale!r} is not a number; it must be finite and above 0"
+        ) from None
     if not math.isfinite(value) or value <= 0:
         raise InputError(f"scale {scale} is not allowed; it must be finite and above 0")
     return value
@@ -144,6 +146,7 @@ def target_size(
         width = pixels(width, "width")
         out = _in_proportion(rows, cols, width), width
     else:
+        assert height is not None  # counted above
         height = pixels(height, "height")
         out = height, _in_proportion(cols, rows, height)
     if max_pixels is not None and out[0] * out[1] > max_pixels:
@@ -160,7 +163,7 @@ def _pair(scale: Any) -> tuple[Any, ...]:
     return (scale, scale) if np.ndim(scale) == 0 else tuple(scale)
 
 
-def pixels(value: Any, what: str) -> int:
+def pixels(value: SupportsIndex, what: str) -> int:
     """`value` as an int; raises InputError, which names `what`, unless it is an integer >= 1."""
     try:
         number = 0 if isinstance(value, bool) else operator.index(value)

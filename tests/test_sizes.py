@@ -34,7 +34,7 @@ def test_target_sizes(request_, expected):
         ({"scale": float("nan")}, "scale nan"),
         ({"scale": float("inf")}, "scale inf"),
         ({"scale": 1e300}, "absurdly"),
-        ({"scale": "two"}, "no number|expected"),
+        ({"scale": "two"}, "not a number|expected"),
         ({"scale": (1, 2, 3)}, "expected one number or two"),
         ({"width": 0}, "width 0"),
         ({"height": 2.5}, "height 2.5"),
