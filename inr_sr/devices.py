@@ -24,7 +24,7 @@ def keep_compiled_programs() -> None:
     try:
         os.makedirs(folder, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError:  # a cache that cannot be written is no reason to stop
+    except OSError:  # run without a cache that cannot be written
         jax.config.update("jax_enable_compilation_cache", False)
         return
     jax.config.update("jax_compilation_cache_dir", folder)

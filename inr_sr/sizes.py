@@ -152,7 +152,7 @@ def target_size(
     if max_pixels is not None and out[0] * out[1] > max_pixels:
         raise TooManyPixels(
             f"the output would be {out[1]}x{out[0]} = {out[0] * out[1] / 1e9:.3g} gigapixels; "
-            f"at most {max_pixels / 1e9:g} are made unless that is confirmed"
+            f"at most {max_pixels / 1e9:g} are allowed"
         )
     return out
 

@@ -28,7 +28,7 @@ def own_tiff() -> bytes:
 
 
 BAD_FILES: dict[str, Callable[[], bytes]] = {
-    "text.png": lambda: b"this is no image",
+    "text.png": lambda: b"this is not an image",
     "empty.jpg": lambda: b"",
     "header.png": lambda: encoded("PNG")[:20],
     "cut.png": lambda: encoded("PNG")[:3000],

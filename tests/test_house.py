@@ -1,4 +1,4 @@
-"""Enlarging a picture needs nothing that only training or evaluation needs."""
+"""Upscaling an image needs nothing that only training or evaluation needs."""
 
 import subprocess
 import sys
@@ -29,8 +29,8 @@ def test_upscale_runs_without_the_train_extra(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    with Image.open(tmp_path / "out.png") as enlarged:
-        assert enlarged.size == (24, 18)
+    with Image.open(tmp_path / "out.png") as upscaled:
+        assert upscaled.size == (24, 18)
 
 
 def test_diagnose_says_what_is_missing_without_the_train_extra(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def faults(*arguments):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_what_is_freed_is_there_for_the_next():
     _, (first, *again) = faults()
-    assert min(again) > first / 2  # mapped anew each time
+    assert min(again) > first / 2  # mapped again each time
     kept, (first, *again) = faults("kept")
     assert kept
     assert max(again) < first / 10

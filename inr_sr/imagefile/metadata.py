@@ -110,8 +110,8 @@ def resolution(image: Image.Image) -> tuple[float, float] | None:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None  # absent, or a rational without a value
-    # Pillow gives 1 for a TIFF that says nothing; what exceeds 16 bits is no resolution, and not
-    # every format could hold it.
+    # Pillow gives 1 for a TIFF without a resolution. Values above 16 bits are implausible, and
+    # some formats cannot hold them.
     valid = all(1 < value < 65_536 for value in (across, down))
     return (across, down) if valid else None
 

@@ -23,7 +23,9 @@ from inr_sr.imagefile.opening import header, one_line
 
 
 def from_pil(image: Image.Image) -> ImageData:
-    """ImageData of an image in memory: EXIF orientation applied, of the metadata the profile kept.
+    """Pillow's image as ImageData.
+
+    Its EXIF orientation is applied; of its metadata only the ICC profile is kept.
 
     Raises:
       InputError: damaged; signed, 32-bit or floating-point samples.
@@ -38,14 +40,14 @@ def from_pil(image: Image.Image) -> ImageData:
 
 
 def to_pil(image: ImageData) -> Image.Image:
-    """Pillow's image, of mode L, LA, RGB or RGBA, or of I;16 for 16-bit grey without alpha.
+    """ImageData as Pillow's image: of mode L, LA, RGB or RGBA, or I;16 for 16-bit grey.
 
     Raises:
       InputError: 16 bits with alpha or in colour, which Pillow has no mode for.
     """
     pixels = image.pixels
     if pixels.dtype == np.uint16 and (image.alpha is not None or pixels.shape[2] == 3):
-        raise InputError("Pillow has no 16-bit mode but for grey without alpha")
+        raise InputError("Pillow has no 16-bit mode except for grey without alpha")
     out = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if image.alpha is not None:
         out.putalpha(Image.fromarray(image.alpha))

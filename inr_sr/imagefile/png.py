@@ -44,7 +44,7 @@ def write_png(
         if name not in (b"IHDR", b"IDAT", b"IEND"):
             PngImagePlugin.putchunk(file, name, data)
     # Run-length matching on filtered lines is five times as fast as the default on images and
-    # no larger; on enlarged ones it beats every fast level.
+    # no larger; on upscaled ones it beats every fast level.
     deflate = zlib.compressobj(strategy=zlib.Z_RLE)
     pixel_bytes = dtype.itemsize * channels(like)
     above = np.zeros(cols * pixel_bytes, np.uint8)

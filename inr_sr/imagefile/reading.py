@@ -43,7 +43,7 @@ def read(
         exif = metadata.read_exif(path, image)
         orientation = exif.get(ExifTags.Base.Orientation, 1)
         dpi = metadata.resolution(image)
-        # Pillow turns a TIFF by itself and forgets that it did.
+        # Pillow applies the orientation of a TIFF itself, and resets the tag.
         if dpi is not None and (orientation in TRANSPOSING or stored in TRANSPOSING):
             dpi = dpi[::-1]
         return ImageData(
@@ -79,7 +79,7 @@ def read_size(
         if image.format == "PNG" and orientation_may_follow_pixels(file):
             image.load()
         cols, rows = image.size
-        if image.format == "TIFF":  # Pillow turns it, its size included, by itself
+        if image.format == "TIFF":  # Pillow has applied its orientation to the size
             return rows, cols
         orientation = metadata.read_exif(path, image).get(ExifTags.Base.Orientation)
         return (cols, rows) if orientation in TRANSPOSING else (rows, cols)
