@@ -37,7 +37,7 @@ def network(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The working folder, with photos/: two pictures and, below sub/, a grey one."""
+    """The working folder, with photos/: two images and, below sub/, a grey one."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos" / "sub").mkdir(parents=True)
     Image.fromarray(noise(9, 12, 3)).save("photos/a.png")
@@ -133,7 +133,7 @@ def test_names_of_results(folder, capsys, arguments, output):
     assert imagefile.read(output).size != (9, 12)
 
 
-def test_folders_keep_their_shape_and_one_bad_picture_is_reported(folder, network, capsys):
+def test_folders_keep_their_shape_and_one_bad_image_is_reported(folder, network, capsys):
     (folder / "photos" / "broken.png").write_bytes((folder / "photos/a.png").read_bytes()[:200])
     (folder / "photos" / "notes.txt").write_text("not an image")
     arguments = ["upscale", "photos", "--scale", "2", "--recursive", "--weights", str(network)]
@@ -141,7 +141,7 @@ def test_folders_keep_their_shape_and_one_bad_picture_is_reported(folder, networ
     out, err = capsys.readouterr()
     assert out.splitlines() == ["photos_x2/a.png", "photos_x2/b.jpg", "photos_x2/sub/c.png"]
     assert err.startswith("failed: photos/broken.png")
-    assert err.endswith("1 of 4 pictures failed\n")
+    assert err.endswith("1 of 4 images failed\n")
     assert set(tree(folder / "photos_x2")) == {"a.png", "b.jpg", "sub", "sub/c.png"}
     assert opened("photos_x2/sub/c.png").mode == "L"
     summary = json.loads((folder / "summary.json").read_text())
@@ -188,7 +188,7 @@ def test_results_inside_the_input_folder_are_not_enlarged_again(folder):
     assert set(tree(folder / "photos/large")) == {"a.png", "b.jpg", "sub", "sub/c.png"}
 
 
-def test_pictures_that_would_get_one_name_get_two(folder):
+def test_images_that_would_get_one_name_get_two(folder):
     Image.fromarray(noise(8, 8, 3)).save("photos/a.bmp")
     arguments = ["photos", "out", "--scale", "1", "--method", "nearest", "--format", "png"]
     assert main(["upscale", *arguments]) == 0
@@ -240,7 +240,7 @@ def _damaged_weights(folder):
         (["photos", "photos", "--scale", "2"], "is the input folder", None),
         (["photos", "photos/a.png", "--scale", "2"], "is a file", None),
         (["photos", "o", "--scale", "99999"], "10 gigapixels", None),
-        (["photos", "o", "--scale", "2", "--json=o"], "one of the pictures or folders", None),
+        (["photos", "o", "--scale", "2", "--json=o"], "one of the images or folders", None),
         (["photos", "notes/o", "--scale", "2"], "notes is not a folder",
          lambda f: (f / "notes").touch()),
         (["", "--scale", "2"], "'' is not allowed; expected the path", None),
@@ -259,7 +259,7 @@ def _damaged_weights(folder):
          _damaged_weights),
         (["photos/a.png", "--scale", "2", "--json", "none/s.json"], "cannot write none/s.json",
          None),
-        (["photos/a.png", "--scale", "2", "--json=photos/a.png"], "one of the pictures", None),
+        (["photos/a.png", "--scale", "2", "--json=photos/a.png"], "one of the images", None),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line_and_touch_nothing(folder, capsys, arguments, message, prepare):
@@ -325,7 +325,7 @@ def test_yes_lifts_the_limit(folder, monkeypatch):
     assert main([*arguments, "--yes"]) == 0
 
 
-def test_two_pictures_never_become_one(folder, capsys):
+def test_two_images_never_become_one(folder, capsys):
     shutil.copy("photos/b.jpg", "photos/a.jpg")
     shutil.copy("photos/b.jpg", "photos/a_jpg.bmp")
     before = tree(folder)

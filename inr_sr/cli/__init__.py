@@ -1,6 +1,6 @@
 """The command `inr-sr`.
 
-Messages go to stderr, results to stdout: the path of each picture written, or the JSON summary.
+Messages go to stderr, results to stdout: the path of each image written, or the JSON summary.
 Exit codes are those of docs/interfaces.md. JAX is imported once the request is known to be right,
 so that mistakes are answered at once.
 """

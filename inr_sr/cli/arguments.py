@@ -25,7 +25,7 @@ def join_json(argv: Sequence[str]) -> list[str]:
 
 def path(text: str) -> Path:
     """A file or folder; not "", which a shell makes of an unset variable and would mean "."."""
-    return _allowed(text, Path(text), text != "", "the path of a picture or folder")
+    return _allowed(text, Path(text), text != "", "the path of an image or folder")
 
 
 def scale(text: str) -> tuple[float, float]:

@@ -1,18 +1,18 @@
-"""`inr-sr diagnose`: why the pictures of a training stay smooth."""
+"""`inr-sr diagnose`: why the images of a training run stay smooth."""
 
 import argparse
 import shlex
 from typing import Any
 
 from inr_sr.cli import arguments as types
-from inr_sr.cli.output import show_path
+from inr_sr.cli.summary import show_path
 from inr_sr.errors import InputError
 from inr_sr.sizes import Scale, scale_label
 
 _DESCRIPTION = """\
-Says why the pictures of a training stay smooth.
+Says why the images of a training run stay smooth.
 
-Measures the newest checkpoint of RUN, the working folder of train.py, on held-out pictures and
+Measures the newest checkpoint of RUN, the working folder of train.py, on held-out images and
 writes RUN/diagnosis/: index.html for people, measures.json for programs. Prints what it found of
 each suspect, causes first, and the page's path. docs/diagnosis.md says what is measured.
 """
@@ -22,15 +22,15 @@ def add_command(commands: Any) -> None:
     """Adds the command to argparse's subparsers."""
     diagnose = commands.add_parser(
         "diagnose",
-        help="say why the pictures of a training stay smooth",
+        help="say why the images of a training run stay smooth",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     diagnose.set_defaults(run=_diagnose)
     add = diagnose.add_argument
-    add("workdir", metavar="RUN", type=types.path, help="working folder of a training")
-    add("--data", metavar="FOLDER", help="held-out pictures (default: the training's eval.dataset)")
+    add("workdir", metavar="RUN", type=types.path, help="working folder of a training run")
+    add("--data", metavar="FOLDER", help="held-out images (default: the run's eval.dataset)")
     add(
         "--scale",
         metavar="S",

@@ -1,4 +1,4 @@
-"""`inr-sr upscale`: one picture, or all of a folder."""
+"""`inr-sr upscale`: one image, or all of a folder."""
 
 import argparse
 import functools
@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 from inr_sr import imagefile, weights
 from inr_sr.cli import arguments as types
-from inr_sr.cli.jobs import Job, file_job, folder_jobs
-from inr_sr.cli.output import check_summary_path, progress, show_path, write_summary
+from inr_sr.cli.request import Job, Target, UpscaleRequest, folder_jobs, image_job, measured
+from inr_sr.cli.summary import Outcome, check_summary_path, progress, show_path, write_summary
 from inr_sr.errors import FAILED, InputError, say
 from inr_sr.files import check_folder
-from inr_sr.sizes import MAX_OUTPUT_PIXELS, TooManyPixels, target_size
+from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size
 
 if TYPE_CHECKING:
     from inr_sr.upscaling import StripUpscaler
 
 _DESCRIPTION = """\
-Enlarges a picture, or all pictures of a folder, to any size.
+Enlarges an image, or all images of a folder, to any size.
 
 Without OUT the result lies beside IN and is named after the request: photo_x3.7.jpg,
 photo_1920x1080.jpg, photo_w1920.jpg, photos_x3.7/. Where OUT is a folder, results keep the names of
-their pictures. What is not written here (GIF, AVIF, ...) becomes PNG. Earlier results are replaced,
-pictures that are read never are; where OUT lies in IN, or IN in OUT, nothing else is either.
+their images. Formats that cannot be written (GIF, AVIF, ...) become PNG. Earlier results are
+replaced, the images of IN never; where OUT lies in IN, or IN in OUT, no other file is either.
 """
 _EPILOG = """\
-exit codes: 0 all done, 1 some pictures of a folder failed, 2 a mistake in the request
+exit codes: 0 all done, 1 some images of a folder failed, 2 a mistake in the request
 
 An axis that shrinks is antialiased bicubic resampling of the network's x1 result. Alpha is
 resampled (bicubic, or as --method says). Compiled programs are kept in JAX_COMPILATION_CACHE_DIR,
@@ -43,7 +43,7 @@ def add_command(commands: Any) -> None:
     """Adds the command to argparse's subparsers."""
     upscale = commands.add_parser(
         "upscale",
-        help="enlarge a picture or a folder of pictures",
+        help="enlarge an image or a folder of images",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -51,8 +51,8 @@ def add_command(commands: Any) -> None:
     )
     upscale.set_defaults(run=_upscale)
     add = upscale.add_argument
-    add("input", metavar="IN", type=types.path, help="picture or folder")
-    add("output", metavar="OUT", type=types.path, nargs="?", help="picture or folder")
+    add("input", metavar="IN", type=types.path, help="image or folder")
+    add("output", metavar="OUT", type=types.path, nargs="?", help="image or folder")
     sizes = upscale.add_mutually_exclusive_group(required=True)
     sizes.add_argument(
         "--scale", metavar="S", type=types.scale, help="such as 4, 3.7, or 2x3.5: rows x columns"
@@ -72,11 +72,11 @@ def add_command(commands: Any) -> None:
         metavar="auto|N|0",
         type=types.tile,
         default="auto",
-        help="longest side of a tile in pixels of IN, to save memory; 0: the whole picture",
+        help="longest side of a tile in pixels of IN, to save memory; 0: the whole image",
     )
     add("--format", metavar="EXT", help="format of results whose names are not given, such as png")
     add("--recursive", action="store_true", help="subfolders too; OUT is given the same ones")
-    add("--resume", action="store_true", help="skip pictures whose result is there and complete")
+    add("--resume", action="store_true", help="skip images whose result is there and complete")
     add(
         "--yes",
         action="store_true",
@@ -92,38 +92,67 @@ def add_command(commands: Any) -> None:
 
 def _upscale(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
-    if not arguments.input.exists():
-        raise InputError(f"there is no file or folder {arguments.input}")
+    request = _request(arguments)
+    upscaler = _upscaler(request)
+    if request.smallest is not None:  # too large for one pixel is too large for all
+        upscaler.check_size((1, 1), request.smallest)
+    outcomes = []
+    with progress(request.jobs) as show:
+        for number, job in enumerate(request.jobs):
+            outcomes.append(_attempt(job, request, upscaler, functools.partial(show, number)))
+            if outcomes[-1].status == "written" and request.json != "-":
+                show_path(job.output)
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    for outcome in failed:
+        name = str(outcome.job.input)
+        say(f"failed: {'' if name in str(outcome.error) else f'{name}: '}{outcome.error}")
+    if failed:
+        say(f"{len(failed)} of {len(outcomes)} images failed")
+    if request.json is not None:
+        write_summary(request.json, outcomes, upscaler.name, time.perf_counter() - start)
+    return FAILED if failed else 0
+
+
+def _request(arguments: argparse.Namespace) -> UpscaleRequest:
+    """The request that the arguments make; InputError where it cannot be met."""
+    source, output, format = arguments.input, arguments.output, arguments.format
+    if not source.exists():
+        raise InputError(f"there is no file or folder {source}")
     method = _method(arguments)
-    if arguments.input.is_dir():
-        jobs = folder_jobs(arguments)
-        if arguments.size or arguments.scale:  # too large for one pixel is too large for all
-            _target_size((1, 1), arguments)
+    target = Target(
+        arguments.scale,
+        arguments.size,
+        arguments.width,
+        arguments.height,
+        None if arguments.yes else MAX_OUTPUT_PIXELS,
+    )
+    most = sys.maxsize if arguments.yes else imagefile.MAX_PIXELS
+    sizes = smallest = None
+    jobs: tuple[Job, ...]
+    if source.is_dir():
+        jobs = folder_jobs(source, output, target.label, format, arguments.recursive)
+        if target.scale or target.size:
+            smallest = target.size_for((1, 1))
+        check_folder(jobs[0].output.parent)
     else:
-        jobs = [file_job(arguments)]
-        _plan(jobs[0], arguments)
-        imagefile.check_writable(jobs[0].output, size=jobs[0].size_out)
+        jobs = (image_job(source, output, target.label, format),)
+        sizes = measured(jobs[0], target, most)
+        imagefile.check_writable(jobs[0].output, size=sizes[1])
     if arguments.json not in (None, "-"):
         check_summary_path(Path(arguments.json), jobs)
-    upscaler = _upscaler(method, arguments)
-    if arguments.input.is_dir():
-        if arguments.scale:
-            upscaler.check_size((1, 1), _target_size((1, 1), arguments))
-        check_folder(jobs[0].output.parent)
-    with progress(jobs) as show:
-        for number, job in enumerate(jobs):
-            _attempt(job, arguments, upscaler, functools.partial(show, number))
-            if job.status == "written" and arguments.json != "-":
-                show_path(job.output)
-    failed = [job for job in jobs if job.status == "failed"]
-    for job in failed:
-        prefix = "" if str(job.input) in str(job.error) else f"{job.input}: "
-        say(f"failed: {prefix}{job.error}")
-    if failed:
-        say(f"{len(failed)} of {len(jobs)} pictures failed")
-    if arguments.json is not None:
-        write_summary(arguments.json, jobs, upscaler.name, time.perf_counter() - start)
-    return FAILED if failed else 0
+    return UpscaleRequest(
+        jobs=jobs,
+        sizes=sizes,
+        target=target,
+        smallest=smallest if target.scale else None,
+        method=method,
+        is_network=method not in _RESAMPLERS,
+        tile=arguments.tile,
+        ensemble=arguments.ensemble,
+        max_input_pixels=most,
+        resume=arguments.resume,
+        json=arguments.json,
+    )
 
 
 def _method(arguments: argparse.Namespace) -> str:
@@ -143,41 +172,13 @@ def _method(arguments: argparse.Namespace) -> str:
     return name
 
 
-def _plan(job: Job, arguments: argparse.Namespace) -> None:
-    """Reads the picture's size and works out the result's."""
-    size_in = imagefile.read_size(job.input, max_pixels=_most_read(arguments))
-    try:
-        job.size_out = _target_size(size_in, arguments)
-    except InputError as error:
-        raise InputError(f"{job.input}: {error}") from error
-    job.size_in = size_in
-
-
-def _target_size(size_in: tuple[int, int], arguments: argparse.Namespace) -> tuple[int, int]:
-    try:
-        return target_size(
-            size_in,
-            size=arguments.size,
-            scale=arguments.scale,
-            width=arguments.width,
-            height=arguments.height,
-            max_pixels=None if arguments.yes else MAX_OUTPUT_PIXELS,
-        )
-    except TooManyPixels as error:
-        raise InputError(f"{error}; --yes allows it") from error
-
-
-def _most_read(arguments: argparse.Namespace) -> int:
-    return sys.maxsize if arguments.yes else imagefile.MAX_PIXELS
-
-
-def _upscaler(method: str, arguments: argparse.Namespace) -> "StripUpscaler":
+def _upscaler(request: UpscaleRequest) -> "StripUpscaler":
     with _without_collecting():
         from inr_sr import devices, upscaling
-    if method in _RESAMPLERS:
-        return upscaling.ResampleUpscaler(method)
+    if not request.is_network:
+        return upscaling.ResampleUpscaler(request.method)
     devices.keep_compiled_programs()
-    return upscaling.load(method, tile=arguments.tile, ensemble=arguments.ensemble)
+    return upscaling.load(request.method, tile=request.tile, ensemble=request.ensemble)
 
 
 @contextmanager
@@ -192,53 +193,51 @@ def _without_collecting() -> Iterator[None]:
 
 
 def _attempt(
-    job: Job,
-    arguments: argparse.Namespace,
-    upscaler: "StripUpscaler",
-    show: Callable[[float], None],
-) -> None:
-    """Enlarges one picture; in a folder run a failure is noted and does not end the run."""
+    job: Job, request: UpscaleRequest, upscaler: "StripUpscaler", show: Callable[[float], None]
+) -> Outcome:
+    """Upscales one image; of a folder, an image that fails does not end the run."""
     start = time.perf_counter()
+    outcome = Outcome(job)
     show(0.0)
     try:
-        _run(job, arguments, upscaler, show)
+        _run(outcome, request, upscaler, show)
     except (InputError, MemoryError, OSError) as error:
-        if not arguments.input.is_dir():
+        if not request.is_folder:
             raise
-        job.error = " ".join(str(error).split()) or type(error).__name__
-    job.seconds = time.perf_counter() - start
+        outcome.error = " ".join(str(error).split()) or type(error).__name__
+    outcome.seconds = time.perf_counter() - start
+    return outcome
 
 
 def _run(
-    job: Job,
-    arguments: argparse.Namespace,
+    outcome: Outcome,
+    request: UpscaleRequest,
     upscaler: "StripUpscaler",
     show: Callable[[float], None],
 ) -> None:
     from inr_sr.upscaling import enlarged_blocks
 
-    _plan(job, arguments)
-    assert job.size_out is not None
-    if arguments.resume and imagefile.is_result(job.output, job.size_out):
-        job.status = "skipped"
+    job = outcome.job
+    outcome.sizes = request.sizes_of(job)
+    _, size = outcome.sizes
+    if request.resume and imagefile.is_result(job.output, size):
+        outcome.status = "skipped"
         return
     if job.guarded:
-        _check_replaceable(job)
-    rows = job.size_out[0]
-    picture = imagefile.read(job.input, max_pixels=_most_read(arguments))
-    job.output.parent.mkdir(parents=True, exist_ok=True)  # OUT of a folder need not exist
-    imagefile.check_writable(job.output, size=job.size_out)
+        _check_replaceable(job.output, size)
+    image = imagefile.read(job.input, max_pixels=request.max_input_pixels)
+    if request.is_folder:
+        job.output.parent.mkdir(parents=True, exist_ok=True)  # OUT of a folder need not exist
+        imagefile.check_writable(job.output, size=size)
     try:
-        blocks = enlarged_blocks(upscaler, picture, job.size_out, lambda done: show(done / rows))
+        blocks = enlarged_blocks(upscaler, image, size, lambda done: show(done / size[0]))
     except InputError as error:
         raise InputError(f"{job.input}: {error}") from error
-    imagefile.write_blocks(job.output, picture, job.size_out, blocks)
-    job.status = "written"
+    imagefile.write_blocks(job.output, image, size, blocks)
+    outcome.status = "written"
 
 
-def _check_replaceable(job: Job) -> None:
+def _check_replaceable(output: Path, size: Size) -> None:
     """Raises InputError where the output is there and does not look like a result before."""
-    if not job.output.exists():
-        return
-    if imagefile.read_size(job.output, max_pixels=sys.maxsize) != job.size_out:
-        raise InputError(f"{job.output} is there and is no earlier result; name another OUT")
+    if output.exists() and imagefile.read_size(output, max_pixels=sys.maxsize) != size:
+        raise InputError(f"{output} is there and is no earlier result; name another OUT")

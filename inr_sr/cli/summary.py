@@ -1,4 +1,4 @@
-"""What the command shows: messages and a bar on stderr, and the summary."""
+"""How images went, and what the command shows of it: paths, a bar, the summary."""
 
 import json
 import os
@@ -6,11 +6,48 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from inr_sr.cli.jobs import Job
+from inr_sr.cli.request import Job
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path, check_file
+from inr_sr.sizes import Size, scale_label
+
+
+@dataclass
+class Outcome:
+    """How one image went.
+
+    Attributes:
+      job: which image.
+      status: "written", "skipped" or "failed".
+      sizes: (rows, cols) of it and of its result, where they are known.
+      seconds: how long it took.
+      error: why it failed.
+    """
+
+    job: Job
+    status: str = "failed"
+    sizes: tuple[Size, Size] | None = None
+    seconds: float = 0.0
+    error: str | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON; sizes are [width, height] and the scale is as `eval.py` writes it."""
+        fields: dict[str, Any] = {
+            "input": str(self.job.input),
+            "output": str(self.job.output),
+            "status": self.status,
+        }
+        if self.sizes is not None:
+            size_in, size_out = self.sizes
+            scales = [round(o / i, 5) for i, o in zip(size_in, size_out, strict=True)]
+            fields["size_in"], fields["size_out"] = size_in[::-1], size_out[::-1]
+            fields["scale"] = scale_label(*scales)
+        fields["seconds"] = round(self.seconds, 3)
+        return fields if self.error is None else fields | {"error": self.error}
 
 
 def show_path(path: Path) -> None:
@@ -22,7 +59,10 @@ def show_path(path: Path) -> None:
 
 @contextmanager
 def progress(jobs: Sequence[Job]) -> Iterator[Callable[[int, float], None]]:
-    """A bar on stderr if that is a terminal; told the picture's number and the fraction done."""
+    """A bar on stderr if that is a terminal; yields a function that moves it.
+
+    Its arguments are the number of an image and the fraction of it that is done.
+    """
     if not sys.stderr.isatty():
         yield lambda number, done: None
         return
@@ -50,23 +90,23 @@ def progress(jobs: Sequence[Job]) -> Iterator[Callable[[int, float], None]]:
 
 
 def check_summary_path(path: Path, jobs: Sequence[Job]) -> None:
-    """Raises InputError unless a summary can be written there without touching a picture."""
+    """Raises InputError unless a summary can be written there without touching an image."""
     check_file(path)
     taken = {
         os.path.realpath(p) for job in jobs for p in (job.input, job.output, job.output.parent)
     }
     if os.path.realpath(path) in taken:
-        raise InputError(f"the summary {path} is one of the pictures or folders; name another file")
+        raise InputError(f"the summary {path} is one of the images or folders; name another file")
 
 
-def write_summary(path: str, jobs: Sequence[Job], method: str, seconds: float) -> None:
+def write_summary(path: str, outcomes: Sequence[Outcome], method: str, seconds: float) -> None:
     """The JSON summary of a run, to a file or, for "-", to stdout; see docs/interfaces.md."""
-    count = Counter(job.status for job in jobs)
+    count = Counter(outcome.status for outcome in outcomes)
     summary = {
         "method": method,
         **{status: count[status] for status in ("written", "skipped", "failed")},
         "seconds": round(seconds, 3),
-        "files": [job.summary() for job in jobs],
+        "files": [outcome.summary() for outcome in outcomes],
     }
     text = json.dumps(summary, indent=2)
     if path == "-":

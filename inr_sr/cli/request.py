@@ -1,0 +1,218 @@
+"""A request to upscale that is valid: what can be refused without JAX has been refused.
+
+Which images become which files, and how large; nothing is decided later but what only an image of
+a folder can tell when its turn comes: its own size.
+"""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from inr_sr import imagefile
+from inr_sr.errors import InputError
+from inr_sr.sizes import Size, TooManyPixels, scale_label, target_size
+
+
+@dataclass(frozen=True)
+class Target:
+    """The output size that is asked for: one of four, the others are None.
+
+    Attributes:
+      scale: (rows, cols).
+      size: output (rows, cols).
+      width, height: output columns, output rows.
+      max_pixels: limit of the output; None: there is none.
+    """
+
+    scale: tuple[float, float] | None
+    size: Size | None
+    width: int | None
+    height: int | None
+    max_pixels: int | None
+
+    def size_for(self, size_in: Size) -> Size:
+        """The output (rows, cols) of an image; InputError where it is too large."""
+        try:
+            return target_size(
+                size_in,
+                scale=self.scale,
+                size=self.size,
+                width=self.width,
+                height=self.height,
+                max_pixels=self.max_pixels,
+            )
+        except TooManyPixels as error:
+            raise InputError(f"{error}; --yes allows it") from error
+
+    @property
+    def label(self) -> str:
+        """What a result's name says about the target: x3.7, 1920x1080, w1920 or h1080."""
+        if self.scale is not None:
+            return f"x{scale_label(*self.scale)}"
+        if self.size is not None:
+            return f"{self.size[1]}x{self.size[0]}"
+        return f"w{self.width}" if self.width is not None else f"h{self.height}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image and the file that it becomes.
+
+    Attributes:
+      input, output: their paths.
+      guarded: whether the output's folder may hold originals: only an earlier result is replaced.
+    """
+
+    input: Path
+    output: Path
+    guarded: bool = False
+
+
+@dataclass(frozen=True)
+class UpscaleRequest:
+    """What `inr-sr upscale` was asked for.
+
+    Attributes:
+      jobs: the images; of a folder in the order of paths.
+      sizes: of the one image, (rows, cols) of it and of its result; None for a folder, whose
+        images are measured when their turn comes.
+      target: the size that is asked for.
+      smallest: of a folder and a scale: (rows, cols) that an image of one pixel becomes; else None.
+      method: name of a resampling method, or name or path of weights.
+      is_network: whether `method` is that of weights.
+      tile, ensemble: see `NetworkUpscaler`.
+      max_input_pixels: limit of the images read.
+      resume: whether results that are complete are left as they are.
+      json: path of the summary, "-" for stdout, None for none.
+    """
+
+    jobs: tuple[Job, ...]
+    sizes: tuple[Size, Size] | None
+    target: Target
+    smallest: Size | None
+    method: str
+    is_network: bool
+    tile: int | str
+    ensemble: bool
+    max_input_pixels: int
+    resume: bool
+    json: str | None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether all images of a folder are asked for."""
+        return self.sizes is None
+
+    def sizes_of(self, job: Job) -> tuple[Size, Size]:
+        """(rows, cols) of an image and of its result; InputError where the latter is too large."""
+        if self.sizes is not None:
+            return self.sizes
+        return measured(job, self.target, self.max_input_pixels)
+
+
+def measured(job: Job, target: Target, max_pixels: int) -> tuple[Size, Size]:
+    """Reads (rows, cols) of an image, and works out those of its result."""
+    size_in = imagefile.read_size(job.input, max_pixels=max_pixels)
+    try:
+        return size_in, target.size_for(size_in)
+    except InputError as error:
+        raise InputError(f"{job.input}: {error}") from error
+
+
+def image_job(source: Path, target: Path | None, label: str, format: str | None) -> Job:
+    """The job of a request for one image.
+
+    Args:
+      source: IN.
+      target: OUT, an image or a folder; None: beside IN.
+      label: see `Target.label`.
+      format: extension of a result whose name is not given; None: that of IN, or .png.
+
+    Raises:
+      InputError: OUT cannot be.
+    """
+    kind = None if format is None else imagefile.output_format(source, format)
+    if target is None:
+        target = source.with_name(f"{source.stem}_{label}{_suffix(source, format)}")
+    elif target.is_dir():
+        target = target / f"{source.stem}{_suffix(source, format)}"
+    elif kind is not None and imagefile.output_format(target) != kind:
+        raise InputError(f"--format {format} contradicts the name {target}")
+    if target.exists() and target.samefile(source):
+        raise InputError(f"the output {target} is the input; name another")
+    return Job(source, target)
+
+
+def folder_jobs(
+    source: Path, target: Path | None, label: str, format: str | None, recursive: bool
+) -> tuple[Job, ...]:
+    """The jobs of a request for a folder, in the order of paths.
+
+    Args:
+      source, target, label, format: see `image_job`.
+      recursive: whether images of subfolders are meant, too.
+
+    Raises:
+      InputError: OUT cannot be, or there is nothing to do.
+    """
+    if format is not None:
+        imagefile.output_format(source, format)
+    if target is None:
+        whole = source if source.name not in ("", "..") else source.resolve()
+        target = whole.with_name(f"{whole.name}_{label}")
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{source} is a folder, so the output must be one; {target} is a file")
+    origin, into = source.resolve(), target.resolve()
+    if into == origin:
+        raise InputError(f"the output {target} is the input folder; name another")
+    images = imagefile.find_images(source, recursive)
+    inside = origin in into.parents
+    guarded = inside or into in origin.parents
+    if inside:
+        # Results of an earlier run into a folder inside IN are no images to upscale.
+        images = [path for path in images if into not in path.resolve().parents]
+    if not images:
+        raise InputError(f"no images in {source} but those in the output folder {target}")
+    jobs = tuple(
+        Job(image, target / name, guarded) for image, name in _named(source, images, format)
+    )
+    _check_distinct(jobs)
+    return jobs
+
+
+def _named(source: Path, images: list[Path], format: str | None) -> list[tuple[Path, Path]]:
+    """Each image of a folder with the name of its result, within OUT."""
+    names = [path.relative_to(source).with_suffix(_suffix(path, format)) for path in images]
+    count = Counter(str(name).lower() for name in names)
+    return [
+        # a.jpg and a.tif, both to become a.png
+        (path, name.with_stem(f"{name.stem}_{path.suffix[1:]}"))
+        if count[str(name).lower()] > 1
+        else (path, name)
+        for path, name in zip(images, names, strict=True)
+    ]
+
+
+def _check_distinct(jobs: tuple[Job, ...]) -> None:
+    """Raises InputError where two images become one file, or an output is an input."""
+    owners: dict[str, Path] = {}
+    for job in jobs:
+        other = owners.setdefault(str(job.output).lower(), job.input)
+        if other != job.input:
+            raise InputError(f"{other} and {job.input} would both become {job.output}; rename one")
+    inputs = {os.path.realpath(job.input) for job in jobs}
+    for job in jobs:
+        if os.path.realpath(job.output) in inputs:
+            raise InputError(f"the output {job.output} is one of the inputs; name another folder")
+
+
+def _suffix(source: Path, format: str | None) -> str:
+    """The extension of a result whose name is not given: as asked, as the input, or .png."""
+    if format is not None:
+        return "." + format.lower().removeprefix(".")
+    try:
+        imagefile.output_format(source)
+    except InputError:
+        return ".png"
+    return source.suffix
