@@ -1,19 +1,20 @@
 """Anisotropic filtering: colours where output pixels are larger than LR pixels, without aliasing.
 
-An output pixel is an ellipse on the LR lattice, whose axes are the singular values of J (EWA,
-Heckbert 1989). Where one of them exceeds an LR pixel, the field is averaged along it: by probes one
-pixel apart, weighted by the antialiasing cubic of `resampling`, stretched to the ellipse. At one
-pixel that kernel is zero at all probes but the middle one, so the filter sets in continuously from
-plain interpolation, and along the axes of a picture it is what `resize` does.
+An output pixel is an ellipse on the LR lattice; the lengths of its axes are the singular values of
+J (EWA, Heckbert 1989). Where an axis is longer than an LR pixel, the field is averaged along it: by
+probes one pixel apart, weighted by the antialiasing cubic of `resampling`, stretched to the
+ellipse. At one pixel that kernel is zero at all probes but the middle one, so filtering sets in
+continuously from plain interpolation; along the axes of an image it is what `resize` does.
 
-Probes stay few because they work on a pyramid of halvings (mip-mapping, Williams 1983). Its level
-is log2 of the shorter axis, at least 0, and more where the longer one is LONGEST times as long.
-In the upper half of the way to the next level the two are blended linearly, so that no step shows.
-The finer one is filtered all the way: sampled raw, as graphics cards do, half a checkerboard would
-be left at 1.5 LR pixels; and a blend that began at once would blur.
+Probes stay few because they are taken from a pyramid of halvings (mip-mapping, Williams 1983). The
+level is log2 of the shorter axis, at least 0, and more where the longer axis exceeds MAX_ASPECT
+times the shorter. In the upper half of the way to the next level the two levels are blended
+linearly, so that no step shows. The finer level is filtered all the way: sampled without a filter,
+as graphics cards do, half a checkerboard would be left at 1.5 LR pixels; and a blend that began at
+once would blur.
 
-The residual belongs to level 0, with which it goes, and is averaged along the longer axis alone:
-in ellipses round and larger than a pixel it is nearly nothing, being trained to be so at x1.
+What the network adds belongs to level 0 and fades out with it. It is averaged along the longer axis
+only: in a round ellipse larger than a pixel it is nearly zero, as the network is trained at x1.
 """
 
 from typing import Any, NamedTuple
@@ -25,11 +26,11 @@ import numpy as np
 from inr_sr.coordinates import located
 from inr_sr.resampling import CUBIC_REACH, bicubic, cubic
 
-LONGEST = 4.0
-"""How many times its shorter axis, or a pixel if that is more, an ellipse may be long."""
+MAX_ASPECT = 4.0
+"""Longest an ellipse may be on its level, in units of its shorter axis, or of a pixel if longer."""
 
-RESIDUAL_REACH = 16
-"""LR cells beyond its own that a query's probes of the residual reach at most."""
+MAX_PROBE_REACH = 16
+"""LR cells beyond its own that a query's probes of the field's function may reach."""
 
 
 class Ellipses(NamedTuple):
@@ -38,7 +39,7 @@ class Ellipses(NamedTuple):
     Attributes:
       axes: float64 [n, 2, 2] unit vectors (row, col) along the longer and the shorter axis.
       extent: float64 [n, 2] the singular values of J, LR pixels, the larger first.
-      level: float64 [n] in the pyramid, see `blend`; 0 where nothing minifies.
+      level: float64 [n] level of the pyramid, see `blend`; 0 where the map does not minify.
     """
 
     axes: np.ndarray
@@ -46,7 +47,7 @@ class Ellipses(NamedTuple):
     level: np.ndarray
 
     def of(self, mask: np.ndarray) -> "Ellipses":
-        """Some of the ellipses."""
+        """The ellipses under a mask, bool [n]."""
         return Ellipses(*(x[mask] for x in self))
 
     @property
@@ -56,50 +57,50 @@ class Ellipses(NamedTuple):
 
     @property
     def probe_footprint(self) -> np.ndarray:
-        """float32 [n, 2, 2] the footprints, cut to an LR pixel's extent, which probes have."""
+        """float32 [n, 2, 2], the footprints of probes: no longer than an LR pixel."""
         squared = np.square(np.minimum(self.extent, 1))
         return np.einsum("na,nai,naj->nij", squared, self.axes, self.axes).astype(np.float32)
 
     def spread(self, level: Any) -> np.ndarray:
-        """[n, 2] extents in pixels of a level, at least one, and no more than have probes."""
-        return np.clip(self.extent / 2.0 ** np.asarray(level)[..., None], 1, 2 * LONGEST)
+        """Extents [n, 2] in pixels of a level, clipped to 1 .. 2 MAX_ASPECT."""
+        return np.clip(self.extent / 2.0 ** np.asarray(level)[..., None], 1, 2 * MAX_ASPECT)
 
 
 def ellipses(jacobian: np.ndarray) -> Ellipses:
-    """The ellipses of output pixels with the Jacobians [n, 2, 2], closed form."""
+    """The ellipses of output pixels, in closed form; `jacobian`: [n, 2, 2]."""
     rows, cols = (np.square(jacobian[:, i]).sum(axis=1) for i in (0, 1))
     mixed = (jacobian[:, 0] * jacobian[:, 1]).sum(axis=1)
     longer = np.sqrt((rows + cols) / 2 + np.hypot((rows - cols) / 2, mixed))
     area = np.abs(jacobian[:, 0, 0] * jacobian[:, 1, 1] - jacobian[:, 0, 1] * jacobian[:, 1, 0])
     extent = np.stack([longer, area / longer], axis=1)
     extent[(extent > 1) & (extent < 1 + 1e-6)] = 1  # rotations
-    # The rows' direction where an ellipse is round, not whatever rounding makes of it.
+    # Of a round ellipse the direction of the rows, not what rounding makes of it.
     angle = np.arctan2(2 * mixed, rows - cols + 1e-6 * (rows + cols)) / 2
     cos, sin = np.cos(angle), np.sin(angle)
     axes = np.stack([cos, sin, -sin, cos], axis=1).reshape(-1, 2, 2)
-    level = np.log2(np.maximum(1, np.maximum(extent[:, 1], extent[:, 0] / LONGEST)))
+    level = np.log2(np.maximum(1, np.maximum(extent[:, 1], extent[:, 0] / MAX_ASPECT)))
     return Ellipses(axes, extent, level)
 
 
 def blend(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The finer of the two levels that a level lies between, float64, and the other's weight."""
+    """The finer of the two levels around a level, float64, and the weight of the coarser."""
     fine = np.floor(level)
     return fine, np.clip(2 * (level - fine) - 1, 0, 1).astype(np.float32)
 
 
 def probes(spread: np.ndarray) -> np.ndarray:
-    """How many probes on each side of the middle the kernels of these spreads need: int32."""
+    """Probes on each side of the middle, int32 [axes], that kernels of these spreads need."""
     most = spread.max(axis=0, initial=1)
     return np.where(most > 1, np.ceil(CUBIC_REACH * most) - 1, 0).astype(np.int32)
 
 
 class Samples(NamedTuple):
-    """Where a filter takes its samples of pictures that lie one after the other in an atlas.
+    """Where a filter samples images that lie one after the other in an atlas.
 
     Attributes:
-      start: int32 [n] index in the atlas of the first pixel of each query's picture.
-      width: int32 [n] its pixels per row.
-      cell: int32 [n, 2] pixel of each query in that picture, less SKIP_REACH.
+      start: int32 [n] index in the atlas of the first pixel of each query's image.
+      width: int32 [n] pixels per row of that image.
+      cell: int32 [n, 2] pixel of each query in that image, less SKIP_REACH.
       delta: float32 [n, 2] offset from the pixel's centre.
       steps: float32 [n, 2, 2] distance of probes (row, col), along either axis of the ellipse.
       spread: float32 [n, 2] see `Ellipses.spread`.
@@ -134,7 +135,7 @@ def filtered(atlas: jax.Array, at: Samples, reach: jax.Array) -> jax.Array:
         for i in range(4):
             for j in range(4):
                 tap = (weight[:, 0, i] * weight[:, 1, j])[:, None]
-                # Probes beyond a query's own kernel may leave its picture; their weight is 0.
+                # Probes beyond a query's own kernel may leave its image; their weight is 0.
                 pixel = atlas.at[row[:, i] + index[:, 1, j]].get(mode="clip")
                 total = total + tap * pixel
         return total
@@ -151,8 +152,8 @@ def filtered(atlas: jax.Array, at: Samples, reach: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def residual(
-    field: Any,
+def averaged(
+    function: Any,
     cell: jax.Array,
     delta: jax.Array,
     footprint: jax.Array,
@@ -160,11 +161,12 @@ def residual(
     spread: jax.Array,
     reach: jax.Array,
 ) -> jax.Array:
-    """A residual averaged along the longer axes of ellipses.
+    """Values of a field's function averaged along the longer axes of ellipses.
 
     Args:
-      field: the `field.FieldFunction`, which covers RESIDUAL_REACH cells around the queries'.
-      cell, delta, footprint: [n, ...], of one picture; see `render.points`.
+      function: a `models.field.FieldFunction` of one image; covers MAX_PROBE_REACH cells around
+        the queries'.
+      cell, delta, footprint: [n, ...], see `render.points`.
       step: float32 [n, 2] unit vectors along the longer axes.
       spread: float32 [n] see `Ellipses.spread`.
       reach: int32 [], see `probes`.
@@ -177,7 +179,7 @@ def residual(
         p = (i - reach).astype(jnp.float32)
         weight = cubic(p / spread, xp=jnp)[:, None]
         at = _moved(cell, delta, p * step)
-        value = field.points(at[0][None], at[1][None], footprint[None])[0]
+        value = function.points(at[0][None], at[1][None], footprint[None])[0]
         return sums[0] + weight * value, sums[1] + weight
 
     none = jnp.zeros((len(cell), 3), jnp.float32), jnp.zeros((len(cell), 1), jnp.float32)
@@ -186,6 +188,6 @@ def residual(
 
 
 def _moved(cell: jax.Array, delta: jax.Array, offset: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Cell and delta of positions that are moved."""
+    """Cell and delta of positions moved by `offset`."""
     moved, delta = located(delta + 0.5 + offset, xp=jnp)
     return cell + moved, delta

@@ -20,12 +20,12 @@ from inr_sr.sizes import Size
 from inr_sr.upscaling.encoded import EncodedImage, query
 from inr_sr.upscaling.plan import pad_queries
 from inr_sr.upscaling.warping.anisotropic import (
-    RESIDUAL_REACH,
+    MAX_PROBE_REACH,
     Ellipses,
     blend,
     ellipses,
     probes,
-    residual,
+    averaged,
 )
 from inr_sr.upscaling.warping.homography import Homography, Places
 from inr_sr.upscaling.warping.pyramid import Pyramid
@@ -82,7 +82,7 @@ def _parts(encoded: EncodedImage, homography: Homography, out_size: Size) -> Ite
     pyramid = Pyramid(encoded.image)
     # One field is held at a time: as if a row of output were nothing.
     rows, cols = (slice(0, n) for n in encoded.shape)
-    tiling = encoded.tiling(rows, cols, row_pixels=0, margin=RESIDUAL_REACH)
+    tiling = encoded.tiling(rows, cols, row_pixels=0, margin=MAX_PROBE_REACH)
     blocks_of: dict[Size, list[tuple[slice, slice]]] = defaultdict(list)
     margin = 0  # cells around a tile, for probes
     for block in _blocks(out_size):
@@ -93,7 +93,7 @@ def _parts(encoded: EncodedImage, homography: Homography, out_size: Size) -> Ite
             values = pyramid.colours(places.of(~near), shapes.of(~near))
             yield Part(*block, _within(inside, ~near), np.clip(values, 0, 1, out=values))
         if shapes.minified[near].any():
-            margin = RESIDUAL_REACH
+            margin = MAX_PROBE_REACH
         for number in set(map(tuple, tiling.index(places.cell[near]).tolist())):
             blocks_of[number].append(block)
     tiles = [tiling.numbered(*number, margin) for number in blocks_of]
@@ -130,6 +130,6 @@ def _colours(
     step = shapes.axes[:, 0].astype(np.float32)
     reach = probes(spread[:, None])[0]
     queries = map(pad_queries, (cell, delta, shapes.probe_footprint, step, spread))
-    added = np.asarray(residual(field.function, *queries, reach))[: len(cell)]
+    added = np.asarray(averaged(field.function, *queries, reach))[: len(cell)]
     _, gone = blend(shapes.level)
     return pyramid.colours(places, shapes) + (1 - gone[:, None]) * added

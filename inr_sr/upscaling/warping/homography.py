@@ -1,4 +1,4 @@
-"""Projective maps: where the pixels of a warped picture come from, and how large they are there."""
+"""Projective maps: where the pixels of a warped image come from, and how large they are there."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -13,13 +13,13 @@ _WORST_CONDITION = 1e12  # beyond it float64 is wrong by tenths of a pixel in a 
 
 
 class Places(NamedTuple):
-    """Positions in a picture.
+    """Positions in an image.
 
     Attributes:
       cell: int32 [n, 2] the LR pixel, (row, col).
       delta: float64 [n, 2] offset from its centre, LR pixels, in [-0.5, 0.5).
-      jacobian: float64 [n, 2, 2] J, how the position moves per output pixel: its first index is
-        the LR (row, col), its second the output's.
+      jacobian: float64 [n, 2, 2] J, how the position moves per output pixel: LR (row, col) by
+        output (row, col).
     """
 
     cell: np.ndarray
@@ -27,13 +27,13 @@ class Places(NamedTuple):
     jacobian: np.ndarray
 
     def of(self, mask: np.ndarray) -> "Places":
-        """Some of the positions."""
+        """The positions under a mask, bool [n]."""
         return Places(*(x[mask] for x in self))
 
 
 @dataclass(frozen=True)
 class Homography:
-    """A projective map from the positions of a picture to those of a result.
+    """A projective map from the positions of an image to those of a result.
 
     Positions are (row, col) in pixels, and pixel i covers [i, i + 1) with its centre at i + 0.5:
     diag(3, 3, 1) enlarges three times, exactly. A matrix M of OpenCV maps (x, y), the centres at
@@ -41,9 +41,9 @@ class Homography:
     S = [[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]].
 
     Attributes:
-      inverse: float64 [3, 3], from the result to the picture, of the sign that makes the
-        homogeneous coordinate positive where the picture is seen from its front.
-      size: (rows, cols) of the picture.
+      inverse: float64 [3, 3], from the result to the image, with the sign that makes the
+        homogeneous coordinate positive where the image is seen from its front.
+      size: (rows, cols) of the image.
     """
 
     inverse: np.ndarray
@@ -54,10 +54,9 @@ class Homography:
         """The map of a matrix.
 
         Args:
-          matrix: [3, 3], or [2, 3] for an affine map; from the picture to the result. A matrix
-            times any number but 0 is the same map: what is in front is told by the picture's
-            centre.
-          size, out_size: (rows, cols) of the picture and of the result.
+          matrix: [3, 3], or [2, 3] for an affine map; from the image to the result. A matrix
+            times any number but 0 is the same map: the image's centre is taken to be in front.
+          size, out_size: (rows, cols) of the image and of the result.
 
         Raises:
           InputError: a matrix of another shape, not finite, or that float64 cannot invert.
@@ -74,7 +73,7 @@ class Homography:
         if len(h) == 2:
             h = np.vstack([h, [0, 0, 1]])
         h = np.ldexp(h, -np.frexp(np.abs(h).max())[1])  # the same map, far from overflow
-        # In units of the pictures, so that the condition does not depend on their resolution.
+        # In units of the images, so that the condition does not depend on their resolution.
         units, out_units = np.array([*size, 1.0]), np.array([*out_size, 1.0])
         condition = np.linalg.cond(h * units / out_units[:, None]) if h.any() else np.inf
         if not condition < _WORST_CONDITION:
@@ -86,11 +85,11 @@ class Homography:
         return cls(np.linalg.inv(-h if front < 0 else h), size)
 
     def places(self, rows: slice, cols: slice) -> tuple[np.ndarray, Places]:
-        """Where a block of output pixels comes from; in float64, lest ties fall into wrong cells.
+        """Where a block of output pixels comes from, in float64, so that ties fall into their cells.
 
         Returns:
-          bool [rows, cols], which of them lie in the picture and before the horizon (w > 0); and
-          the places of those.
+          bool [rows, cols], whether they lie in the image and in front of the horizon (w > 0); and
+          the places of those that do.
         """
         row, col = (line + 0.5 for line in np.ogrid[rows, cols])
         r, c, w = (m[0] * row + m[1] * col + m[2] for m in self.inverse)

@@ -1,4 +1,4 @@
-"""Halvings of a picture, to be sampled where a map minifies."""
+"""Halvings of an image, sampled where a map minifies."""
 
 import numpy as np
 
@@ -15,12 +15,12 @@ _MIN_ATLAS = 2**12  # pixels; larger ones are 4, 16 .. times that, so that progr
 
 
 class Pyramid:
-    """A picture and its antialiased halvings, mirrored at their borders.
+    """An image and its antialiased halvings, mirrored at their borders.
 
-    Level 0 is the picture as it is given, in its own type; the others are made when they are first
+    Level 0 is the image as given, in its own type; the others are made when they are first
     asked for, and take a third of its pixels in float32. A level of n pixels along an axis is
     followed by one of ceil(n / 2) that covers the same length, so that the mirrored level is the
-    level of the mirrored picture.
+    level of the mirrored image.
     """
 
     def __init__(self, image: np.ndarray) -> None:
