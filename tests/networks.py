@@ -1,4 +1,4 @@
-"""Small models and fields of random numbers, pictures for them, and memory that is short.
+"""Small models and fields of random numbers, images for them, and memory that is short.
 
 Fresh models are bicubic and would hide mistakes.
 """
@@ -47,11 +47,11 @@ def random_model(decoder="spectral", seed=0, **changes):
     return model, params
 
 
-def random_picture(rows, cols, seed=0, batch=1):
+def random_images(rows, cols, seed=0, batch=1):
     return jax.random.uniform(jax.random.key(seed), (batch, rows, cols, 3), jnp.float32)
 
 
-def picture(rows, cols, channels=3, seed=0):
+def noise_image(rows, cols, channels=3, seed=0):
     """Mid grey with some noise, so that little of the output is clipped; NumPy, [h, w, c]."""
     noise = np.random.default_rng(seed).random((rows, cols, channels), np.float32)
     return np.float32(0.35) + np.float32(0.3) * noise

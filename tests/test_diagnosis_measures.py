@@ -24,7 +24,7 @@ from inr_sr.studies.diagnosis.modulation import evaluated, on_grid, scattered
 from inr_sr.studies.diagnosis.trained_network import Course
 from inr_sr.upscaling import ResampleUpscaler
 from inr_sr.values import to_float32
-from tests.networks import random_picture, small_config, waves
+from tests.networks import random_images, small_config, waves
 
 
 @functools.cache
@@ -39,7 +39,7 @@ def modulated(nearest=9, frame="cell"):
     def field(key, image):
         return model.apply({"params": models.init(model, key)}, image)
 
-    return field(jax.random.key(0), random_picture(8, 8)).function
+    return field(jax.random.key(0), random_images(8, 8)).function
 
 
 def two_tokens(tau, value=(1.0, -2.0)):

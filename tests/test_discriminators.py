@@ -7,7 +7,7 @@ import pytest
 
 from inr_sr.errors import InputError
 from inr_sr.models.discriminators import DISCRIMINATORS, STATISTICS
-from tests.networks import random_picture
+from tests.networks import random_images
 
 BOTH = pytest.mark.parametrize("name", DISCRIMINATORS)
 
@@ -79,7 +79,7 @@ def test_kernels_are_divided_by_their_largest_singular_value(name):
         layer: jax.tree.map(lambda p, f=3.0 if layer in normalised else 1.0: f * p, value)
         for layer, value in variables["params"].items()
     }
-    picture = random_picture(16, 16)
+    picture = random_images(16, 16)
     np.testing.assert_allclose(
         discriminator.apply({**variables, "params": scaled}, picture, picture).logits,
         discriminator.apply(variables, picture, picture).logits,
@@ -90,7 +90,7 @@ def test_kernels_are_divided_by_their_largest_singular_value(name):
 @BOTH
 def test_statistics_are_of_the_kernels_alone(name):
     discriminator, variables = made(name)
-    pictures = random_picture(24, 16, batch=2)
+    pictures = random_images(24, 16, batch=2)
     one, other = (updated(discriminator, variables, 2, x) for x in (None, pictures))
     jax.tree.map(np.testing.assert_array_equal, one, other)
     before = jax.tree.leaves(variables[STATISTICS])
@@ -100,7 +100,7 @@ def test_statistics_are_of_the_kernels_alone(name):
 @BOTH
 def test_the_condition_and_the_picture_matter_and_other_pictures_do_not(name):
     discriminator, variables = made(name)
-    a, b = random_picture(16, 16, seed=1, batch=2), random_picture(16, 16, seed=2, batch=2)
+    a, b = random_images(16, 16, seed=1, batch=2), random_images(16, 16, seed=2, batch=2)
 
     @jax.jit
     def logits(image, condition):
@@ -115,7 +115,7 @@ def test_the_condition_and_the_picture_matter_and_other_pictures_do_not(name):
 def test_a_pixel_is_seen_by_its_patches_alone():
     """70 x 70 pixels are a PatchGAN's patch (arXiv 1611.07004)."""
     discriminator, variables = made("patch")
-    picture = random_picture(128, 128)
+    picture = random_images(128, 128)
     logits = jax.jit(lambda x: discriminator.apply(variables, x, picture).logits[0, 8, 8])
     seen = np.abs(np.asarray(jax.grad(logits)(picture))).max((0, 3)) > 0
     rows, cols = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))

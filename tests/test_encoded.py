@@ -6,7 +6,7 @@ import pytest
 from inr_sr.coordinates import cells, upright_footprint
 from inr_sr.errors import InputError
 from inr_sr.upscaling import NetworkUpscaler, encoded
-from tests.networks import no_memory_beyond, picture, random_model
+from tests.networks import no_memory_beyond, noise_image, random_model
 
 SIZE = (101, 132)
 
@@ -35,7 +35,7 @@ def encodings(monkeypatch):
 
 @pytest.mark.parametrize("ensemble", [False, True])
 def test_each_tile_is_encoded_once(encodings, ensemble):
-    upscaler, image = network(tile=16, ensemble=ensemble), picture(40, 33)
+    upscaler, image = network(tile=16, ensemble=ensemble), noise_image(40, 33)
     other, ways = (57, 33), 8 if ensemble else 1
     whole, smaller = (upscaler.upscale(image, size) for size in (SIZE, other))
     encodings.clear()
@@ -49,7 +49,7 @@ def test_each_tile_is_encoded_once(encodings, ensemble):
 
 
 def test_windows_encode_the_tiles_under_them_and_no_others(encodings):
-    upscaler, image = network(tile=16), picture(64, 48)
+    upscaler, image = network(tile=16), noise_image(64, 48)
     found, size = upscaler.encode(image), (256, 192)
     first = slice(64, 100), slice(70, 120)  # cells 16 .. 25 by 17 .. 30
     expected = upscaler.window(image, size, *first)
@@ -65,8 +65,8 @@ def test_windows_encode_the_tiles_under_them_and_no_others(encodings):
 
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
 def test_what_was_dropped_is_made_again(encodings, decoder):
-    upscaler, image = network(decoder, tile=16), picture(40, 33)
-    (field,) = upscaler.encode(picture(16, 16)).fields([_tile(upscaler)])
+    upscaler, image = network(decoder, tile=16), noise_image(40, 33)
+    (field,) = upscaler.encode(noise_image(16, 16)).fields([_tile(upscaler)])
     limit = 3 * encoded.field_bytes(field)
     whole, found = upscaler.upscale(image, SIZE), upscaler.encode(image, cache_bytes=limit)
     encodings.clear()
@@ -80,12 +80,12 @@ def test_what_was_dropped_is_made_again(encodings, decoder):
 
 
 def _tile(upscaler):
-    tiling = upscaler.encode(picture(16, 16)).tiling(slice(0, 16), slice(0, 16))
+    tiling = upscaler.encode(noise_image(16, 16)).tiling(slice(0, 16), slice(0, 16))
     return tiling.numbered(0, 0)
 
 
 def test_larger_requests_lay_larger_tiles(encodings):
-    upscaler, image = network(), picture(100, 90)
+    upscaler, image = network(), noise_image(100, 90)
     whole, found = upscaler.upscale(image, (200, 180)), upscaler.encode(image)
     encodings.clear()
     part = slice(100, 112), slice(80, 92)
@@ -98,7 +98,7 @@ def test_larger_requests_lay_larger_tiles(encodings):
 
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
 def test_points_are_the_pixels_of_the_grid(encodings, decoder):
-    upscaler, image = network(decoder, tile=16), picture(40, 33)
+    upscaler, image = network(decoder, tile=16), noise_image(40, 33)
     whole, found = upscaler.upscale(image, SIZE), upscaler.encode(image)
     encodings.clear()
     at = np.stack(np.meshgrid(*map(np.arange, SIZE), indexing="ij"), -1).reshape(-1, 2)
@@ -115,7 +115,7 @@ def test_points_are_the_pixels_of_the_grid(encodings, decoder):
 
 
 def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
-    upscaler, image = network(tile=32), picture(60, 50)
+    upscaler, image = network(tile=32), noise_image(60, 50)
     size = (90, 100)
     whole, found = upscaler.upscale(image, size), upscaler.encode(image)
     part = slice(0, 20), slice(30, 60)
@@ -144,13 +144,13 @@ def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
 )
 def test_cells_that_are_refused(cell, message):
     with pytest.raises(InputError) as caught:
-        network().encode(picture(4, 4)).points(cell, np.zeros((1, 2)), np.eye(2)[None])
+        network().encode(noise_image(4, 4)).points(cell, np.zeros((1, 2)), np.eye(2)[None])
     assert message in str(caught.value)
 
 
 def test_networks_that_cannot_be_queried_at_points():
     arguments = np.zeros((1, 2), int), np.zeros((1, 2)), np.eye(2)[None]
     with pytest.raises(InputError, match="knows one scale only; points and warps need"):
-        network("pixel_shuffle").encode(picture(4, 4)).points(*arguments)
+        network("pixel_shuffle").encode(noise_image(4, 4)).points(*arguments)
     with pytest.raises(InputError, match="is an ensemble"):
-        network(ensemble=True).encode(picture(4, 4)).points(*arguments)
+        network(ensemble=True).encode(noise_image(4, 4)).points(*arguments)

@@ -10,7 +10,7 @@ from inr_sr.errors import InputError
 from inr_sr.models.attention import Attention
 from inr_sr.models.encoders.lp_tokens import Block, Lattice, LpTokens, reading_order
 from inr_sr.models.state_space import SelectiveScan
-from tests.networks import random_picture
+from tests.networks import random_images
 
 SMALL = {
     "width": 8, "patch": 4, "spacing": 4, "learned": 2, "blocks": 1, "heads": 2,
@@ -53,7 +53,7 @@ def test_attention_is_the_formula():
 
 @pytest.mark.parametrize("patch", [2, 4, 8, 16])
 def test_pictures_of_any_size_are_mirrored_to_whole_patches(patch):
-    image = random_picture(19, 9)
+    image = random_images(19, 9)
     tokens = encoded(image, patch=patch)
     side = max(patch, 4)
     pad = [(0, -n % side) for n in (19, 9)]
@@ -66,7 +66,7 @@ def test_pictures_of_any_size_are_mirrored_to_whole_patches(patch):
 def test_tokens_leave_in_the_order_of_their_places(patch, spacing):
     """Without blocks nothing is mixed, and both layouts give each token as it came."""
     same = {"blocks": 0, "patch": patch, "spacing": spacing}
-    image = random_picture(24, 16)
+    image = random_images(24, 16)
     interleaved, cross = (encoded(image, layout=x, **same) for x in ("interleaved", "cross"))
     np.testing.assert_allclose(interleaved, cross, atol=1e-6)
     assert float(jnp.abs(cross[0, 0, 0] - cross[0, 0, 1]).max()) > 0.1
@@ -94,7 +94,7 @@ def test_tokens_and_patches_are_told_where_they_are():
 @pytest.mark.parametrize("mixer", ["attention", "state_space"])
 def test_each_token_hears_of_the_whole_picture(layout, mixer):
     """The first and the last pixel change all tokens: scans go both ways."""
-    image = random_picture(12, 12)
+    image = random_images(12, 12)
     tokens = encoded(image, layout=layout, mixer=mixer, blocks=2)
     for corner in (0, 11):
         other = encoded(image.at[0, corner, corner].add(3.0), layout=layout, mixer=mixer, blocks=2)
@@ -104,7 +104,7 @@ def test_each_token_hears_of_the_whole_picture(layout, mixer):
 def test_sizes_are_those_that_are_asked_for():
     def parameters(**changes):
         encoder = LpTokens(**{**SMALL, **changes})
-        return jax.eval_shape(encoder.init, jax.random.key(0), random_picture(16, 16))["params"]
+        return jax.eval_shape(encoder.init, jax.random.key(0), random_images(16, 16))["params"]
 
     params = parameters(patch=2, blocks=3, heads=4, width=12)
     assert params["embedding"]["kernel"].shape == (2, 2, 6, 12)
@@ -115,7 +115,7 @@ def test_sizes_are_those_that_are_asked_for():
 
 
 def test_layouts_and_mixers_differ():
-    image = random_picture(12, 12)
+    image = random_images(12, 12)
     found = [
         encoded(image, layout=layout, mixer=mixer)
         for layout in ("interleaved", "cross")
@@ -171,7 +171,7 @@ def test_attention_is_told_where_patches_and_tokens_are():
 
     encoder = LpTokens(**{**SMALL, "patch": 4, "spacing": 8, "layout": "cross"})
     with nn.intercept_methods(watch):
-        encoder.init(jax.random.key(0), random_picture(8, 16))
+        encoder.init(jax.random.key(0), random_images(8, 16))
     ((tokens_at, patches_at),) = seen
     assert tokens_at.tolist() == [[4, 4], [4, 12]]
     assert patches_at.tolist() == [[r, c] for r in (2, 6) for c in (2, 6, 10, 14)]
@@ -198,7 +198,7 @@ def test_detail_is_what_the_local_mean_leaves():
             seen.append(args[0])
         return next_function(*args, **kwargs)
 
-    encoder, image = LpTokens(**SMALL), random_picture(8, 8)
+    encoder, image = LpTokens(**SMALL), random_images(8, 8)
     with nn.intercept_methods(watch):
         encoder.init(jax.random.key(0), image)
         LpTokens(**{**SMALL, "detail": False}).init(jax.random.key(0), image)
@@ -209,7 +209,7 @@ def test_detail_is_what_the_local_mean_leaves():
 
 
 def test_blocks_computed_anew_give_the_same_gradients():
-    image = random_picture(8, 8)
+    image = random_images(8, 8)
 
     def gradient(remat):
         encoder = LpTokens(**SMALL, remat=remat)

@@ -11,7 +11,7 @@ from inr_sr.errors import InputError
 from inr_sr.models import Model
 from inr_sr.models.decoders.spectral import SpectralField
 from inr_sr.models.field import Field
-from tests.networks import random_model, random_picture, small_config
+from tests.networks import random_images, random_model, small_config
 
 
 def count(tree):
@@ -41,7 +41,7 @@ def test_receptive_field_is_true(decoder):
     model, params = random_model(decoder)
     reach = model.receptive_field
     n = 2 * reach + 5
-    image = random_picture(n, n)
+    image = random_images(n, n)
     scale = model.fixed_scale or 2
     axis = grid_axis(n, n * scale, cell=reach + 2, count=1)
 
@@ -60,7 +60,7 @@ def test_receptive_field_is_true(decoder):
 def test_liif_is_the_papers_function():
     """Unfolded features, offset and cell concatenated, MLP per corner, areas of the opposite."""
     model, params = random_model("liif")
-    image = random_picture(5, 6)
+    image = random_images(5, 6)
     features = model.apply({"params": params}, image, method=lambda m, x: m.encoder(x))
     field = model.apply({"params": params}, image).function
     p = jax.tree.map(lambda x: np.asarray(x, np.float64), params["decoder"])
@@ -127,7 +127,7 @@ def test_a_latent_may_be_a_vector_without_a_lattice():
     """The field has a lattice of its own, no image is added to it, and it renders at any size."""
     model = Model(ToVector(), FromVector(), skip=True, trained_size=8)
     params = models.init(model, jax.random.key(0))
-    images = random_picture(6, 10, batch=2)
+    images = random_images(6, 10, batch=2)
     latent = model.apply({"params": params}, images, method="encode")
     assert latent.features.shape == (2, 5)
     assert latent.image is None
@@ -145,7 +145,7 @@ def test_a_latent_may_be_a_vector_without_a_lattice():
 
 
 def test_blocks_computed_anew_give_the_same_gradients():
-    config, image = small_config(), random_picture(9, 9)
+    config, image = small_config(), random_images(9, 9)
     params = models.init(models.build(config), jax.random.key(0))
 
     def gradient(remat):
@@ -181,7 +181,7 @@ def test_blocks_computed_anew_give_the_same_gradients():
 def test_bfloat16_computes_near_float32(decoder, changes, worst):
     model, params = random_model(decoder, **changes)
     half, _ = random_model(decoder, dtype="bfloat16", **changes)
-    image, axis = random_picture(8, 8), grid_axis(8, 20)
+    image, axis = random_images(8, 8), grid_axis(8, 20)
     fields = (m.apply({"params": params}, image).function for m in (model, half))
     fine, coarse = (render.grid(Field(None, field), axis, axis) for field in fields)
     assert coarse.dtype == jnp.float32

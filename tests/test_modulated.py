@@ -12,7 +12,7 @@ from inr_sr.models.decoders.modulated import FRAMES, ring
 from inr_sr.models.decoders.modulated import grid as modulated_grid
 from inr_sr.models.field import Field
 from inr_sr.upscaling import NetworkUpscaler
-from tests.networks import picture, random_model, random_picture, small_config
+from tests.networks import noise_image, random_images, random_model, small_config
 from tests.test_render import at_once, axes, grid, points, queries
 
 SIZE = (9, 14)
@@ -22,7 +22,7 @@ PICTURE = {"frame": "picture", "nearest": 0}
 
 def field_of(size=SIZE, model_changes=TOKENS, seed=0, batch=1, **changes):
     model, params = random_model("modulated", seed, **model_changes, modulated=changes)
-    return jax.jit(model.apply)({"params": params}, random_picture(*size, batch=batch))
+    return jax.jit(model.apply)({"params": params}, random_images(*size, batch=batch))
 
 
 def formula(field, cell, delta, size):
@@ -145,7 +145,7 @@ def test_cells_too_large_for_a_block_are_asked_point_by_point(monkeypatch):
 def test_an_untrained_model_is_bicubic():
     config = small_config("modulated", **TOKENS)
     model = models.build(config)
-    field = model.apply({"params": models.init(model, jax.random.key(0))}, random_picture(*SIZE))
+    field = model.apply({"params": models.init(model, jax.random.key(0))}, random_images(*SIZE))
     rows, cols = axes(SIZE, (27, 61))
     np.testing.assert_array_equal(grid(Field(None, field.function), rows, cols), 0)
 
@@ -153,7 +153,7 @@ def test_an_untrained_model_is_bicubic():
 def test_without_the_skip_the_field_is_all():
     config = small_config("modulated", skip=False, **TOKENS)
     model = models.build(config)
-    field = model.apply({"params": models.init(model, jax.random.key(0))}, random_picture(*SIZE))
+    field = model.apply({"params": models.init(model, jax.random.key(0))}, random_images(*SIZE))
     assert field.image is None
     assert float(jnp.abs(grid(field, *axes(SIZE, (18, 28)))).max()) > 1e-3
 
@@ -204,7 +204,7 @@ def test_frequencies_start_as_the_configuration_says(changes, expected):
 
 
 def test_fields_know_frame_and_largest_scale():
-    image = random_picture(8, 8)
+    image = random_images(8, 8)
     for frame in FRAMES:
         model, params = random_model("modulated", modulated={"frame": frame, "max_scale": 3.0})
         field = model.apply({"params": params}, image).function
@@ -223,7 +223,7 @@ def test_all_tokens_near_are_all_tokens():
     """Of three by three tokens, those in the middle see all by seeing the nearest nine."""
     model, params = random_model("modulated", **TOKENS, modulated={"nearest": 0})
     near, _ = random_model("modulated", **TOKENS, modulated={"nearest": 9})
-    image = random_picture(12, 12)
+    image = random_images(12, 12)
     all_of, nine = (m.apply({"params": params}, image).function for m in (model, near))
     cell, delta, footprint = queries((4, 4), (9, 11))
     found = nine.points(cell + 4, delta, footprint)
@@ -273,7 +273,7 @@ def test_a_halo_is_only_looked_at(spacing, changes):
     """The field inside is that of all that is seen, asked further inside."""
     lattice = {"patch": spacing, "spacing": spacing}
     model, params = random_model("modulated", **TOKENS, lp_tokens=lattice, modulated=changes)
-    image, halo = random_picture(24, 24), 3
+    image, halo = random_images(24, 24), 3
     run = jax.jit(model.apply, static_argnums=2)
     whole, inside = (run({"params": params}, image, h).function for h in (0, halo))
     cell, delta, footprint = queries((18, 18), (37, 45))
@@ -282,10 +282,10 @@ def test_a_halo_is_only_looked_at(spacing, changes):
     assert inside.lattice == (18, 18)
 
 
-def test_an_ensemble_of_whole_pictures_turns_with_the_picture():
+def test_an_ensemble_of_whole_images_turns_with_the_image():
     model, params = random_model("modulated", **TOKENS, trained_size=16)
     upscaler = NetworkUpscaler(model, params, "tokens", ensemble=True)
-    image, size = picture(16, 13), (40, 27)
+    image, size = noise_image(16, 13), (40, 27)
     found = upscaler.upscale(image, size)
     for flip in (np.s_[::-1, :], np.s_[:, ::-1]):
         np.testing.assert_allclose(upscaler.upscale(image[flip], size)[flip], found, atol=1e-5)
@@ -295,11 +295,11 @@ def test_an_ensemble_of_whole_pictures_turns_with_the_picture():
     assert 1e-3 < np.abs(plain - found).mean() < 0.1
 
 
-def test_larger_pictures_are_seen_in_tiles_of_the_trained_size():
+def test_larger_images_are_seen_in_tiles_of_the_trained_size():
     model, params = random_model("modulated", **TOKENS, trained_size=16)
     mild = jax.tree.map(lambda p: p * jnp.asarray(0.5, p.dtype), params)
     upscaler = NetworkUpscaler(model, mild, "tokens")
-    image, size = picture(29, 33), (64, 80)
+    image, size = noise_image(29, 33), (64, 80)
     whole = upscaler.upscale(image, size)
     part = upscaler.window(image, size, slice(31, 57), slice(40, 79))
     np.testing.assert_allclose(part, whole[31:57, 40:79], atol=1e-6)
@@ -310,13 +310,13 @@ def test_larger_pictures_are_seen_in_tiles_of_the_trained_size():
     last = [grid_axis(n, m, cell=c, count=k, origin=c) for n, m, c, k in corners]
     expected = np.clip(grid(field, *last)[0], 0, 1)
     np.testing.assert_allclose(whole[-len(last[0]) :, -len(last[1]) :], expected, atol=1e-6)
-    small = picture(16, 13)
+    small = noise_image(16, 13)
     field = model.apply({"params": mild}, jnp.asarray(small)[None])
     expected = np.clip(grid(field, *axes((16, 13), (40, 26)))[0], 0, 1)
     np.testing.assert_allclose(upscaler.upscale(small, (40, 26)), expected, atol=1e-6)
-    with pytest.raises(InputError, match="tokens looks at whole pictures; warps need"):
+    with pytest.raises(InputError, match="tokens sees whole images; points and warps need"):
         upscaler.warp(image, np.eye(3), (29, 33))
-    with pytest.raises(InputError, match="tile 8 is not allowed for tokens, which looks at whole"):
+    with pytest.raises(InputError, match="tile 8 is not allowed for tokens, which sees whole"):
         NetworkUpscaler(model, mild, "tokens", tile=8)
 
 

@@ -10,7 +10,7 @@ from inr_sr.errors import InputError
 from inr_sr.models.field import SKIP_REACH, Field
 from inr_sr.render import streaming
 from inr_sr.resampling import resize
-from tests.networks import random_model, random_picture, small_config, waves
+from tests.networks import random_images, random_model, small_config, waves
 
 # LR size, output size: integer, fractional, anisotropic, tall, one pixel, barely larger.
 GEOMETRIES = [
@@ -28,12 +28,12 @@ grid, points = jax.jit(render.grid), jax.jit(render.points)
 
 def field_of(decoder, size):
     model, params = random_model(decoder)
-    return jax.jit(model.apply)({"params": params}, random_picture(*size))
+    return jax.jit(model.apply)({"params": params}, random_images(*size))
 
 
 def enlarged(n_in, n_out):
     """The bicubic enlargement of `field_of`'s picture."""
-    return resize(random_picture(*n_in), n_out)
+    return resize(random_images(*n_in), n_out)
 
 
 def axes(n_in, n_out):
@@ -87,7 +87,7 @@ def formula(field, n_in, n_out):
 def test_an_untrained_model_is_bicubic(n_in, n_out):
     model = models.build(small_config())
     params = models.init(model, jax.random.key(0))
-    field = jax.jit(model.apply)({"params": params}, random_picture(*n_in))
+    field = jax.jit(model.apply)({"params": params}, random_images(*n_in))
     np.testing.assert_allclose(grid(field, *axes(n_in, n_out)), enlarged(n_in, n_out), atol=3e-6)
 
 
@@ -117,7 +117,7 @@ def test_pixel_shuffle_answers_at_its_scale():
 def test_a_batch_is_its_pictures(decoder, monkeypatch):
     model, params = random_model(decoder)
     encode = jax.jit(model.apply)
-    batch = random_picture(7, 6, batch=3)
+    batch = random_images(7, 6, batch=3)
     at_once(monkeypatch, 3)  # of 7: the last two overlap
     for n_out in ((21, 18), (24, 20)):
         rows, cols = axes((7, 6), n_out)
@@ -222,7 +222,7 @@ def test_a_field_without_a_picture_is_its_residual(decoder):
 def test_patches_equal_points(decoder):
     """Each picture of a batch at a scale of its own; scales between whole ones and ties too."""
     model, params = random_model(decoder)
-    field = jax.jit(model.apply)({"params": params}, random_picture(12, 12, batch=5))
+    field = jax.jit(model.apply)({"params": params}, random_images(12, 12, batch=5))
     scale = np.array([1.0, 1.5, 2.7, 3.0, 4.0], np.float32)
     first = np.array([[0, 3], [2, 9], [5, 0], [27, 27], [39, 20]])
     pixel = first[:, None, None] + np.stack(np.meshgrid(*[range(9)] * 2, indexing="ij"), -1)[None]
@@ -240,7 +240,7 @@ def test_a_halo_is_the_picture_around():
     """A field of the middle of a picture, encoded with its surroundings, is the middle's field."""
     for decoder in ("spectral", "liif", "pixel_shuffle"):
         model, params = random_model(decoder)
-        halo, image = model.receptive_field, random_picture(30, 30)
+        halo, image = model.receptive_field, random_images(30, 30)
         whole = jax.jit(model.apply)({"params": params}, image)
         scale = model.fixed_scale or 2
         inside = slice(halo * scale, (30 - halo) * scale)

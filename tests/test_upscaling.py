@@ -1,4 +1,4 @@
-"""Tiles, padding, buckets and strips never show; pictures come back in the form they came in."""
+"""Tiles, padding, buckets and strips never show; images come back in the form they came in."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ from inr_sr.upscaling import plan as plan_module
 from inr_sr.upscaling.images import fill_hidden
 from inr_sr.upscaling.plan import BUCKETS
 from inr_sr.upscaling.tiles import Span
-from tests.networks import no_memory_beyond, picture, random_model, small_config
+from tests.networks import no_memory_beyond, noise_image, random_model, small_config
 
 CASES = [
     ("spectral", (33, 41), (89, 111)),  # fractional
@@ -49,7 +49,7 @@ def network(decoder="spectral", **options):
 
 
 def whole(upscaler, image, size):
-    """The definition: mirror the picture by the receptive field, encode and render at once."""
+    """The definition: mirror the image by the receptive field, encode and render at once."""
     model = upscaler.planner.model
     halo = model.receptive_field
     padded = np.pad(image, ((halo, halo), (halo, halo), (0, 0)), mode="symmetric")
@@ -66,7 +66,7 @@ def close(a, b):
 @pytest.mark.devices
 @pytest.mark.parametrize(("decoder", "shape", "size"), CASES)
 def test_tiles_padding_and_buckets_do_not_show(decoder, shape, size):
-    image = picture(*shape)
+    image = noise_image(*shape)
     expected = whole(network(decoder), image, size)
     assert np.mean((expected < 0) | (expected > 1)) < 0.3  # clipping would hide differences
     assert np.abs(expected - np.asarray(resampling.resize(image, size))).max() > 0.05
@@ -76,7 +76,7 @@ def test_tiles_padding_and_buckets_do_not_show(decoder, shape, size):
 
 @pytest.mark.parametrize(("decoder", "shape", "size"), [CASES[0], CASES[1], CASES[5], CASES[7]])
 def test_ensemble_is_the_mean_over_flips_and_rotations_of_the_whole(decoder, shape, size):
-    image, plain = picture(*shape), network(decoder)
+    image, plain = noise_image(*shape), network(decoder)
     total = np.zeros((*size, 3), np.float32)
     for flip in (np.s_[:, :], np.s_[::-1, :], np.s_[:, ::-1], np.s_[::-1, ::-1]):
         total += whole(plain, image[flip], size)[flip]
@@ -90,14 +90,14 @@ def test_ensemble_is_the_mean_over_flips_and_rotations_of_the_whole(decoder, sha
 def test_an_untrained_network_is_bicubic_up_to_the_borders():
     model = models.build(small_config())
     upscaler = NetworkUpscaler(model, models.init(model, jax.random.key(0)), "fresh", tile=16)
-    image = picture(37, 20)
+    image = noise_image(37, 20)
     for size in ((37, 20), (50, 61), (148, 80), (20, 33), (9, 7)):
         expected = ResampleUpscaler("bicubic").upscale(image, size)
         np.testing.assert_allclose(upscaler.upscale(image, size), expected, rtol=0, atol=2e-5)
 
 
 def test_an_axis_that_shrinks_is_resampled_from_the_x1_result():
-    image, upscaler = picture(50, 31), network(tile=16)
+    image, upscaler = noise_image(50, 31), network(tile=16)
     for size in ((20, 62), (100, 9), (13, 11)):
         grid = (max(size[0], 50), max(size[1], 31))
         expected = np.asarray(resampling.resize(whole(upscaler, image, grid), size))
@@ -127,7 +127,7 @@ def test_spans_cover_every_output_pixel_once_in_both_directions():
                     assert outputs.start == made
                     assert kept.size == outputs.stop - made
                     made = outputs.stop
-                    # The cell's own line of the picture lies under it.
+                    # The cell's own line of the image lies under it.
                     lines = span.lines(0)[run.axis.first + run.axis.cell[kept]]
                     centres = (np.arange(outputs.start, made) + 0.5) * n_in / n_out
                     centres = centres[::-1] if flip else centres
@@ -136,7 +136,7 @@ def test_spans_cover_every_output_pixel_once_in_both_directions():
 
 
 def test_strips_are_rows_of_tiles_in_order():
-    image, upscaler = picture(40, 24), network(tile=16)
+    image, upscaler = noise_image(40, 24), network(tile=16)
     strips = list(upscaler.strips(image, (100, 60)))
     assert len(strips) > 2
     np.testing.assert_array_equal(np.concatenate(strips), upscaler.upscale(image, (100, 60)))
@@ -144,7 +144,7 @@ def test_strips_are_rows_of_tiles_in_order():
 
 @pytest.mark.parametrize("decoder", [pytest.param("spectral", marks=pytest.mark.devices), "liif"])
 def test_a_window_is_the_crop_of_the_whole(decoder):
-    image, rng = picture(40, 33), np.random.default_rng(0)
+    image, rng = noise_image(40, 33), np.random.default_rng(0)
     for tile, ensemble in ((16, False), ("auto", False), (16, True)):
         upscaler = network(decoder, tile=tile, ensemble=ensemble)
         whole = upscaler.upscale(image, (101, 132))
@@ -179,7 +179,7 @@ def test_tiles_one_below_the_other_are_spread_over_devices(monkeypatch):
 
     monkeypatch.setattr(encoded_module, "encode_tile", encoding)
     monkeypatch.setattr(render, "strips", rendering)
-    upscaler.upscale(picture(40, 8), scale=2)
+    upscaler.upscale(noise_image(40, 8), scale=2)
     count = min(5, jax.local_device_count())
     assert len(devices) == 5
     assert len(set(devices)) == count
@@ -189,7 +189,7 @@ def test_tiles_one_below_the_other_are_spread_over_devices(monkeypatch):
 @pytest.mark.devices
 def test_tile_rows_that_do_not_fit_are_made_in_strips(monkeypatch):
     """Large outputs: the fields of a row of tiles are kept, and their output made bit by bit."""
-    image = picture(37, 45)
+    image = noise_image(37, 45)
     for ensemble in (False, True):
         upscaler = network(tile=16, ensemble=ensemble)
         expected = upscaler.upscale(image, (222, 250))
@@ -201,13 +201,13 @@ def test_tile_rows_that_do_not_fit_are_made_in_strips(monkeypatch):
 
 
 @pytest.mark.devices
-def test_new_picture_sizes_do_not_mean_new_compiles():
+def test_new_image_sizes_do_not_mean_new_compiles():
     upscaler = network(tile=16)
     for scale in (2.5, 3, 3.7):
-        upscaler.upscale(picture(111, 93), scale=scale)  # the widest: it uses the most devices
+        upscaler.upscale(noise_image(111, 93), scale=scale)  # the widest: it uses the most devices
         compiled = upscaler.programs
         for shape in ((60, 50), (61, 47), (59, 55), (44, 64)):
-            upscaler.upscale(picture(*shape), scale=scale)
+            upscaler.upscale(noise_image(*shape), scale=scale)
         assert upscaler.programs == compiled
 
 
@@ -215,14 +215,14 @@ def test_automatic_tiles_compile_one_program_per_bucket():
     upscaler, rng = network(tile="auto"), np.random.default_rng(0)
     compiled = upscaler.programs
     for shape in rng.integers(17, 129, (30, 2)):
-        upscaler.upscale(picture(*shape), scale=2)
+        upscaler.upscale(noise_image(*shape), scale=2)
     # One that encodes, and two that render, for each device.
     each = 3 * jax.local_device_count()
     assert upscaler.programs - compiled <= each * sum(16 <= side <= 128 for side in BUCKETS)
 
 
 def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
-    image, upscaler = picture(60, 50), network(tile=64)
+    image, upscaler = noise_image(60, 50), network(tile=64)
     expected = upscaler.upscale(image, (90, 100))
     no_memory_beyond(monkeypatch, 20)
     close(upscaler.upscale(image, (90, 100)), expected)
@@ -234,7 +234,7 @@ def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
 @pytest.mark.devices
 def test_tiles_are_halved_when_memory_runs_out_between_strips(monkeypatch):
     """What is delivered stays, and the rest follows from where it ended."""
-    image, upscaler = picture(40, 20), network(tile=32)
+    image, upscaler = noise_image(40, 20), network(tile=32)
     expected = upscaler.upscale(image, (90, 60))
     monkeypatch.setattr(plan_module, "HOST_STRIP_BYTES", 1)
     render_strips, tiles = render.strips, set()
@@ -286,7 +286,7 @@ def test_automatic_tiles_take_the_memory_that_is_estimated(ensemble, monkeypatch
 )
 def test_resampling_in_strips_equals_resize(method, shape, size, monkeypatch):
     monkeypatch.setattr(streaming, "STRIP_VALUES", 7 * max(shape[1], size[1]) * 3)
-    image = picture(*shape)
+    image = noise_image(*shape)
     expected = np.clip(resampling.resize(image, size, method), 0, 1)
     close(ResampleUpscaler(method).upscale(image, size), expected)
 
@@ -301,7 +301,7 @@ def test_resampling_in_strips_equals_resize(method, shape, size, monkeypatch):
 def test_arrays_come_back_as_they_came(dtype, channels):
     integer = np.issubdtype(dtype, np.integer)
     top = np.iinfo(dtype).max if integer else 1
-    image = (picture(9, 7, channels or 1) * top).astype(dtype)
+    image = (noise_image(9, 7, channels or 1) * top).astype(dtype)
     image = image[:, :, 0] if channels is None else image
     for upscaler in (network(), ResampleUpscaler("lanczos")):
         result = upscaler.upscale(image, scale=2)
@@ -322,9 +322,9 @@ def test_arrays_come_back_as_they_came(dtype, channels):
      ("CMYK", "RGB"), ("I;16", "I;16")],
 )  # fmt: skip
 def test_pil_images_come_back_as_pil_images(mode, result):
-    image = Image.fromarray((picture(6, 5) * 255).astype(np.uint8))
+    image = Image.fromarray((noise_image(6, 5) * 255).astype(np.uint8))
     if mode == "I;16":
-        image = Image.fromarray((picture(6, 5)[:, :, 0] * 65535).astype(np.uint16))
+        image = Image.fromarray((noise_image(6, 5)[:, :, 0] * 65535).astype(np.uint16))
     image = image.convert(mode) if image.mode != mode else image
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     if mode != "CMYK":
@@ -336,7 +336,7 @@ def test_pil_images_come_back_as_pil_images(mode, result):
 
 
 def test_the_orientation_of_pil_images_is_applied():
-    image = Image.fromarray((picture(6, 4) * 255).astype(np.uint8))
+    image = Image.fromarray((noise_image(6, 4) * 255).astype(np.uint8))
     exif = image.getexif()
     exif[0x0112] = 6
     image.info["exif"] = exif.tobytes()
@@ -364,10 +364,10 @@ def test_colours_under_transparency_do_not_bleed():
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("alpha", [False, True])
-def test_blocks_are_the_whole_picture_cut_in_rows(monkeypatch, channels, alpha):
+def test_blocks_are_the_whole_image_cut_in_rows(monkeypatch, channels, alpha):
     image = ImageData(
-        (picture(40, 24, channels) * 65535).astype(np.uint16),
-        (picture(40, 24, 1)[:, :, 0] * 65535).astype(np.uint16) if alpha else None,
+        (noise_image(40, 24, channels) * 65535).astype(np.uint16),
+        (noise_image(40, 24, 1)[:, :, 0] * 65535).astype(np.uint16) if alpha else None,
     )
     upscaler, size, told = network(tile=16), (100, 60), []
     expected = enlarge(upscaler, image, size)
@@ -398,7 +398,7 @@ def test_blocks_are_the_whole_picture_cut_in_rows(monkeypatch, channels, alpha):
         (Image.new("F", (4, 4)), "mode F"),
     ],
 )
-def test_pictures_that_are_refused(image, message):
+def test_images_that_are_refused(image, message):
     with pytest.raises(InputError, match=message):
         network().upscale(image, scale=2)
 
@@ -407,14 +407,14 @@ def test_tables_that_take_too_much_are_refused_at_once():
     model = models.build(small_config(spectral={"frequencies": (100, 100, 100)}))
     upscaler = NetworkUpscaler(model, {"kernel": np.eye(2)}, "many waves")
     with pytest.raises(InputError, match=r"1000x1000 .* 300 waves, need .* 600000000 bytes"):
-        upscaler.strips(picture(1, 1), (1000, 1000))
+        upscaler.strips(noise_image(1, 1), (1000, 1000))
 
 
 def test_scales_that_a_network_does_not_know_are_refused():
     with pytest.raises(InputError, match="exactly 3: 5x4 to 15x12, not to 10x8"):
-        network("pixel_shuffle").strips(picture(4, 5), (8, 10))
+        network("pixel_shuffle").strips(noise_image(4, 5), (8, 10))
     with pytest.raises(InputError, match="at most 1000"):
-        network().upscale(picture(1, 1), (1, 1001))
+        network().upscale(noise_image(1, 1), (1, 1001))
     with pytest.raises(InputError, match="tile -1"):
         network(tile=-1)
     with pytest.raises(InputError, match="unknown method"):

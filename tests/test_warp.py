@@ -1,4 +1,4 @@
-"""Warps: geometry, the network's field, filtering where the map minifies, whole pictures."""
+"""Warps: geometry, the network's field, filtering where the map minifies, whole images."""
 
 import functools
 import tracemalloc
@@ -18,7 +18,7 @@ from inr_sr.resampling import cubic
 from inr_sr.upscaling import NetworkUpscaler, encoded
 from inr_sr.upscaling.warping import Homography, blocks
 from inr_sr.upscaling.warping.anisotropic import ellipses
-from tests.networks import no_memory_beyond, picture, small_config, waves
+from tests.networks import no_memory_beyond, noise_image, small_config, waves
 
 TILTED = np.array([[2.1, 0.4, -3], [-0.3, 1.7, 5], [0.004, -0.006, 1.1]])
 
@@ -139,7 +139,7 @@ def test_points_are_the_formula_with_a_footprint_of_their_own():
     ],
 )
 def test_a_scaling_equals_the_grid_and_a_shift_its_window(decoder, scale):
-    image, upscaler = picture(26, 20), network(decoder, tile=16)
+    image, upscaler = noise_image(26, 20), network(decoder, tile=16)
     size = tuple(round(n * s) for n, s in zip(image.shape, scale))
     matrix = np.diag([size[0] / 26, size[1] / 20, 1])
     expected = upscaler.upscale(image, size)
@@ -155,7 +155,7 @@ def test_a_scaling_equals_the_grid_and_a_shift_its_window(decoder, scale):
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_quarter_turns_are_those_of_the_result(quarters):
     """The positions are the same, and an odd size puts none between cells."""
-    image, upscaler = picture(21, 17), network()
+    image, upscaler = noise_image(21, 17), network()
     expected = np.rot90(upscaler.upscale(image, (63, 85)), -quarters)
     linear = np.rint(turn(-90 * quarters)) @ np.diag([3, 5])
     matrix = affine(linear, (21, 17), expected.shape[:2])
@@ -165,7 +165,7 @@ def test_quarter_turns_are_those_of_the_result(quarters):
 
 def test_where_one_axis_shrinks_it_is_resampled_from_the_field():
     """Whole LR pixels apart, the probes are the pixels that `upscale` sums."""
-    image, upscaler = picture(54, 20), network(tile=16)
+    image, upscaler = noise_image(54, 20), network(tile=16)
     expected = upscaler.upscale(image, (18, 41))
     found = upscaler.warp(image, np.diag([1 / 3, 41 / 20, 1]), (18, 41))
     plain = interpolated(image, np.diag([1 / 3, 41 / 20, 1]), (18, 41))
@@ -234,18 +234,18 @@ def test_no_step_where_filtering_sets_in_or_levels_change(shape, size):
     np.testing.assert_allclose(results[2], results[1], atol=1e-3)
 
 
-def test_a_vanishing_picture_is_its_mean_and_needs_no_network(monkeypatch):
-    upscaler, image = network(), picture(75, 60)
+def test_a_vanishing_image_is_its_mean_and_needs_no_network(monkeypatch):
+    upscaler, image = network(), noise_image(75, 60)
     monkeypatch.setattr(encoded, "encode_tile", None)
     found = upscaler.warp(image, np.diag([0.01, 0.01, 1]), (1, 1))
     np.testing.assert_allclose(found[0, 0], image.mean(axis=(0, 1)), atol=0.02)
 
 
-# Whole pictures
+# Whole images
 
 
-def test_thin_pictures_take_little_memory():
-    image = picture(1, 4096)
+def test_thin_images_take_little_memory():
+    image = noise_image(1, 4096)
     tracemalloc.start()
     found = network().warp(image, np.diag([1, 1 / 512, 1]), (1, 8))
     peak = tracemalloc.get_traced_memory()[1]
@@ -258,7 +258,7 @@ def test_thin_pictures_take_little_memory():
 @pytest.mark.devices
 def test_sizes_of_blocks_and_tiles_compile_next_to_nothing():
     """How many queries fall into each is new with every warp."""
-    upscaler, image = network(tile=16), picture(60, 50)
+    upscaler, image = network(tile=16), noise_image(60, 50)
     compiled = []
 
     def listen(event, duration, **_):
@@ -281,7 +281,7 @@ def test_sizes_of_blocks_and_tiles_compile_next_to_nothing():
 @pytest.mark.devices
 def test_blocks_and_tiles_do_not_show(monkeypatch):
     """From fourfold to a tenth, the horizon included, and in any multiple of the matrix."""
-    image = picture(70, 60)
+    image = noise_image(70, 60)
     matrix = np.array([[-3, 0, 224], [-7.5, 6, 330], [-0.15, 0, 10.2]])
     results = []
     for block, tile, times in ((64, 32, 1), (29, 8, -3)):
@@ -298,7 +298,7 @@ def test_blocks_and_tiles_do_not_show(monkeypatch):
 
 @pytest.mark.devices
 def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
-    image, upscaler = picture(60, 50), network(tile=64)
+    image, upscaler = noise_image(60, 50), network(tile=64)
     request = image, affine(2 * turn(20), (60, 50), (90, 80)), (90, 80)
     expected = upscaler.warp(*request)
     no_memory_beyond(monkeypatch, 16)
@@ -308,7 +308,7 @@ def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
         upscaler.warp(*request)
 
 
-def test_there_and_back_gives_the_picture():
+def test_there_and_back_gives_the_image():
     with Image.open("inr_sr/images/test/chelsea.webp") as photo:
         image = np.asarray(photo.convert("RGB").crop((150, 60, 230, 130)))
     matrix = np.vstack([affine(3 * turn(30), (70, 80), (330, 340)), [0, 0, 1]])
@@ -318,7 +318,7 @@ def test_there_and_back_gives_the_picture():
     assert 10 * np.log10(255**2 / np.mean(error**2)) > 38
 
 
-def test_pictures_come_back_in_their_form():
+def test_images_come_back_in_their_form():
     rgba = np.random.default_rng(0).integers(0, 256, (12, 14, 4), np.uint8)
     rgba[:, :, 3] = 255
     upscaler, matrix = network(), affine(2 * turn(20), (12, 14), (30, 40))
@@ -374,7 +374,7 @@ def test_sixteen_bits_and_translucency_are_kept():
     ],
 )
 def test_bad_requests(changes, message):
-    request = {"image": picture(4, 4), "matrix": np.eye(3), "out_size": (4, 4), **changes}
+    request = {"image": noise_image(4, 4), "matrix": np.eye(3), "out_size": (4, 4), **changes}
     with pytest.raises(InputError, match=message):
         network().warp(**request)
 
@@ -382,6 +382,6 @@ def test_bad_requests(changes, message):
 def test_networks_that_cannot_warp():
     fixed = NetworkUpscaler(models.build(small_config("pixel_shuffle")), np.eye(2), "fixed")
     with pytest.raises(InputError, match="fixed knows one scale only"):
-        fixed.warp(picture(4, 4), np.eye(3), (4, 4))
+        fixed.warp(noise_image(4, 4), np.eye(3), (4, 4))
     with pytest.raises(InputError, match="ensemble"):
-        network(ensemble=True).warp(picture(4, 4), np.eye(3), (4, 4))
+        network(ensemble=True).warp(noise_image(4, 4), np.eye(3), (4, 4))

@@ -22,10 +22,10 @@ from inr_sr.upscaling.plan import pad_queries
 from inr_sr.upscaling.warping.anisotropic import (
     MAX_PROBE_REACH,
     Ellipses,
+    averaged,
     blend,
     ellipses,
     probes,
-    averaged,
 )
 from inr_sr.upscaling.warping.homography import Homography, Places
 from inr_sr.upscaling.warping.pyramid import Pyramid

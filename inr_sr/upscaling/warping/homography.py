@@ -85,7 +85,7 @@ class Homography:
         return cls(np.linalg.inv(-h if front < 0 else h), size)
 
     def places(self, rows: slice, cols: slice) -> tuple[np.ndarray, Places]:
-        """Where a block of output pixels comes from, in float64, so that ties fall into their cells.
+        """Where a block of output pixels comes from, in float64: ties must fall into their cells.
 
         Returns:
           bool [rows, cols], whether they lie in the image and in front of the horizon (w > 0); and
