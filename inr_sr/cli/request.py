@@ -1,7 +1,7 @@
-"""A request to upscale that is valid: what can be refused without JAX has been refused.
+"""The request of `inr-sr upscale`, complete and valid: which images become which files, how large.
 
-Which images become which files, and how large; nothing is decided later but what only an image of
-a folder can tell when its turn comes: its own size.
+All that can be checked without JAX has been checked. One thing is left for later: the images of a
+folder are measured one by one, when their turn comes.
 """
 
 import os
@@ -16,7 +16,7 @@ from inr_sr.sizes import Size, TooManyPixels, scale_label, target_size
 
 @dataclass(frozen=True)
 class Target:
-    """The output size that is asked for: one of four, the others are None.
+    """The output size, given in one of four ways; the others are None.
 
     Attributes:
       scale: (rows, cols).
@@ -71,13 +71,13 @@ class Job:
 
 @dataclass(frozen=True)
 class UpscaleRequest:
-    """What `inr-sr upscale` was asked for.
+    """What `inr-sr upscale` is to do.
 
     Attributes:
       jobs: the images; of a folder in the order of paths.
       sizes: of the one image, (rows, cols) of it and of its result; None for a folder, whose
         images are measured when their turn comes.
-      target: the size that is asked for.
+      target: the output size.
       smallest: of a folder and a scale: (rows, cols) that an image of one pixel becomes; else None.
       method: name of a resampling method, or name or path of weights.
       is_network: whether `method` is that of weights.
@@ -101,7 +101,7 @@ class UpscaleRequest:
 
     @property
     def is_folder(self) -> bool:
-        """Whether all images of a folder are asked for."""
+        """Whether the images are those of a folder."""
         return self.sizes is None
 
     def sizes_of(self, job: Job) -> tuple[Size, Size]:
@@ -208,7 +208,7 @@ def _check_distinct(jobs: tuple[Job, ...]) -> None:
 
 
 def _suffix(source: Path, format: str | None) -> str:
-    """The extension of a result whose name is not given: as asked, as the input, or .png."""
+    """The extension of a result whose name is not given: `format`, the input's, or .png."""
     if format is not None:
         return "." + format.lower().removeprefix(".")
     try:

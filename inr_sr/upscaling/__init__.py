@@ -2,19 +2,19 @@
 
     image --Planner--> tiles --encode--> EncodedImage of fields --render--> strips, windows, points
 
-`plan` says which tiles fit in memory, `encoded` encodes and keeps them, `upscaler` is what people
-call; `images` gives them whole images with alpha, and `warping` projective maps.
+`plan` says which tiles fit in memory, `encoded` encodes and caches them, `upscaler` has the public
+classes; `images` handles whole images with alpha, `warping` projective maps.
 
-Beside the image, and its result where that is asked for whole, working memory is bounded by a
-constant, or by what one LR row of output takes where that is more: strips are made one after the
-other. Each tile is given a halo of the true receptive field, and beyond its borders the image is
-mirrored, so that the network's own padding never reaches a pixel that is kept: the result does not
-depend on tiles, padding or shape buckets. Tiles are squares of a few sizes and the scale is data,
-so that a new image size at a scale that was asked for before seldom needs a new compilation; a new
-scale may.
+Strips are made one after the other. Apart from the image and a result that is returned whole,
+memory is bounded by a constant, or by the output of one LR row where that is more.
+
+Each tile is encoded with a halo of the model's receptive field, mirrored at the image's borders, so
+that the network's own padding never reaches an output pixel: the result does not depend on tiles,
+padding or shape buckets. Tiles are squares of a few sizes and the scale is data, so that an image
+of a new size seldom compiles anything; a new scale may.
 
 An axis that shrinks is antialiased bicubic resampling of the network's x1 result. Warps, which may
-do both in one image, average the field instead.
+shrink in some places and enlarge in others, average the field instead.
 """
 
 from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size, TooManyPixels, target_size

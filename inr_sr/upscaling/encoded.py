@@ -42,13 +42,13 @@ def encode_tile(model: Model, params: Any, tile: jax.Array, halo: int) -> Any:
 
 
 class EncodedImage:
-    """An image of any size whose tiles are encoded when an output needs them, and then kept.
+    """An image of any size whose tiles are encoded when an output needs them, and then cached.
 
-    Fields are kept in memory of `cache_bytes`; those used least recently give way, and are encoded
-    again when they are needed again. Results do not depend on what is kept, nor, to float
-    rounding, on the tiles. The first request decides where tiles lie and how large they are; a
-    later one lays larger ones where these would be too small for it. Where memory runs out, tiles
-    are halved, and the request goes on after the last LR row that it has finished.
+    The cache is bounded in bytes. The fields used least recently are dropped, and encoded again
+    when they are needed. Results do not depend on what is cached nor, to float rounding, on the
+    tiles. The first request sets where tiles lie and how large they are; a later request that is
+    better served by larger ones replaces them. Where memory runs out, tiles are halved, and the
+    request goes on after the last LR row that it has finished.
 
     Attributes:
       image: [h, w, c], as given.
@@ -146,7 +146,7 @@ class EncodedImage:
                 return np.clip(out, 0.0, 1.0, out=out)
 
     def tiling(self, rows: slice, cols: slice, row_pixels: int = 0, margin: int = 0) -> Tiling:
-        """The tiles for a request: those there are, unless larger ones suit it better.
+        """The tiles for a request: those of earlier requests, unless larger ones serve it better.
 
         Args:
           rows, cols: the cells wanted.
@@ -177,6 +177,7 @@ class EncodedImage:
           MemoryError: tiles are as small as can be.
         """
         assert self._tiling is not None
+        self._cache.clear()  # a field that could not be made stays broken
         tile = self._tiling.tile
         if self._planner.only_tile(self.shape) is not None and out_of_memory(error):
             raise MemoryError(f"no memory for {tile[1]}x{tile[0]} LR pixels") from error
@@ -185,7 +186,7 @@ class EncodedImage:
         return self._lay(self._largest, origin)
 
     def fields(self, tiles: Iterable[Tile]) -> Iterator[Field]:
-        """The fields of tiles; all devices have one to make before the first is waited for."""
+        """The fields of tiles in order; every device starts on one before the first is used."""
         waiting: deque[Field] = deque()
         for tile in tiles:
             waiting.append(self._field(tile))
@@ -194,7 +195,7 @@ class EncodedImage:
         yield from waiting
 
     def _field(self, tile: Tile) -> Field:
-        """The field of a tile, kept or encoded; it need not be finished yet."""
+        """The field of a tile, cached or encoded; its computation need not be finished."""
         field = self._cache.get(tile)
         if field is None:
             device, params = next(self._turns)
@@ -205,7 +206,7 @@ class EncodedImage:
         return field
 
     def _lay(self, tile: Size, origin: Size) -> Tiling:
-        """New tiles, and fields of the old ones are dropped."""
+        """Sets new tiles, and drops the fields of the old ones."""
         if self._planner.only_tile(self.shape) is not None:
             origin = 0, 0  # the image is divided evenly
         self._cache.clear()
@@ -232,7 +233,7 @@ class EncodedImage:
     def _tiled(
         self, tiling: Tiling, size: Size, rows: slice, cols: slice
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """Output rows from top to bottom, with each strip the cell that comes after it."""
+        """Output rows from top to bottom: the LR row that follows each strip, and the strip."""
         tiles = (tile for row in tiling.tile_rows(rows, cols) for place in row for tile in place)
         fields = self.fields(tiles)
         n, side = self.shape, tiling.tile
@@ -243,7 +244,7 @@ class EncodedImage:
             first, last = max(rows.start, head), min(rows.stop, head + side[0])
             own: Iterable[Field] = itertools.islice(fields, sum(map(len, places)))
             if first + step < last:
-                own = list(own)  # all strips need them
+                own = list(own)  # every strip of this row of tiles needs them
             for row in range(first, last, step):
                 wanted = slice(row, min(row + step, last)), cols
                 yield wanted[0].stop, self._strip(places, iter(own), size, wanted, (step, width))
@@ -270,20 +271,20 @@ class EncodedImage:
 
 
 class FieldCache:
-    """The Fields used last, in at most `max_bytes`."""
+    """The most recently used Fields, in at most `max_bytes`."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes, self._bytes = max_bytes, 0
         self._fields: OrderedDict[Tile, Field] = OrderedDict()
 
     def get(self, tile: Tile) -> Field | None:
-        """The field of a tile, or None."""
+        """The field of a tile, or None where it is not cached."""
         if tile in self._fields:
             self._fields.move_to_end(tile)
         return self._fields.get(tile)
 
     def put(self, tile: Tile, field: Field) -> None:
-        """Keeps a field, unless it is larger than all that may be kept."""
+        """Adds a field, unless it alone exceeds the limit."""
         size = field_bytes(field)
         if size > self.max_bytes:
             return
@@ -294,7 +295,7 @@ class FieldCache:
         self._bytes += size
 
     def clear(self) -> None:
-        """Keeps none."""
+        """Drops all fields."""
         self._fields.clear()
         self._bytes = 0
 

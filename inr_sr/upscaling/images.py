@@ -110,7 +110,7 @@ def enlarged_blocks(
       InputError: see `StripUpscaler.strips`; at once, not at the first block.
       MemoryError: not even the smallest tile fits.
     """
-    strips = upscaler.strips(fill_hidden(image), out_size)  # refuses what cannot be
+    strips = upscaler.strips(fill_hidden(image), out_size)  # checks image and size
     channels = image.pixels.shape[2]
     colours = (to_channels(strip, channels) for strip in strips)
     pairs: Iterator[tuple[np.ndarray, np.ndarray]]
@@ -189,7 +189,7 @@ def _assembled(
 ) -> np.ndarray:
     """The parts of a layer on a ground of `fill`, [rows, cols, c]."""
     channels = image.shape[2]
-    parts = layer(image)  # refuses what cannot be before memory is asked for
+    parts = layer(image)  # checks the image before memory is allocated
     out = np.empty((*size, channels), dtype)
     out[...] = _as(np.full((1, channels), fill, np.float32), dtype)
     for part in parts:

@@ -1,4 +1,4 @@
-"""Tiles: which pixels lie under them, and which output pixels they make."""
+"""Tiles: the LR pixels that each is encoded from, and the output pixels rendered from it."""
 
 import itertools
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ class Section:
     """One axis of some cells of a tile.
 
     Attributes:
-      axis: their output pixels, for renderers; a flipped section holds up to a cell more.
-      cut: those of them that are wanted, `Span.outputs` of the image.
+      axis: their output pixels, for renderers; of a flipped section up to a cell more.
+      cut: which of those are wanted.
     """
 
     axis: Axis
@@ -52,7 +52,7 @@ class Span:
         return self.n - 1 - lines if self.flip else lines
 
     def outputs(self, n_out: int, wanted: slice) -> slice:
-        """The image's output pixels that lie in cells that are wanted, and the tile's.
+        """The output pixels of the image that lie in wanted cells of the tile.
 
         Args:
           n_out: output pixels of the whole axis.
@@ -63,11 +63,11 @@ class Span:
         return slice(*(first_output(cell, self.n, n_out) for cell in (start, stop)))
 
     def section(self, n_out: int, wanted: slice, count: int) -> Section:
-        """A run of cells of the tile in which those that are wanted lie.
+        """A run of `count` cells of the tile that contains the wanted ones.
 
         Args:
           n_out, wanted: see `outputs`.
-          count: cells of the run, at least as many as are wanted of the tile.
+          count: cells of the run; at least as many as the tile has wanted ones.
         """
         outputs = self.outputs(n_out, wanted)
         first = self.cell + min(max(wanted.start - self.cell, 0), self.count - count)

@@ -170,7 +170,7 @@ class NetworkUpscaler(StripUpscaler):
 
     @property
     def programs(self) -> int:
-        """Programs compiled so far in this process, but for those of warps.
+        """Programs compiled so far in this process, without those of warps and points.
 
         Grows with the first image of a shape.
         """
@@ -181,13 +181,13 @@ class NetworkUpscaler(StripUpscaler):
         self.planner.check_size(shape, size)
 
     def encode(self, image: np.ndarray, *, cache_bytes: int | None = None) -> EncodedImage:
-        """An image that can be asked for many windows, and is encoded once.
+        """Encodes an image once, for many windows, sizes and points; tiles on first use.
 
         Args:
-          image: [h, w, c], c = 1 or 3, floating in [0, 1], uint8 or uint16; not to be changed
-            while it is in use.
-          cache_bytes: bound of the memory for what has been encoded; None: a quarter of the
-            accelerator's, or 512 MiB on a CPU; 0: nothing is kept.
+          image: [h, w, c], c = 1 or 3, floating in [0, 1], uint8 or uint16. It is not copied, and
+            must not change while the result is in use.
+          cache_bytes: limit of the memory for encoded tiles; None: a quarter of the accelerator's
+            memory, or 512 MiB on a CPU; 0: none are cached.
 
         Raises:
           InputError: an image that is not allowed.
@@ -199,7 +199,7 @@ class NetworkUpscaler(StripUpscaler):
         return self.encode(image, cache_bytes=0).strips(out_size)
 
     def window(self, image: np.ndarray, out_size: Size, rows: slice, cols: slice) -> np.ndarray:
-        """Part of an enlarged image; `encode` once where several are wanted.
+        """Part of an enlarged image; for several parts of one image use `encode`.
 
         Args:
           image: see `encode`.
@@ -223,11 +223,11 @@ class NetworkUpscaler(StripUpscaler):
         fill: float = 0.0,
         max_pixels: int | None = MAX_OUTPUT_PIXELS,
     ) -> Any:
-        """Rotates, shears, tilts: one image under a projective map, enlarged where that does.
+        """Warps an image by a projective map (rotation, shear, tilt), enlarging where it magnifies.
 
         Where the map minifies the result is antialiased, see `warping.anisotropic`. Alpha is
-        interpolated, and 0 outside the image. A result pixel is in the image or out of it: the
-        border itself is not softened.
+        interpolated, and 0 outside the image. The image's border is sharp: a result pixel whose
+        centre is outside gets `fill`.
 
         Args:
           image: see `upscale`.

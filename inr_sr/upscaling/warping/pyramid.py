@@ -17,10 +17,10 @@ _MIN_ATLAS = 2**12  # pixels; larger ones are 4, 16 .. times that, so that progr
 class Pyramid:
     """An image and its antialiased halvings, mirrored at their borders.
 
-    Level 0 is the image as given, in its own type; the others are made when they are first
-    asked for, and take a third of its pixels in float32. A level of n pixels along an axis is
-    followed by one of ceil(n / 2) that covers the same length, so that the mirrored level is the
-    level of the mirrored image.
+    Level 0 is the image as given, in its own type. The others are made on first use, and hold a
+    third as many pixels in all, in float32. A level of n pixels along an axis is followed by one of
+    ceil(n / 2) that covers the same length, so that the mirrored level is the level of the mirrored
+    image.
     """
 
     def __init__(self, image: np.ndarray) -> None:
