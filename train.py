@@ -29,19 +29,21 @@ def main() -> int:
         keep_freed_memory()
     program.join_hosts()
     keep_compiled_programs()
-    from inr_sr.training.loop import NotFinite
-    from inr_sr.training.run import run
-    from inr_sr.training.stopping import Interrupted
+    from inr_sr.training.loop import Interrupted, NotFinite, run
+    from inr_sr.training.tasks.evaluation import REPORT
+    from inr_sr.training.tasks.super_resolution import SuperResolution
 
+    workdir = Path(WORKDIR.value)
     try:
-        page = run(CONFIG.value, Path(WORKDIR.value)) / "index.html"
+        task = SuperResolution.evaluated(CONFIG.value, workdir)
+        run(task, CONFIG.value, workdir)
     except Interrupted as stop:
         print(f"{stop}; the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
     except NotFinite as stop:
         print(f"error: {stop}", file=sys.stderr)
         return FAILED
-    print(f"done: {page}")
+    print(f"done: {workdir / REPORT / 'index.html'}")
     return 0
 
 

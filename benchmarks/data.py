@@ -13,18 +13,17 @@ import statistics
 from typing import Any
 
 import jax
-import numpy as np
 
 from benchmarks.measuring import command, medians, report, rounds
+from benchmarks.train_step import fresh_state
 from configs.compact import get_config
-from inr_sr import models
-from inr_sr.data.feed import ResidentFeed, StreamFeed, sampling, training_source
+from inr_sr.data.loaders import ResidentLoader, StreamingLoader
 from inr_sr.data.resident import ResidentSet
-from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.devices import make_mesh
 from inr_sr.reporting.tables import markdown
-from inr_sr.training import state as training_state
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.step import make_advance
+from inr_sr.training.tasks.super_resolution import SuperResolution
 
 ROUNDS = 15
 STEPS = 2  # per dispatch
@@ -38,14 +37,13 @@ class Bench:
         config = get_config()
         config.train.steps_per_dispatch = STEPS
         self.batch = config.train.batch_size
-        spec, mesh, model = sampling(config), make_mesh(), models.build(config.model)
-        optimizer = make_optimizer(config.optimizer, config.train.steps)
-        self._advance = make_advance(config, model, optimizer, [spec], mesh)
-        state = training_state.create(models.init(model, jax.random.key(0)), optimizer, seed=0)
-        self._state = place(jax.tree.map(np.asarray, state), replicated(mesh))
-        source = training_source(config)
-        self._resident = ResidentFeed(source, spec, mesh)
-        self._stream = StreamFeed(config, source, spec, mesh, step=0)
+        task, mesh = SuperResolution(config), make_mesh()
+        spec = task.specs[0]
+        optimizer = make_optimizer(config.optimizer, config.train.steps, task.labels)
+        self._advance = make_advance(config, task, optimizer, mesh)
+        self._state = fresh_state(config, task.model)
+        self._resident = ResidentLoader(task.source, spec, mesh)
+        self._stream = StreamingLoader(config, task.source, spec, mesh, step=0)
         self._made = self._stream.take(STEPS)
         self._draw = jax.jit(ResidentSet.draw)
         self._keys = jax.random.split(jax.random.key(0), self.batch * spec.candidates)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from inr_sr.models.field import with_margin
+from inr_sr.models.parts import KERNELS, LAYERS, UNDECAYED
 
 
 @flax.struct.dataclass
@@ -21,6 +22,11 @@ class Passed:
 
     features: jax.Array
 
+    @property
+    def lattice(self) -> tuple[int, int]:
+        """LR (rows, cols)."""
+        return self.features.shape[1], self.features.shape[2]
+
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
         """See `field.FieldFunction.points`."""
         batch, _, w, _ = self.features.shape
@@ -32,6 +38,8 @@ class Pass(nn.Module):
     """The cheapest decoder that still needs its encoder's gradients."""
 
     receptive_field = 0
+    takes_tokens = False
+    groups = LAYERS
 
     def __call__(self, features: jax.Array, halo: int) -> Passed:
         """The first three features as a field."""
@@ -49,6 +57,11 @@ class PublishedField:
 
     unfolded: jax.Array
     layers: tuple[tuple[jax.Array, jax.Array], ...]
+
+    @property
+    def lattice(self) -> tuple[int, int]:
+        """LR (rows, cols)."""
+        return self.unfolded.shape[1], self.unfolded.shape[2]
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
         """See `field.FieldFunction.points`; all of it at each query, four times."""
@@ -79,6 +92,8 @@ class PublishedLiif(nn.Module):
     layers: int
 
     receptive_field = 2
+    takes_tokens = False
+    groups = ((UNDECAYED, r"bias_\d+$"), (KERNELS, r"kernel_\d+$"))
 
     @nn.compact
     def __call__(self, features: jax.Array, halo: int) -> PublishedField:

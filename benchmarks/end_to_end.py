@@ -22,7 +22,7 @@ from benchmarks.counting import growth, lattice_macs, liif_macs, operations, wav
 from benchmarks.measuring import command, mebibytes, medians, report, rounds
 from benchmarks.methods import axes, per_query, strip_macs
 from inr_sr import models
-from inr_sr.configuration import default
+from inr_sr.config import default
 from inr_sr.models import Model
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.reporting.tables import markdown

@@ -23,7 +23,7 @@ from benchmarks.measuring import command, medians, report, rounds
 from benchmarks.train_step import whole
 from configs import lp_large
 from inr_sr import models, render
-from inr_sr.configuration import default
+from inr_sr.config import default
 from inr_sr.coordinates import Axis, grid_axis
 from inr_sr.models import Model
 from inr_sr.reporting.tables import markdown

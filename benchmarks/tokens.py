@@ -29,7 +29,7 @@ from ml_collections import ConfigDict
 from benchmarks.measuring import command, mebibytes, medians, report, rounds
 from configs import lp_large
 from inr_sr import models, render
-from inr_sr.configuration import default
+from inr_sr.config import default
 from inr_sr.coordinates import Axis, grid_axis
 from inr_sr.devices import keep_compiled_programs
 from inr_sr.models.decoders.modulated import ModulatedField

@@ -29,19 +29,20 @@ from benchmarks.counting import (
 from benchmarks.decoders import Pass, PublishedLiif
 from benchmarks.measuring import command, mebibytes, medians, report, rounds
 from inr_sr import models, render
-from inr_sr.configuration import default
+from inr_sr.config import default
 from inr_sr.coordinates import upright_footprint
-from inr_sr.data.feed import ResidentFeed, sampling, training_source
+from inr_sr.data.loaders import ResidentLoader, sampling, training_source
 from inr_sr.data.samples import Batch, make_batch
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.models import Model
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.reporting.tables import markdown
-from inr_sr.training import losses
 from inr_sr.training import state as training_state
+from inr_sr.training.losses import formulas
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.state import TrainState
 from inr_sr.training.step import make_advance
+from inr_sr.training.tasks.super_resolution import SuperResolution
 
 ROUNDS = 5
 
@@ -55,8 +56,8 @@ def configuration() -> ConfigDict:
 
 
 def fresh_state(config: ConfigDict, model: Model) -> TrainState:
-    """The state at the beginning of a training, on all devices."""
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
+    """The state before the first step, on all devices."""
+    optimizer = make_optimizer(config.optimizer, config.train.steps, model.labels)
     state = training_state.create(models.init(model, jax.random.key(0)), optimizer, seed=0)
     placed: TrainState = place(jax.tree.map(np.asarray, state), replicated(make_mesh()))
     return placed
@@ -64,10 +65,11 @@ def fresh_state(config: ConfigDict, model: Model) -> TrainState:
 
 def whole(config: ConfigDict, model: Model) -> Callable[[], Any]:
     """A dispatch of steps as training runs them, on the embedded pictures."""
-    spec, mesh, count = sampling(config), make_mesh(), config.train.steps_per_dispatch
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
-    advance = make_advance(config, model, optimizer, [spec], mesh)
-    data = ResidentFeed(training_source(config), spec, mesh).take(count)
+    task, mesh = SuperResolution(config, model=model), make_mesh()
+    count = config.train.steps_per_dispatch
+    optimizer = make_optimizer(config.optimizer, config.train.steps, task.labels)
+    advance = make_advance(config, task, optimizer, mesh)
+    data = task.loader(mesh, 0).take(count)
     state = fresh_state(config, model)
 
     def work() -> Any:
@@ -81,7 +83,7 @@ def whole(config: ConfigDict, model: Model) -> Callable[[], Any]:
 def data(config: ConfigDict) -> Callable[[], Batch]:
     """A batch, from crops to samples."""
     spec = sampling(config)
-    pictures = ResidentFeed(training_source(config), spec, make_mesh()).take(1)
+    pictures = ResidentLoader(training_source(config), spec, make_mesh()).take(1)
 
     @jax.jit
     def made(key: jax.Array, pictures: Any) -> Batch:
@@ -99,7 +101,7 @@ def loss_on(model: Model, batch: Batch) -> Callable[[Any], jax.Array]:
         field: Any = model.apply({"params": params}, batch.lr)
         footprint = upright_footprint(batch.size[:, None])
         out = render.points(field, batch.cell, batch.delta, footprint)
-        return losses.mse(out, batch.target)
+        return formulas.mse(out, batch.target)
 
     return loss
 
@@ -107,7 +109,7 @@ def loss_on(model: Model, batch: Batch) -> Callable[[Any], jax.Array]:
 def part(config: ConfigDict, model: Model) -> Callable[[], Any]:
     """Gradients and update on a batch that is there."""
     loss = loss_on(model, data(config)())
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
+    optimizer = make_optimizer(config.optimizer, config.train.steps, model.labels)
 
     def step(state: Any) -> Any:
         gradients = jax.grad(loss)(state.params)

@@ -7,7 +7,7 @@ Made for one GPU; not trained to its end yet, so there is no PSNR to expect.
 
 from ml_collections import ConfigDict
 
-from inr_sr.configuration import default
+from inr_sr.config import default
 
 
 def get_config() -> ConfigDict:

@@ -15,7 +15,7 @@ inr_sr/pretrained/compact.md.
 
 from ml_collections import ConfigDict
 
-from inr_sr.configuration import default
+from inr_sr.config import default
 
 
 def get_config() -> ConfigDict:

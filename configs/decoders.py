@@ -13,7 +13,7 @@ Set5 (Y) at x2 / x3 / x4 with the pictures of inr_sr/pretrained/compact.md (docs
 
 from ml_collections import ConfigDict
 
-from inr_sr.configuration import default
+from inr_sr.config import default
 
 
 def get_config(decoder: str = "spectral") -> ConfigDict:

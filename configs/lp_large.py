@@ -10,7 +10,7 @@ cores a step takes several seconds. A narrower one is measured in docs/experimen
 
 from ml_collections import ConfigDict
 
-from inr_sr.configuration import default
+from inr_sr.config import default
 
 
 def get_config() -> ConfigDict:

@@ -15,7 +15,7 @@ crops of the diagnosis in Kodak24) and is 1.43 dB below bicubic at x4 on Kodak24
 
 from ml_collections import ConfigDict
 
-from inr_sr.configuration import default
+from inr_sr.config import default
 
 
 def get_config() -> ConfigDict:

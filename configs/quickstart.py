@@ -9,7 +9,7 @@ x2 / x3 / x4, where bicubic has 33.7 / 30.4 / 28.4.
 
 from ml_collections import ConfigDict
 
-from inr_sr.configuration import default
+from inr_sr.config import default
 
 
 def get_config() -> ConfigDict:

@@ -11,7 +11,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import __main__
-from inr_sr.configuration import default
+from inr_sr.config import default, renamed
 from inr_sr.errors import EXPECTED, MISTAKE, InputError, explain
 
 REPORT_TIMEOUT = 24 * 3600  # seconds the other hosts wait at the end while the first one evaluates
@@ -72,6 +72,7 @@ def _parse(argv: list[str]) -> None:
         field = re.match(r"""[\\'"]*(\w+)[\\'"]*(?:\\n|\n|$)""", str(error.args[0]))
         if field is None:
             raise InputError(f"--config: {_line(error)}") from error
+        _refuse_renamed(argv, field[1])
         hint = re.search(r'Did you mean "(\w+)"', str(error.args[0]))
         question = f"; did you mean {hint[1]!r}?" if hint else _siblings(argv, field[1])
         raise InputError(f"unknown config field {field[1]!r}{question}") from error
@@ -86,6 +87,15 @@ def _parse(argv: list[str]) -> None:
         raise InputError(f"--config: {reason.strip()}") from error
     if rest:
         raise InputError(f"unexpected argument {rest[0]!r}; all arguments are --name=value")
+
+
+def _refuse_renamed(argv: list[str], field: str) -> None:
+    """Raises InputError, naming today's, where an argument names a field of an earlier version."""
+    for argument in argv:
+        name = argument.lstrip("-").partition("=")[0].removeprefix("config.")
+        today = renamed(name)
+        if today is not None and name.split(".")[-1] == field:
+            raise InputError(f"config field {name!r} is gone; set {today}")
 
 
 def _siblings(argv: list[str], field: str) -> str:

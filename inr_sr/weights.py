@@ -20,7 +20,6 @@ from ml_collections import ConfigDict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from inr_sr.configuration import stored_model
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path
 
@@ -162,7 +161,7 @@ def load_model(name_or_path: str | os.PathLike[str]) -> tuple["Model", Weights]:
 
     weights = load_weights(name_or_path)
     try:
-        config = stored_model(weights.config)
+        config = models.complete(weights.config.to_dict())
         model = models.build(config)
         key = jax.ShapeDtypeStruct((2,), jnp.uint32)
         shapes = jax.eval_shape(lambda key: models.init(model, key), key)

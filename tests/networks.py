@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr import models
-from inr_sr.configuration import default
+from inr_sr.config import default
 from inr_sr.models.decoders.spectral import SpectralField
 from inr_sr.upscaling import encoded
 

@@ -13,30 +13,30 @@ import pytest
 
 from inr_sr import models, render
 from inr_sr.coordinates import upright_footprint
-from inr_sr.data.feed import ResidentFeed, sampling, training_source
+from inr_sr.data.loaders import ResidentLoader, sampling, training_source
 from inr_sr.data.samples import Batch, make_batch
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
 from inr_sr.models.discriminators import DISCRIMINATORS, STATISTICS, PatchDiscriminator
 from inr_sr.models.field import SKIP_REACH, Field, with_margin
-from inr_sr.training import gradients, losses
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
-from inr_sr.training.adversarial_losses import (
+from inr_sr.training.adversary import Adversary, check
+from inr_sr.training.loop import Interrupted, NotFinite
+from inr_sr.training.losses import formulas
+from inr_sr.training.losses.adversarial import (
     GAMES,
     adaptive_weight,
     feature_matching,
     gradient_penalty,
 )
-from inr_sr.training.adversary import Adversary, check
-from inr_sr.training.export import WEIGHTS, export
-from inr_sr.training.journal import METRICS, rows
-from inr_sr.training.loop import NotFinite, train
+from inr_sr.training.metric_writer import METRICS, rows
 from inr_sr.training.optimizer import make_optimizer
-from inr_sr.training.stopping import Interrupted
+from inr_sr.training.tasks.export import WEIGHTS, export
+from inr_sr.training.tasks.super_resolution import SuperResolution
 from inr_sr.weights import load_weights
 from tests.networks import small_config
-from tests.tiny import score, tiny, tiny_pictures
+from tests.tiny import score, tiny, tiny_pictures, train
 
 SQUARE = {
     "data__layout": "square",
@@ -144,16 +144,14 @@ def steps(folder: Path, mesh: jax.sharding.Mesh, **changes: Any) -> tuple[Any, A
     """State before, state after STEPS steps, and the last one's metrics; all on the host."""
     config = tiny(folder, **{**ALL, **changes})
     check(config)
-    spec, model = sampling(config), models.build(config.model)
-    adversary = Adversary(config, model)
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
-    params, opponent = models.init(model, jax.random.key(1)), adversary.create(jax.random.key(3))
+    task = SuperResolution(config)
+    adversary = Adversary(config, task)
+    optimizer = make_optimizer(config.optimizer, config.train.steps, task.labels)
+    params, opponent = task.init(jax.random.key(1)), adversary.create(jax.random.key(3))
     state = training_state.create(params, optimizer, 2, opponent)
     before = jax.tree.map(np.asarray, state)
-    data = ResidentFeed(training_source(config), spec, mesh).take(STEPS)
-    advance = training_step.make_advance(
-        config, model, optimizer, [spec], mesh, adversary=adversary
-    )
+    data = task.loader(mesh, 0).take(STEPS)
+    advance = training_step.make_advance(config, task, optimizer, mesh, adversary=adversary)
     after, metrics = advance(place(before, replicated(mesh)), data, STEPS)
     numbers = {name: float(value) for name, value in metrics.items()}
     return before, jax.tree.map(np.asarray, after), numbers
@@ -208,14 +206,14 @@ def test_all_devices_give_the_step_of_one(folder, alone):
 
 
 def test_slices_and_loops_give_the_same_step(folder, alone, monkeypatch):
-    monkeypatch.setattr(gradients, "loops_are_slow", lambda: False)
+    monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
     assert_same_steps(steps(folder, one_device(), train__accumulate=2), alone)
 
 
 @functools.cache
 def fixed_batch(folder: Path) -> Batch:
     spec = sampling(tiny(folder, **SQUARE))
-    data = ResidentFeed(training_source(tiny(folder)), spec, one_device()).take(1)
+    data = ResidentLoader(training_source(tiny(folder)), spec, one_device()).take(1)
     keys = jax.random.split(jax.random.key(5), 16).reshape(8, 2)
     return jax.jit(lambda: make_batch(keys[:, 0], jax.vmap(data.draw)(keys), spec))()
 
@@ -233,17 +231,22 @@ class Nothing:
         return jnp.zeros((*cell.shape[:2], 3))
 
 
-def reconstruct(out: jax.Array, batch: Batch) -> tuple[jax.Array, dict]:
-    value = losses.l1(out, batch.target)
-    return value, {"loss": value}
+class Judged(SuperResolution):
+    """With another generator, bicubic unless it is given, and its L1 as the only loss."""
+
+    def __init__(self, config: Any, generate: Any = lambda params, batch: enlarged(batch)) -> None:
+        super().__init__(config)
+        self.generate = generate
+
+    def reconstruction(self, out: Any, batch: Batch, constants: Any) -> tuple[jax.Array, dict]:
+        value = formulas.l1(out, batch.target)
+        return value, {"loss": value}
 
 
 def test_gradients_are_those_of_the_losses(folder):
     """With the adaptive weight, by differentiating the terms one by one; of a small generator."""
     config = tiny(folder, **{**ALL, "adversarial__adaptive": True})
-    model, batch = models.build(config.model), fixed_batch(folder)
-    adversary = Adversary(config, model)
-    opponent = adversary.create(jax.random.key(3))
+    batch = fixed_batch(folder)
     keys = jax.random.split(jax.random.key(4), 3)
     first = jax.random.normal(keys[0], (3, 4))
     heads = {name: {"kernel": 0.1 * jax.random.normal(key, (4, 3))}
@@ -256,8 +259,10 @@ def test_gradients_are_those_of_the_losses(folder):
         kernels = (params["decoder"][name]["kernel"] for name in ("cos", "sin"))
         return up + sum(jnp.einsum("bqd,dc->bqc", hidden**i, k) for i, k in enumerate(kernels, 1))
 
-    found = jax.jit(adversary.gradients(generate, reconstruct))
-    (grads, theirs), metrics = found((params, opponent), batch)
+    adversary = Adversary(config, Judged(config, generate))
+    opponent = adversary.create(jax.random.key(3))
+    found = jax.jit(adversary.gradients)
+    (grads, theirs), metrics = found((params, opponent), batch, jax.random.key(0), ())
     truth, condition = (x.reshape(8, 16, 16, 3) for x in (batch.target, enlarged(batch)))
 
     def judge(theirs: Any, pictures: jax.Array) -> Any:
@@ -269,7 +274,7 @@ def test_gradients_are_those_of_the_losses(folder):
         real, fake = (judge(theirs, x) for x in (truth, out.reshape(truth.shape)))
         ours, its = (loss(real.logits, fake.logits) for loss in GAMES["relativistic"])
         matching = feature_matching(real.features, fake.features)
-        return jnp.stack([losses.l1(out, batch.target), ours, matching, its])
+        return jnp.stack([formulas.l1(out, batch.target), ours, matching, its])
 
     by_term = jax.jit(jax.jacrev(terms))(params, opponent.params)
     length = [
@@ -304,10 +309,9 @@ def test_gradients_are_those_of_the_losses(folder):
 def test_an_adversary_is_the_one_that_is_asked_for(folder, kind, loss):
     changes = {"adversarial__discriminator": kind, "adversarial__loss": loss}
     config = tiny(folder, **{**SQUARE, **changes})
-    adversary, batch = Adversary(config, models.build(config.model)), fixed_batch(folder)
+    adversary, batch = Adversary(config, Judged(config)), fixed_batch(folder)
     opponent = adversary.create(jax.random.key(3))
-    of_batch = adversary.gradients(lambda _, batch: enlarged(batch), reconstruct)
-    _, metrics = jax.jit(of_batch)(((), opponent), batch)
+    _, metrics = jax.jit(adversary.gradients)(((), opponent), batch, jax.random.key(0), ())
 
     @jax.jit
     def judged(pictures: jax.Array) -> jax.Array:
@@ -325,13 +329,11 @@ def test_an_adversary_is_the_one_that_is_asked_for(folder, kind, loss):
 def test_a_discriminator_learns_to_tell_bicubic_from_truth(folder, loss):
     changes = {"adversarial__loss": loss, "adversarial__learning_rate": 1e-2}
     config = tiny(folder, **{**SQUARE, **changes, "adversarial__width": 8})
-    adversary = Adversary(config, models.build(config.model))
-    of_batch = adversary.gradients(lambda _, batch: enlarged(batch), reconstruct)
-    batch = fixed_batch(folder)
+    adversary, batch = Adversary(config, Judged(config)), fixed_batch(folder)
 
     @jax.jit
     def learn(opponent: Any) -> tuple[Any, dict]:
-        (_, theirs), metrics = of_batch(((), opponent), batch)
+        (_, theirs), metrics = adversary.gradients(((), opponent), batch, jax.random.key(0), ())
         return adversary.updated(opponent, theirs), metrics
 
     opponent, told = adversary.create(jax.random.key(3)), []

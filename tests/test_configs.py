@@ -1,17 +1,23 @@
 """Every configuration that comes with the project can be trained."""
 
 import importlib
+import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from inr_sr import models
+from inr_sr.config import default, migrated
+from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.studies.experiments.experiment import load
 from inr_sr.studies.experiments.runs import identity
 from inr_sr.studies.experiments.scoring import HeldOut
-from inr_sr.training import requirements
+from inr_sr.training import setup
 from inr_sr.training.optimizer import make_optimizer
+from inr_sr.training.tasks.super_resolution import SuperResolution
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = [path.stem for path in sorted((ROOT / "configs").glob("*.py")) if path.stem[0] != "_"]
@@ -23,10 +29,11 @@ def check(config):
     """All that is checked before training starts, except files; returns the parameter count."""
     if config.loss.perceptual:
         config.perceptual.weights = "the user's own"
-    requirements.check(config)
-    model = models.build(config.model)
-    shapes = jax.eval_shape(lambda: models.init(model, jax.random.key(0)))
-    jax.eval_shape(make_optimizer(config.optimizer, config.train.steps).init, shapes)
+    setup.check(config)
+    task = SuperResolution(config)
+    shapes = jax.eval_shape(lambda: task.init(jax.random.key(0)))
+    optimizer = make_optimizer(config.optimizer, config.train.steps, task.labels)
+    jax.eval_shape(optimizer.init, shapes)
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
@@ -34,6 +41,44 @@ def check(config):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_configurations_can_be_trained(name):
     assert check(importlib.import_module(f"configs.{name}").get_config()) > 1000
+
+
+def test_numbers_that_must_agree_are_one_number():
+    """--config.data.max_scale=8 alone trains for x8: bands up to its Nyquist frequency, cells."""
+    config = default()
+    config.update_from_flattened_dict({"data.max_scale": 8.0, "data.patch": 48})
+    config.data.queries = 64
+    for name in ("spectral", "modulated"):
+        config.model.decoder = name
+        decoder = SuperResolution(config).model.decoder
+        assert decoder.bands == (1.0, 2.0, 4.0)
+        assert decoder.max_scale == 8
+    assert (config.model.trained_size, config.model.modulated.lr_size) == (48, 48)
+    frequencies = SpectralDecoder.from_config(config.model, jnp.float32, 1)
+    params = frequencies.init(jax.random.key(0), jnp.zeros((1, 4, 4, 3)), 0)["params"]
+    highest = np.linalg.norm(params["frequencies_2"], axis=-1)
+    assert 2 <= highest.min() < highest.max() <= 4
+    config.model.spectral.bands = (0.5, 1.0, 2.0)  # set, they follow no longer
+    config.data.max_scale = 2.0
+    assert config.model.spectral.bands == (0.5, 1.0, 2.0)
+    assert config.model.modulated.bands == (0.25, 0.5, 1.0)
+
+
+def test_configurations_of_before_have_the_fields_of_today():
+    """As stored by the first version: names that changed, numbers that did not follow another."""
+    old = json.loads(default().to_json())
+    old["eval"]["pictures"] = old["eval"].pop("images")
+    old["data"] |= {"raw_targets": True, "max_scale": 2.0, "patch": 24}
+    old["model"] |= {"decoder": "modulated", "trained_size": 24}
+    old["model"]["modulated"] |= {"control": "end_points", "max_scale": 2.0}
+    config = default()
+    config.update(migrated(old))
+    assert config.eval.images == 4
+    assert (config.data.targets, config.model.decoder) == ("raw_hr", "end_points")
+    assert config.model.spectral.max_scale == config.data.max_scale == 2.0
+    assert config.model.trained_size == config.data.patch == 24
+    stored = {"encoder": "edsr", "decoder": "spectral", "modulated": {"max_scale": 9.0}}
+    assert models.complete(stored).spectral.max_scale == 4.0
 
 
 def test_presets_are_what_they_say():

@@ -30,8 +30,7 @@ from inr_sr.studies.diagnosis.trained_network import Course, Recipe, TrainedNetw
 from inr_sr.studies.diagnosis.verdict import STATES
 from inr_sr.training.checkpoints import CHECKPOINTS
 from inr_sr.training.frequencies import RECORD, matrices
-from inr_sr.training.loop import train
-from tests.tiny import content, score, tiny, tiny_pictures
+from tests.tiny import content, score, tiny, tiny_pictures, train
 
 LP = {
     "model__encoder": "lp_tokens",
@@ -228,7 +227,7 @@ def test_what_a_decoder_lacks_is_reported_and_the_rest_is_measured(place, tmp_pa
 
 
 COMMON = {
-    "parameters": 6, "skip": True, "targets": "hr", "jitter": 0.0, "raw_targets": False,
+    "parameters": 6, "skip": True, "targets": "hr", "jitter": 0.0,
     "sides": (8,), "scales": (1.0, 2.0), "losses": {"l1": 1.0}, "step": 1, "steps": 24,
 }  # fmt: skip
 
@@ -245,10 +244,10 @@ COMMON = {
             Region("the whole patch, 8 LR pixels a side", 0.0, 8.0),
         ),
         (
-            {"data__jitter": 0.5, "data__raw_targets": True, "data__other_patches": (4, 6),
+            {"data__jitter": 0.5, "data__targets": "raw_hr", "data__other_patches": (4, 6),
              "adversarial__weight": 0.1, "train__steps": 9},
             {"decoder": "modulated", "initialisation": "annulus", "jitter": 0.5,
-             "raw_targets": True, "sides": (8, 6, 4), "losses": {"l1": 1.0, "adversarial": 0.1},
+             "targets": "raw_hr", "sides": (8, 6, 4), "losses": {"l1": 1.0, "adversarial": 0.1},
              "steps": 9},
             Region("one cell of the tokens, 4 LR pixels a side", -2.0, 4.0),
         ),
@@ -337,8 +336,7 @@ LOW = ("frequencies.together.beyond_lr", 0.0)
     [
         ([("recipe.targets", "lr")], ["Targets without detail"]),
         ([("recipe.targets", "pseudo_hr")], ["Targets without detail"]),
-        ([("recipe.raw_targets", True), ("recipe.jitter", 0.5)], ["Targets without detail"]),
-        ([("recipe.raw_targets", True)], []),
+        ([("recipe.targets", "raw_hr"), ("recipe.jitter", 0.5)], ["Targets without detail"]),
         ([("recipe.scales", (1.0, 1.0))],
          ["Scales that were not trained", "Queries that fall on few places"]),
         ([("recipe.scales", (1.0, 1.0)), ("recipe.jitter", 1.0)],

@@ -58,7 +58,6 @@ def two_tokens(tau, value=(1.0, -2.0)):
         spacing=4,
         nearest=(),
         frame="picture",
-        control="",
         smallest=0.25,
     )
 

@@ -23,9 +23,9 @@ from inr_sr.studies.experiments.experiment import Experiment, load
 from inr_sr.studies.experiments.runs import identity, plan, seconds_left
 from inr_sr.studies.experiments.scoring import HeldOut, arrangement
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
-from inr_sr.training.export import load_average
-from inr_sr.training.journal import METRICS, rows
-from inr_sr.training.stopping import Interrupted
+from inr_sr.training.loop import Interrupted
+from inr_sr.training.metric_writer import METRICS, rows
+from inr_sr.training.tasks.export import load_average
 from tests.tiny import content, environment, score, stop_when, tiny, tiny_pictures
 
 EXPERIMENT = '''

@@ -17,7 +17,7 @@ from inr_sr import models
 from inr_sr.files import locked
 from inr_sr.training import state as training_state
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
-from inr_sr.training.journal import METRICS, rows
+from inr_sr.training.metric_writer import METRICS, rows
 from inr_sr.training.optimizer import make_optimizer
 from tests.tiny import finish, start, start_command, stop_when, tiny, tiny_pictures
 
@@ -44,8 +44,9 @@ def hosts(workdir: Path, folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
 def newest(workdir: Path) -> Any:
     """Parameters and their average of the newest checkpoint."""
     config = tiny(**LENGTH)
-    params = models.init(models.build(config.model), jax.random.key(0))
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
+    model = models.build(config.model)
+    params = models.init(model, jax.random.key(0))
+    optimizer = make_optimizer(config.optimizer, config.train.steps, model.labels)
     like = training_state.create(params, optimizer, config.seed)
     with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
         state = checkpoints.restore(like)

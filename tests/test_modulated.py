@@ -11,6 +11,7 @@ from inr_sr.errors import InputError
 from inr_sr.models.decoders.modulated import FRAMES, ring
 from inr_sr.models.decoders.modulated import grid as modulated_grid
 from inr_sr.models.field import Field
+from inr_sr.studies import controls
 from inr_sr.upscaling import NetworkUpscaler
 from tests.networks import noise_image, random_images, random_model, small_config
 from tests.test_render import at_once, axes, grid, points, queries
@@ -20,8 +21,8 @@ TOKENS = {"encoder": "lp_tokens"}
 PICTURE = {"frame": "picture", "nearest": 0}
 
 
-def field_of(size=SIZE, model_changes=TOKENS, seed=0, batch=1, **changes):
-    model, params = random_model("modulated", seed, **model_changes, modulated=changes)
+def field_of(size=SIZE, model_changes=TOKENS, seed=0, batch=1, decoder="modulated", **changes):
+    model, params = random_model(decoder, seed, **model_changes, modulated=changes)
     return jax.jit(model.apply)({"params": params}, random_images(*size, batch=batch))
 
 
@@ -251,7 +252,9 @@ def test_waves_fade_where_output_pixels_are_large():
 @pytest.mark.parametrize("control", ["end_points", "raster_distance"])
 def test_controls_are_the_wrong_conventions_they_say(control):
     size, out = (8, 12), (22, 31)
-    right, wrong = (field_of(size, **PICTURE, control=c).function for c in ("none", control))
+    right, wrong = (
+        field_of(size, decoder, **PICTURE).function for decoder in ("modulated", control)
+    )
     cell, delta, footprint = queries(size, out)
     (_, expected), (_, found) = (f.attention(cell, delta, footprint) for f in (right, wrong))
     assert float(expected[0, 0, 0]) > 1
@@ -328,8 +331,6 @@ def test_larger_images_are_seen_in_tiles_of_the_trained_size():
             "unknown model.modulated.initialisation 'normal'; there are",
         ),
         ({"frame": "token"}, "unknown model.modulated.frame 'token'; there are: cell, picture"),
-        ({"control": "linspace"}, "unknown model.modulated.control 'linspace'"),
-        ({"control": "end_points"}, "needs frame 'picture' and nearest 0, not 'cell' and 9"),
         ({"bands": (2.0, 1.0)}, "must be numbers above 0 that rise"),
         ({"alpha": 60.0}, "alpha 60.0 must be from 0 to 4"),
         ({"alpha": float("nan")}, "alpha nan must be from 0 to 4"),
@@ -343,6 +344,14 @@ def test_larger_images_are_seen_in_tiles_of_the_trained_size():
 def test_decoders_that_cannot_be(changes, message):
     with pytest.raises(InputError, match=message):
         models.build(small_config("modulated", modulated=changes))
+
+
+def test_controls_are_of_positions_in_the_image_and_all_tokens():
+    assert {"end_points", "raster_distance"} <= controls.DECODERS.keys()
+    with pytest.raises(
+        InputError, match=r"needs .*frame 'picture' and nearest 0, not 'cell' and 9"
+    ):
+        models.build(small_config("end_points"))
 
 
 @pytest.mark.parametrize(

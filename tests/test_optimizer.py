@@ -6,9 +6,11 @@ import pytest
 
 from inr_sr import models
 from inr_sr.errors import InputError
-from inr_sr.training.optimizer import labels, make_optimizer, schedules
+from inr_sr.training.optimizer import make_optimizer, schedules
 from tests.networks import small_config
 from tests.tiny import tiny
+
+labels = models.build(small_config()).labels
 
 
 def parameters() -> dict:
@@ -25,7 +27,7 @@ def settings(**changes):
 
 def moved(gradient: float, steps: int = 1, **changes) -> dict:
     """How far each parameter went under a constant gradient, by its last name."""
-    optimizer = make_optimizer(settings(**changes), 20)
+    optimizer = make_optimizer(settings(**changes), 20, labels)
 
     @jax.jit
     def run(params: dict) -> dict:
@@ -90,7 +92,7 @@ def test_every_parameter_belongs_to_a_part(decoder, frequencies):
     tokens = {"encoder": "lp_tokens"} if decoder == "modulated" else {}
     model = models.build(small_config(decoder, **tokens))
     params = jax.eval_shape(lambda key: models.init(model, key), jax.random.key(0))
-    parts = jax.tree_util.tree_leaves_with_path(labels(params))
+    parts = jax.tree_util.tree_leaves_with_path(model.labels(params))
     assert len(parts) == len(jax.tree.leaves(params))
     for path, part in parts:
         last = path[-1].key
@@ -103,8 +105,8 @@ def test_every_parameter_belongs_to_a_part(decoder, frequencies):
 def test_renamed_frequencies_are_an_error():
     params = parameters()
     params["decoder"]["waves_0"] = params["decoder"].pop("frequencies_0")
-    with pytest.raises(ValueError, match=r"no rule of the optimizer covers .*decoder/waves_0"):
-        make_optimizer(settings(), 20).init(params)
+    with pytest.raises(ValueError, match=r"no optimizer group holds .*decoder/waves_0"):
+        make_optimizer(settings(), 20, labels).init(params)
 
 
 @pytest.mark.parametrize(
@@ -123,4 +125,4 @@ def test_renamed_frequencies_are_an_error():
 )
 def test_mistakes(change, message):
     with pytest.raises(InputError, match=message):
-        make_optimizer(settings(**change), 20)
+        make_optimizer(settings(**change), 20, labels)

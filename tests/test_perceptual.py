@@ -12,22 +12,21 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from inr_sr import models
-from inr_sr.data.feed import ResidentFeed, sampling, training_source
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
 from inr_sr.models import features
-from inr_sr.training import gradients, losses
+from inr_sr.training import losses
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
-from inr_sr.training.export import WEIGHTS, export
-from inr_sr.training.loop import train
+from inr_sr.training.loop import run
+from inr_sr.training.losses.perceptual import _torch_key
 from inr_sr.training.optimizer import make_optimizer
-from inr_sr.training.perceptual import _torch_key, load_perceptual
-from inr_sr.training.run import REPORT, run
+from inr_sr.training.tasks.evaluation import REPORT
+from inr_sr.training.tasks.export import WEIGHTS, export
+from inr_sr.training.tasks.super_resolution import SuperResolution
 from inr_sr.training.workdir import PERCEPTUAL
 from inr_sr.weights import load_weights
-from tests.tiny import content, run_command, score, tiny, tiny_pictures
+from tests.tiny import content, run_command, score, tiny, tiny_pictures, train
 from tests.vgg import GOLDEN, LAYERS, image, old_file, vgg
 
 SIDE = 6
@@ -53,7 +52,7 @@ def config(root, name="few.pth", **changes):
 
 
 def loaded(configuration):
-    return load_perceptual(configuration, sampling(configuration))
+    return SuperResolution(configuration).constants["perceptual"]
 
 
 def test_features_are_those_of_torch(root):
@@ -119,7 +118,9 @@ def test_the_term_is_its_formula_and_moves_the_picture_alone(root, name):
     far = [np.abs(a - b).mean() for a, b in zip(activations(prediction), activations(target))]
     np.testing.assert_allclose(value, far[0] + 0.5 * far[1], rtol=1e-4)
 
-    total, values = losses.terms({"l1": 1.0, "perceptual": 0.1}, prediction, target, perceptual)
+    total, values = losses.terms(
+        {"l1": 1.0, "perceptual": 0.1}, prediction, target, {"perceptual": perceptual}
+    )
     np.testing.assert_allclose(total, values["l1"] + 0.1 * value, rtol=1e-5)
     gradient = jax.grad(lambda *all_: all_[0](*all_[1:]), argnums=(0, 1, 2))
     of_network, of_prediction, of_target = gradient(perceptual, prediction, target)
@@ -130,13 +131,14 @@ def test_the_term_is_its_formula_and_moves_the_picture_alone(root, name):
 
 def step(configuration):
     """State before, and what makes of it the state after a step, and metrics."""
-    spec, mesh, model = sampling(configuration), make_mesh(), models.build(configuration.model)
-    optimizer = make_optimizer(configuration.optimizer, configuration.train.steps)
-    params = models.init(model, jax.random.key(1))
+    task, mesh = SuperResolution(configuration), make_mesh()
+    optimizer = make_optimizer(configuration.optimizer, configuration.train.steps, task.labels)
+    params = task.init(jax.random.key(1))
     state = jax.tree.map(np.asarray, training_state.create(params, optimizer, seed=2))
-    perceptual = place(load_perceptual(configuration, spec), replicated(mesh))
-    data = ResidentFeed(training_source(configuration), spec, mesh).take(1)
-    advance = training_step.make_advance(configuration, model, optimizer, [spec], mesh, perceptual)
+    constants = place(task.constants, replicated(mesh))
+    perceptual = constants["perceptual"]
+    data = task.loader(mesh, 0).take(1)
+    advance = training_step.make_advance(configuration, task, optimizer, mesh, constants=constants)
 
     def advanced():
         after, metrics = advance(place(state, replicated(mesh)), data, 1)
@@ -176,7 +178,7 @@ def test_the_network_is_an_argument_of_the_program(root, monkeypatch, slow):
 
         return lower
 
-    monkeypatch.setattr(gradients, "loops_are_slow", lambda: slow)
+    monkeypatch.setattr(training_step, "loops_are_slow", lambda: slow)
     with monkeypatch.context() as patch:
         patch.setattr(training_step.jax, "jit", lowering)
         _, advanced = step(config(root))
@@ -207,11 +209,14 @@ def test_the_file_is_remembered(root, finished, tmp_path, capsys):
     moved = {"perceptual__weights": str(tmp_path / "elsewhere.pth")}
     other = {"perceptual__weights": str(root / "few.safetensors")}
     before = content(tmp_path)
-    for again in (lambda c: train(c, workdir, score), lambda c: run(c, workdir)):
+    for again in (
+        lambda c: train(c, workdir, score),
+        lambda c: run(SuperResolution.evaluated(c, workdir), c, workdir),
+    ):
         with pytest.raises(InputError, match=f"its SHA-256 is {sha256} there, "):
             again(config(root, train__steps=4, **other))
         again(config(root, train__steps=4, **moved))
-    assert capsys.readouterr().err == f"{workdir} is finished already; eval.py evaluates it anew\n"
+    assert capsys.readouterr().err == f"{workdir} is finished already; eval.py evaluates it again\n"
     assert content(tmp_path) == before
 
 

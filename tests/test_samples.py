@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inr_sr.data.feed import sampling
+from inr_sr.data.loaders import sampling
 from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, Sampling, make_batch
 from inr_sr.errors import InputError
 from inr_sr.resampling import cubic, resize
+from inr_sr.studies import controls  # noqa: F401 - adds targets
 from tests.test_streaming import OPTIONS, SIZES, marked, take
 from tests.tiny import tiny
 
@@ -25,7 +26,6 @@ FIELDS = {
     "targets": "hr",
     "jitter": 0.0,
     "jitter_shape": "uniform",
-    "raw_targets": False,
 }
 SPEC = Sampling(**FIELDS)
 
@@ -185,7 +185,7 @@ def test_jitter_moves_queries_by_its_width(shape, deviation):
 def test_jittered_targets_are_taken_where_queries_are():
     spec = dataclasses.replace(SPEC, patch=6, jitter=1.0, min_scale=2.0)
     true = samples(ramps(spec), spec)
-    raw = samples(ramps(spec), dataclasses.replace(spec, raw_targets=True))
+    raw = samples(ramps(spec), dataclasses.replace(spec, targets="raw_hr"))
     still = samples(ramps(spec), dataclasses.replace(spec, jitter=0.0))
     np.testing.assert_array_equal(true.delta, raw.delta)
     np.testing.assert_array_equal(raw.target, still.target)
@@ -198,7 +198,7 @@ def test_jittered_targets_are_taken_where_queries_are():
     "changes",
     [
         {"targets": "lr", "patch": 12, "max_scale": 3.0},
-        {"jitter": 0.5, "jitter_shape": "normal", "raw_targets": True},
+        {"jitter": 0.5, "jitter_shape": "normal", "targets": "raw_hr"},
         {"targets": "pseudo_hr", "layout": "square", "min_scale": 1.5, "queries": 81},
     ],
 )
@@ -245,11 +245,11 @@ def test_samples_do_not_depend_on_their_batch():
         ({"queries": 0}, "queries 0"),
         ({"candidates": 0}, "candidates 0 must be at least 1"),
         ({"layout": "grid"}, "data.layout 'grid' must be one of points, square"),
-        ({"targets": "truth"}, "data.targets 'truth' must be one of hr, lr, pseudo_hr"),
+        ({"targets": "truth"}, "data.targets 'truth' must be one of hr, lr, pseudo_hr, raw_hr"),
         ({"jitter_shape": "round"}, "data.jitter_shape 'round' must be one of normal, uniform"),
         ({"jitter": -0.5}, "data.jitter -0.5 must be at least 0"),
         ({"jitter": 1.0, "layout": "square"}, "data.jitter 1.0 needs data.layout 'points', not"),
-        ({"raw_targets": True}, "data.raw_targets needs data.jitter .*, not 0.0"),
+        ({"targets": "raw_hr"}, "data.targets 'raw_hr' needs data.jitter above 0, not 0.0"),
         ({"layout": "square", "queries": 24}, "a square of a side up to 8"),
         ({"layout": "square", "queries": 81}, "a square of a side up to 8"),
     ],

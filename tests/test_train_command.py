@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
-from inr_sr.training.journal import METRICS, rows
+from inr_sr.training.metric_writer import METRICS, rows
 from inr_sr.weights import load_weights
 from tests.tiny import LONGER, content, run_command, start_command, stop_when, tiny_pictures
 

@@ -19,20 +19,20 @@ import orbax.checkpoint as ocp
 import pytest
 
 from inr_sr import models, render
-from inr_sr.data.feed import ResidentFeed, samplings, training_source
+from inr_sr.data.loaders import ResidentLoader
 from inr_sr.devices import make_mesh, place, replicated, sharded
 from inr_sr.errors import InputError, InUse
 from inr_sr.files import LOCK, locked
-from inr_sr.training import frequencies, gradients
+from inr_sr.training import frequencies
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
-from inr_sr.training.journal import METRICS, Journal, rows
-from inr_sr.training.loop import NotFinite, train
+from inr_sr.training.loop import Interrupted, NotFinite
+from inr_sr.training.metric_writer import METRICS, MetricWriter, rows
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.state import TrainState
-from inr_sr.training.stopping import Interrupted
-from tests.tiny import content, finish, score, start, stop_when, tiny, tiny_pictures
+from inr_sr.training.tasks.super_resolution import SuperResolution, cut_square
+from tests.tiny import content, finish, score, start, stop_when, tiny, tiny_pictures, train
 
 GOLDEN = Path(__file__).parent / "golden" / "training_step.json"
 STEPS = 3
@@ -43,17 +43,17 @@ def steps(
 ) -> tuple[TrainState, TrainState, dict[str, float]]:
     """State before, state after STEPS steps, and the last one's metrics; all on the host."""
     config = tiny(folder, **changes)
-    specs, model = samplings(config), models.build(config.model)
-    spec = specs[0]
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
-    params = models.init(model, jax.random.key(1))
+    task = SuperResolution(config)
+    spec = task.specs[0]
+    optimizer = make_optimizer(config.optimizer, config.train.steps, task.labels)
+    params = task.init(jax.random.key(1))
     before = jax.tree.map(np.asarray, training_state.create(params, optimizer, seed=2))
     if crops:
         shape = (STEPS, 8, spec.candidates, spec.crop, spec.crop, 3)
         data = place(np.random.default_rng(0).integers(0, 256, shape, np.uint8), sharded(mesh))
     else:
-        data = ResidentFeed(training_source(config), spec, mesh).take(STEPS)
-    advance = training_step.make_advance(config, model, optimizer, specs, mesh)
+        data = task.loader(mesh, 0).take(STEPS)
+    advance = training_step.make_advance(config, task, optimizer, mesh)
     after, metrics = advance(place(before, replicated(mesh)), data, STEPS)
     numbers = {name: float(value) for name, value in metrics.items()}
     return before, jax.tree.map(np.asarray, after), numbers
@@ -117,7 +117,7 @@ def test_slices_give_the_same_step(folder, plain):
 
 @pytest.mark.devices
 def test_loops_in_the_program_give_the_same_steps(folder, plain, plain_crops, monkeypatch):
-    monkeypatch.setattr(gradients, "loops_are_slow", lambda: False)
+    monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
     assert_same_steps(steps(folder, one_device(), train__accumulate=2), plain)
     assert_same_steps(steps(folder, one_device(), crops=True), plain_crops)
 
@@ -125,15 +125,17 @@ def test_loops_in_the_program_give_the_same_steps(folder, plain, plain_crops, mo
 def test_steps_draw_one_of_the_sizes_of_patches(folder, plain, monkeypatch):
     """Each as often as any other; some of the steps here have the smaller one, in both loops."""
     rng = plain[0].rng
-    drawn = jax.vmap(lambda step: training_step.drawn_size(rng, step, 3))
+    drawn = jax.vmap(lambda step: training_step.drawn_shape(rng, step, 3))
     counts = np.bincount(drawn(jnp.arange(3000)), minlength=3)
     np.testing.assert_allclose(counts, 1000, atol=100)
-    sizes = [int(training_step.drawn_size(rng, jnp.asarray(t, jnp.int32), 2)) for t in range(STEPS)]
+    sizes = [
+        int(training_step.drawn_shape(rng, jnp.asarray(t, jnp.int32), 2)) for t in range(STEPS)
+    ]
     assert 0 < sum(sizes) < STEPS
     mixed = steps(folder, one_device(), data__other_patches=(6,))
     moved = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (mixed[1], plain[1])))]
     assert max(moved) > 1e-4
-    monkeypatch.setattr(gradients, "loops_are_slow", lambda: False)
+    monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
     assert_same_steps(steps(folder, one_device(), data__other_patches=(6,)), mixed)
 
 
@@ -141,7 +143,7 @@ def test_smaller_patches_are_cut_from_anywhere_in_a_crop():
     crops = np.zeros((2, 7, 7, 3), np.uint8)
     crops[:, :, :, 0], crops[:, :, :, 1] = np.mgrid[:7, :7]
     keys = jax.random.split(jax.random.key(0), 400)
-    parts = np.asarray(jax.vmap(lambda key: gradients.cut_square(key, jnp.asarray(crops), 4))(keys))
+    parts = np.asarray(jax.vmap(lambda key: cut_square(key, jnp.asarray(crops), 4))(keys))
     corners = {(int(row), int(col)) for row, col, _ in parts[:, 0, 0, 0]}
     assert corners == {(row, col) for row in range(4) for col in range(4)}
     assert (parts[:, 0] == parts[:, 1]).all()
@@ -176,8 +178,8 @@ def test_the_token_system_is_trained_whole(folder):
 def test_dense_patches_give_the_steps_of_points(folder, monkeypatch):
     square = {"data__layout": "square", "data__queries": 36}
     gathered = steps(folder, one_device(), **square)
-    monkeypatch.setattr(gradients, "loops_are_slow", lambda: True)
-    monkeypatch.setattr(gradients, "on_cpu", lambda: False)
+    monkeypatch.setattr(training_step, "loops_are_slow", lambda: True)
+    monkeypatch.setattr("inr_sr.training.tasks.super_resolution.on_cpu", lambda: False)
     calls = []
     patches = render.patches
     monkeypatch.setattr(render, "patches", lambda *args: calls.append(1) or patches(*args))
@@ -295,7 +297,7 @@ def test_the_journal_goes_on_after_a_kill(tmp_path):
     for torn in (b"{}\n", b"[1]\n", b'{"st\xff', b'{"step": 10, "lo'):
         (tmp_path / METRICS).write_bytes(whole.encode() + torn)
         assert [row["step"] for row in rows(tmp_path / METRICS)] == [2, 4, 6, 8]
-    with closing(Journal(tmp_path, step=6)) as journal:
+    with closing(MetricWriter(tmp_path, step=6)) as journal:
         kept = (tmp_path / METRICS).read_text()
         assert kept == "".join(whole.splitlines(keepends=True)[:3])
         journal.write(8, {"loss": 8 / 7})
@@ -306,8 +308,8 @@ def test_the_journal_goes_on_after_a_kill(tmp_path):
 def test_numbers_that_are_not_finite_end_the_training(tmp_path, folder, monkeypatch, broken):
     make = training_step.make_advance
 
-    def make_breaking(*arguments: Any) -> Callable:
-        advance = make(*arguments)
+    def make_breaking(*arguments: Any, **named: Any) -> Callable:
+        advance = make(*arguments, **named)
 
         def breaking(state: TrainState, data: Any, count: int) -> tuple[TrainState, dict]:
             state, metrics = advance(state, data, count)
@@ -350,7 +352,7 @@ def test_what_the_machine_lacks_is_one_line(tmp_path, folder, monkeypatch):
         patch.setattr(ocp.CheckpointManager, "save", refuse)
         with pytest.raises(InputError, match=r"cannot be written: OUT_OF_RANGE: no space left$"):
             train(tiny(folder), tmp_path / "disk", score)
-    monkeypatch.setattr(ResidentFeed, "take", too_much)
+    monkeypatch.setattr(ResidentLoader, "take", too_much)
     with pytest.raises(MemoryError, match=r"lower train\.batch_size"):
         train(tiny(folder), tmp_path / "memory", score)
 
@@ -366,27 +368,6 @@ def test_what_the_machine_lacks_is_one_line(tmp_path, folder, monkeypatch):
         (
             {"data__other_patches": (8,)},
             r"data.other_patches \(8,\) must be whole numbers that differ, from 4 to below",
-        ),
-        (
-            {
-                "model__decoder": "modulated",
-                "model__modulated__nearest": 0,
-                "model__modulated__max_scale": 2.0,
-            },
-            "model.trained_size 32 must be the side of the trained patches, data.patch 8",
-        ),
-        (
-            {"model__decoder": "modulated", "model__modulated__max_scale": 3.0},
-            "model.modulated.max_scale 3.0 must be the largest trained scale, data.max_scale 2.0",
-        ),
-        (
-            {
-                "model__decoder": "modulated",
-                "model__modulated__max_scale": 2.0,
-                "model__modulated__initialisation": "inverse_sigma",
-                "model__modulated__bands": (64.0, 32.0),
-            },
-            "model.modulated.lr_size 32 must be the side of the trained patches, data.patch 8",
         ),
         ({"data__mode": "lazy"}, "'lazy' must be one of resident, streaming"),
         ({"data__patch": 40}, "every image is smaller than a crop of 80x80"),
@@ -424,8 +405,9 @@ def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, folder, finished
     assert code == 0, stderr
     resumed = train(tiny(folder, **changes), workdir, score)  # it is finished: this restores it
     jax.tree.map(np.testing.assert_array_equal, resumed, final)
-    first = models.init(models.build(tiny(folder).model), jax.random.key(tiny(folder).seed))
-    for name, matrix in frequencies.matrices(first).items():
+    model = models.build(tiny(folder).model)
+    first = models.init(model, jax.random.key(tiny(folder).seed))
+    for name, matrix in frequencies.matrices(first, model.labels(first)).items():
         np.testing.assert_array_equal(frequencies.recorded(workdir)[name], matrix)
     assert (workdir / METRICS).read_bytes() == (straight / METRICS).read_bytes()
     assert saved(workdir) == saved(straight)

@@ -18,7 +18,10 @@ import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
-from inr_sr.configuration import default
+from inr_sr.config import default
+from inr_sr.training import loop
+from inr_sr.training.state import TrainState
+from inr_sr.training.tasks.super_resolution import SuperResolution
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,7 +30,7 @@ TINY = {
     "model.edsr.blocks": 1,
     "model.spectral.width": 6,
     "model.spectral.frequencies": (2, 2, 2),
-    "model.spectral.max_scale": 2.0,
+    "model.spectral.bands": (0.5, 1.0, 2.0),
     "data.patch": 8,
     "data.candidates": 2,
     "data.max_scale": 2.0,
@@ -71,6 +74,11 @@ def score(params: Any) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """In place of an evaluation: a number that depends on every parameter."""
     total = sum(float(np.abs(np.asarray(p)).sum()) for p in jax.tree.leaves(params))
     return {"eval_psnr": total}, {"grey": np.full((4, 4, 3), 0.5, np.float32)}
+
+
+def train(config: ConfigDict, workdir: Path, validate: Any = score, **options: Any) -> TrainState:
+    """Super-resolution by a configuration, validated as a test wants it."""
+    return loop.train(SuperResolution(config, validate), config, workdir, **options)
 
 
 def content(workdir: Path) -> dict[str, tuple[int, bytes]]:
@@ -160,6 +168,4 @@ def stop_when(
 
 
 if __name__ == "__main__":
-    from inr_sr.training.loop import train
-
     train(tiny(**json.loads(sys.argv[2])), Path(sys.argv[1]), score)

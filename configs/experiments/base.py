@@ -10,7 +10,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from inr_sr.configuration import default
+from inr_sr.config import default
+from inr_sr.studies import controls  # noqa: F401 - adds the controls that arms may have
 
 # The faults of the original: the name of the remedy, then the fields with the fault.
 FAULTS: dict[str, dict[str, Any]] = {

@@ -16,7 +16,8 @@ def get_experiment() -> Experiment:
     """
 
     def arm(width: float, raw: bool, shape: str = "uniform") -> ConfigDict:
-        return base.repaired(data__jitter=width, data__raw_targets=raw, data__jitter_shape=shape)
+        targets = "raw_hr" if raw else "hr"
+        return base.repaired(data__jitter=width, data__targets=targets, data__jitter_shape=shape)
 
     return Experiment(
         question="Do jittered coordinates help, and must the target be taken at the same place?",

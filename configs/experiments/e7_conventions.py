@@ -12,11 +12,11 @@ from inr_sr.studies.experiments.experiment import Experiment
 def get_experiment() -> Experiment:
     """Positions from the corner of the image, attention to all tokens; two wrong conventions."""
 
-    def arm(control: str) -> ConfigDict:
+    def arm(decoder: str) -> ConfigDict:
         return base.repaired(
             model__modulated__frame="picture",
             model__modulated__nearest=0,
-            model__modulated__control=control,
+            model__decoder=decoder,
         )
 
     return Experiment(
@@ -28,7 +28,7 @@ def get_experiment() -> Experiment:
         "the gain is lost. Positions from the cell gain over both in so few steps.",
         reference="right",
         arms={
-            "right": arm("none"),
+            "right": arm("modulated"),
             "end points": arm("end_points"),
             "raster distance": arm("raster_distance"),
             "from the cell": base.repaired(),

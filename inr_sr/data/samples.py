@@ -5,10 +5,13 @@ Scale is data, not shape: every sample of a batch has its own, and one program s
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from inr_sr.coordinates import located
 from inr_sr.data.edges import most_edges
@@ -16,9 +19,8 @@ from inr_sr.errors import InputError
 from inr_sr.models.field import SKIP_REACH, with_margin
 from inr_sr.resampling import CUBIC_REACH, bicubic, resample
 
-LEAST_PATCH = 4  # LR pixels a side
+MIN_PATCH = 4  # LR pixels a side
 LAYOUTS = ("points", "square")
-TARGETS = ("hr", "lr", "pseudo_hr")
 JITTERS = ("normal", "uniform")
 
 
@@ -41,9 +43,35 @@ class Batch:
     target: jax.Array
 
 
+def default_config() -> ConfigDict:
+    """The fields of `config.data` that describe samples; see `Sampling`."""
+    config = ConfigDict()
+    config.patch = 32
+    config.other_patches = ()  # smaller sides; each step draws one of all
+    config.candidates = 1
+    config.min_scale = 1.0
+    config.max_scale = 4.0
+    config.queries = 2304
+    config.layout = "points"  # points | square
+    config.targets = "hr"  # hr | lr
+    config.jitter = 0.0
+    config.jitter_shape = "uniform"  # uniform | normal
+    return config
+
+
 @dataclasses.dataclass(frozen=True)
 class Sampling:
     """What a training sample looks like; the fields of `config.data` of the same names.
+
+    Attributes:
+      patch: side of the LR patch, pixels.
+      min_scale, max_scale: scales are drawn uniformly between them.
+      queries: pixels that are queried per patch.
+      layout: "points": anywhere in the patch; "square": neighbouring pixels.
+      candidates: crops drawn for each patch; the one with most edges is used.
+      targets: a name in TARGETS.
+      jitter: how far queries lie off pixel centres, in output pixels.
+      jitter_shape: "uniform": over that width; "normal": of that standard deviation.
 
     Raises:
       InputError: a scale range, patch or query count that cannot be met.
@@ -58,11 +86,10 @@ class Sampling:
     targets: str
     jitter: float
     jitter_shape: str
-    raw_targets: bool
 
     def __post_init__(self) -> None:
         for name, allowed in (
-            ("layout", LAYOUTS), ("targets", TARGETS), ("jitter_shape", JITTERS),
+            ("layout", LAYOUTS), ("targets", tuple(TARGETS)), ("jitter_shape", JITTERS),
         ):  # fmt: skip
             if getattr(self, name) not in allowed:
                 raise InputError(
@@ -73,9 +100,9 @@ class Sampling:
                 f"data.min_scale {self.min_scale} and data.max_scale {self.max_scale} must be "
                 "finite and 1 <= min_scale <= max_scale"
             )
-        if self.patch < LEAST_PATCH or self.queries < 1:
+        if self.patch < MIN_PATCH or self.queries < 1:
             raise InputError(
-                f"data.patch {self.patch} must be at least {LEAST_PATCH} and data.queries "
+                f"data.patch {self.patch} must be at least {MIN_PATCH} and data.queries "
                 f"{self.queries} at least 1"
             )
         if self.candidates < 1:
@@ -87,13 +114,10 @@ class Sampling:
                 f"data.jitter {self.jitter} needs data.layout 'points', not {self.layout!r}: "
                 "squares are of whole pixels"
             )
-        if self.raw_targets and not (self.jitter and self.targets == "hr"):
-            raise InputError(
-                "data.raw_targets needs data.jitter above 0 and data.targets 'hr', not "
-                f"{self.jitter} and {self.targets!r}"
-            )
+        if TARGETS[self.targets].needs_jitter and not self.jitter:
+            raise InputError(f"data.targets {self.targets!r} needs data.jitter above 0, not 0.0")
         side = self.side
-        smallest = self.patch if self.targets == "lr" else int(self.patch * self.min_scale)
+        smallest = self.patch if TARGETS[self.targets].of_lr else int(self.patch * self.min_scale)
         if self.layout == "square" and (side**2 != self.queries or side > smallest):
             raise InputError(
                 f"data.layout 'square' needs data.queries to be a square of a side up to "
@@ -141,6 +165,66 @@ def _pixels(key: jax.Array, spec: Sampling, extent: jax.Array) -> jax.Array:
     return square.reshape(-1, 2) + corner[None]
 
 
+class Scene(NamedTuple):
+    """What the target colours of one sample are taken from.
+
+    Attributes:
+      hr: [crop, crop, 3] the HR crop in [0, 1], its border included.
+      lr: [patch, patch, 3] the LR patch in [0, 1].
+      scale: of this sample, HR pixels per LR pixel; a scalar, traced.
+      pixel: int32 [Q, 2] the pixel of each query, from the patch's first on.
+      position: [Q, 2] of each query, LR pixels from the patch's corner; off the pixel's centre
+        where queries are jittered.
+      spec: what samples look like.
+    """
+
+    hr: jax.Array
+    lr: jax.Array
+    scale: jax.Array
+    pixel: jax.Array
+    position: jax.Array
+    spec: Sampling
+
+
+class Target(NamedTuple):
+    """A kind of target.
+
+    Attributes:
+      colours: [Q, 3] of a Scene's queries.
+      of_lr: whether queries are pixels of the LR image, not of the HR image.
+      needs_jitter: whether it is the same as "hr" without jitter.
+    """
+
+    colours: Callable[[Scene], jax.Array]
+    of_lr: bool = False
+    needs_jitter: bool = False
+
+
+def pixel_colours(scene: Scene) -> jax.Array:
+    """The colours of the HR pixels."""
+    row, col = jnp.moveaxis(scene.pixel + scene.spec.border, -1, 0)
+    return scene.hr[row, col]
+
+
+def hr_colours(scene: Scene) -> jax.Array:
+    """The colours of the HR image where the queries are."""
+    if not scene.spec.jitter:
+        return pixel_colours(scene)
+    position = scene.position * scene.scale + (scene.spec.border - SKIP_REACH)
+    return _interpolated(scene.hr[None], position)
+
+
+def lr_colours(scene: Scene) -> jax.Array:
+    """The colours of the LR image's bicubic enlargement where the queries are."""
+    return _interpolated(with_margin(scene.lr[None], 0, SKIP_REACH), scene.position)
+
+
+TARGETS: dict[str, Target] = {
+    "hr": Target(hr_colours),
+    "lr": Target(lr_colours, of_lr=True),
+}
+
+
 def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     k_scale, k_augment, k_pixels = jax.random.split(key, 3)
     scale = jax.random.uniform(k_scale, (), minval=spec.min_scale, maxval=spec.max_scale)
@@ -148,44 +232,39 @@ def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     crops = jax.vmap(_augment, in_axes=(None, 0))(k_augment, crops)
     crop = most_edges(crops, spec.border, spec.patch * scale) if spec.candidates > 1 else crops[0]
     origin = jnp.full((2,), spec.border, jnp.float32)
-    size = (spec.patch, spec.patch)
     hr = crop.astype(jnp.float32) / 255
-    lr = resample(hr, size, origin, scale, max_step=spec.max_scale)
+    lr = resample(hr, (spec.patch, spec.patch), origin, scale, max_step=spec.max_scale)
     lr = jnp.floor(255 * jnp.clip(lr, 0, 1) + 0.5) / 255
-    # Target pixel j has its centre at (j + 0.5) / finer; those below patch exist.
-    finer = jnp.ones_like(scale) if spec.targets == "lr" else scale
-    pixel = _pixels(k_pixels, spec, jnp.floor(spec.patch * finer + 0.5))
-    centre = (pixel.astype(jnp.float32) + 0.5) / finer
-    x = _jittered(jax.random.fold_in(k_pixels, 1), centre, finer, spec) if spec.jitter else centre
+    target = TARGETS[spec.targets]
+    # Target pixel j has its centre at (j + 0.5) / density; those below patch exist.
+    density = jnp.ones_like(scale) if target.of_lr else scale
+    pixel = _pixels(k_pixels, spec, jnp.floor(spec.patch * density + 0.5))
+    x = (pixel.astype(jnp.float32) + 0.5) / density
+    if spec.jitter:
+        x = _jittered(jax.random.fold_in(k_pixels, 1), x, density, spec)
     cell, delta = located(x, last=spec.patch - 1, xp=jnp)
-    if spec.targets != "hr":
-        target = _interpolated(with_margin(lr[None], 0, SKIP_REACH), x)
-    elif spec.jitter and not spec.raw_targets:
-        target = _interpolated(hr[None], x * scale + (spec.border - SKIP_REACH))
-    else:
-        target = hr[pixel[:, 0] + spec.border, pixel[:, 1] + spec.border]
     return Batch(
         lr=lr,
         cell=cell,
         delta=delta,
-        size=jnp.full((2,), 1 / finer),
-        target=target,
+        size=jnp.full((2,), 1 / density),
+        target=target.colours(Scene(hr, lr, scale, pixel, x, spec)),
     )
 
 
-def _jittered(key: jax.Array, centre: jax.Array, finer: jax.Array, spec: Sampling) -> jax.Array:
+def _jittered(key: jax.Array, centre: jax.Array, density: jax.Array, spec: Sampling) -> jax.Array:
     """Positions [Q, 2] about those centres, in LR pixels, kept in the patch."""
     if spec.jitter_shape == "uniform":
         moved = jax.random.uniform(key, centre.shape, minval=-0.5, maxval=0.5)
     else:
         moved = jax.random.normal(key, centre.shape)
-    return jnp.clip(centre + spec.jitter * moved / finer, 0, spec.patch)
+    return jnp.clip(centre + spec.jitter * moved / density, 0, spec.patch)
 
 
-def _interpolated(picture: jax.Array, x: jax.Array) -> jax.Array:
+def _interpolated(image: jax.Array, x: jax.Array) -> jax.Array:
     """Bicubic values [Q, 3] of [1, h + 4, w + 4, 3] at positions [Q, 2] of the [h, w] inside."""
     cell, delta = located(x, xp=jnp)
-    return bicubic.sample(picture, cell[None], delta[None])[0]
+    return bicubic.sample(image, cell[None], delta[None])[0]
 
 
 def make_batch(keys: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
 from inr_sr.evaluation.metrics import METRICS, EvaluatedImage, MeanState, luma
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int, str], None]
 """Called after each image that a method upscaled: how many are done, of how many, and its name."""
+
+
+def default_config() -> ConfigDict:
+    """The `eval` section of a configuration."""
+    config = ConfigDict()
+    config.dataset = "embedded"  # embedded | tfds:NAME | a folder
+    config.split = "test"  # of the embedded images or a TFDS data set
+    config.scales = "2,2.7,3,4,8"  # of the report at the end
+    config.protocol = "y"  # see docs/evaluation.md
+    config.during = "2,4"  # scales of the validations while training
+    config.images = 4  # how many images those use
+    return config
 
 
 def evaluate(

@@ -1,6 +1,6 @@
 """Networks: build(config) makes a Model of an encoder and a decoder, init its parameters."""
 
-from inr_sr.models.build import build
-from inr_sr.models.model import Model, init
+from inr_sr.models.build import build, complete, default_config, migrated
+from inr_sr.models.model import Latent, Model, init
 
-__all__ = ["Model", "build", "init"]
+__all__ = ["Latent", "Model", "build", "complete", "default_config", "init", "migrated"]

@@ -1,178 +1,107 @@
-"""build(config): the model that a configuration describes, or what is wrong with it."""
+"""From configuration to model: the defaults of all parts, and build(config)."""
 
-import math
-import operator
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
-from inr_sr.models.decoders.liif import LiifDecoder
-from inr_sr.models.decoders.modulated import CONTROLS, FRAMES, ModulatedDecoder, ring
-from inr_sr.models.decoders.pixel_shuffle import PixelShuffleDecoder
-from inr_sr.models.decoders.spectral import SpectralDecoder
-from inr_sr.models.encoders.edsr import EDSR
-from inr_sr.models.encoders.lp_tokens import LAYOUTS, MIXERS, PATCHES, LpTokens
-from inr_sr.models.fourier import INITIALISATIONS, STEEPEST
+from inr_sr.models.decoders import DECODERS
+from inr_sr.models.encoders import ENCODERS
 from inr_sr.models.model import Model
+from inr_sr.models.parts import Shared, check_name
 
-MAX_WAVES = 2**12  # some 100 kB per LR pixel
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+MIN_TRAINED_SIZE = 8
 
 
-def _choose(kind: str, name: str, builders: dict[str, Any]) -> Any:
-    _check_name(kind, name, tuple(sorted(builders)))
-    return builders[name]()
+def default_config(shared: Shared | None = None) -> ConfigDict:
+    """The `model` section of a configuration; encoders and decoders own theirs.
+
+    Args:
+      shared: the numbers of `config.data` that it follows; without them it has its own.
+    """
+    shared = Shared.of() if shared is None else shared
+    config = ConfigDict()
+    config.dtype = "float32"  # of computation: float32 | bfloat16; parameters are float32
+    config.skip = True  # whether the network adds to the bicubic enlargement
+    # LR pixels a side that a model of whole images is given at most: data.patch. Others have no
+    # such limit.
+    config.trained_size = shared.patch
+    config.encoder = "edsr"
+    config.decoder = "spectral"
+    for encoder in ENCODERS.values():
+        config[encoder.section] = encoder.default_config()
+    for decoder in DECODERS.values():
+        if decoder.section not in config:
+            config[decoder.section] = decoder.default_config(shared)
+    return config
 
 
-def _check_name(kind: str, name: Any, allowed: tuple[Any, ...]) -> None:
-    if name not in allowed:
-        raise InputError(f"unknown {kind} {name!r}; there are: {', '.join(map(str, allowed))}")
+def unused_sections(encoder: str, decoder: str) -> set[str]:
+    """Names of the sections that a model of this encoder and decoder does not read."""
+    known = {part.section for part in (*ENCODERS.values(), *DECODERS.values())}
+    used = {part.section for part in (ENCODERS.get(encoder), DECODERS.get(decoder)) if part}
+    return known - used
 
 
-LEAST = {
-    "trained_size": 8,
-    "edsr.features": 1, "edsr.blocks": 0,
-    "lp_tokens.width": 1, "lp_tokens.blocks": 0, "lp_tokens.heads": 1, "lp_tokens.learned": 1,
-    "lp_tokens.states": 1,
-    "spectral.width": 1, "spectral.depth": 0, "spectral.gain_order": 0,
-    "modulated.features": 2, "modulated.hidden": 1, "modulated.layers": 0, "modulated.heads": 1,
-    "modulated.nearest": 0, "modulated.lr_size": 1,
-    "liif.width": 1, "liif.layers": 1, "pixel_shuffle.scale": 1,
-}  # fmt: skip
+def migrated(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored `model` section of this or an earlier version, with today's fields.
+
+    Wrong conventions of the modulated decoder were its field `control`; they are decoders of their
+    own now, in `studies.controls`.
+    """
+    model = {name: dict(v) if isinstance(v, Mapping) else v for name, v in stored.items()}
+    control = model.get("modulated", {}).pop("control", "none")
+    if control != "none" and model["decoder"] == "modulated":
+        model["decoder"] = control
+    return model
 
 
-def _check_numbers(config: ConfigDict) -> None:
-    for name, minimum in LEAST.items():
-        value = operator.attrgetter(name)(config)
-        if value < minimum:
-            raise InputError(f"model.{name} {value} must be at least {minimum}")
-    for section in ("spectral", "modulated"):
-        scale = config[section].max_scale
-        if not 1 <= scale < math.inf:
-            raise InputError(f"model.{section}.max_scale {scale} must be finite and at least 1")
+def complete(stored: Mapping[str, Any]) -> ConfigDict:
+    """A `model` section as a weights file holds it; fields that came later have their defaults.
 
+    Only the sections of the encoder and the decoder in use are read: the others may have numbers
+    that do not fit these.
 
-def _spectral(config: ConfigDict, dtype: Any) -> SpectralDecoder:
-    c = config.spectral
-    counts, bands = tuple(c.frequencies), tuple(c.bands)
-    whole = all(isinstance(n, int) and n >= 1 for n in counts)
-    if whole and sum(counts) > MAX_WAVES:
-        raise InputError(
-            f"model.spectral.frequencies {counts} are {sum(counts)} waves, whose coefficients take "
-            f"{24 * sum(counts)} bytes per LR pixel; at most {MAX_WAVES} are allowed"
-        )
-    if not (counts and whole and _positive(bands)):
-        raise InputError(
-            f"model.spectral.frequencies {counts} must be whole numbers of at least 1, and "
-            f"model.spectral.bands {bands} numbers above 0"
-        )
-    if len(bands) != len(counts) or list(bands) != sorted(set(bands)):
-        raise InputError(
-            f"model.spectral.bands {bands} must rise and be as many as "
-            f"model.spectral.frequencies {counts}"
-        )
-    return SpectralDecoder(
-        bands=bands,
-        frequencies=counts,
-        width=c.width,
-        depth=c.depth,
-        gain_order=c.gain_order,
-        max_scale=c.max_scale,
-        dtype=dtype,
-    )
-
-
-def _positive(numbers: tuple[Any, ...]) -> bool:
-    return all(isinstance(b, (int, float)) and 0 < b < math.inf for b in numbers)
-
-
-def _modulated(config: ConfigDict, dtype: Any, spacing: int) -> ModulatedDecoder:
-    c = config.modulated
-    bands = tuple(c.bands)
-    _check_name("model.modulated.initialisation", c.initialisation, INITIALISATIONS)
-    _check_name("model.modulated.frame", c.frame, FRAMES)
-    _check_name("model.modulated.control", c.control, CONTROLS)
-    falls = c.initialisation == "inverse_sigma"
-    if not bands or not _positive(bands) or list(bands) != sorted(set(bands), reverse=falls):
-        raise InputError(
-            f"model.modulated.bands {bands} must be numbers above 0 that "
-            f"{'fall: of inverse_sigma they are sigmas' if falls else 'rise'}"
-        )
-    if not 0 <= c.alpha <= STEEPEST:
-        raise InputError(f"model.modulated.alpha {c.alpha} must be from 0 to {STEEPEST}")
-    if c.features % 2 or c.hidden % c.heads:
-        raise InputError(
-            f"model.modulated.features {c.features} must be even, and heads {c.heads} divide "
-            f"hidden {c.hidden}"
-        )
-    if c.control != "none" and (c.frame, c.nearest) != ("picture", 0):
-        raise InputError(
-            f"model.modulated.control {c.control!r} needs frame 'picture' and nearest 0, not "
-            f"{c.frame!r} and {c.nearest}"
-        )
-    if c.nearest:
-        ring(c.nearest)
-    return ModulatedDecoder(
-        **{name: c[name] for name in c if name != "bands"},
-        bands=bands,
-        spacing=spacing,
-        skip=config.skip,
-        dtype=dtype,
-    )
-
-
-def _lp_tokens(config: ConfigDict, dtype: Any, remat: bool) -> LpTokens:
-    c = config.lp_tokens
-    _check_name("model.lp_tokens.patch", c.patch, PATCHES)
-    _check_name("model.lp_tokens.spacing", c.spacing, PATCHES)
-    _check_name("model.lp_tokens.layout", c.layout, LAYOUTS)
-    _check_name("model.lp_tokens.mixer", c.mixer, MIXERS)
-    if c.width % c.heads:
-        raise InputError(
-            f"model.lp_tokens.heads {c.heads} must divide model.lp_tokens.width {c.width}"
-        )
-    if config.decoder != "modulated":
-        raise InputError(
-            f"the decoder {config.decoder!r} needs features of every LR pixel, which the encoder "
-            "'lp_tokens' does not make; the decoder of tokens is 'modulated'"
-        )
-    return LpTokens(**c.to_dict(), dtype=dtype, remat=remat)
+    Raises:
+      AttributeError, KeyError, TypeError, ValueError: fields or types this version does not know.
+    """
+    config, model = default_config().lock(), migrated(stored)
+    unused = unused_sections(model["encoder"], model["decoder"])
+    config.update({name: value for name, value in model.items() if name not in unused})
+    return config
 
 
 def build(config: ConfigDict, *, remat: bool = False) -> Model:
-    """The model that `config` (the `model` section of a configuration) describes.
+    """The model that `config` describes.
 
     Args:
-      config: see `configuration.default`.
-      remat: whether gradients compute the encoder's blocks anew instead of keeping their insides.
+      config: the `model` section of a configuration.
+      remat: gradient checkpointing: gradients recompute the encoder's blocks instead of keeping
+        their activations.
 
     Raises:
-      InputError: an unknown encoder, decoder or dtype, a size below its least, bands that do not
-        fit together, or parts that do not.
+      InputError: an unknown encoder, decoder or dtype, numbers out of range, bands that do not fit
+        together, or an encoder and a decoder that do not.
     """
-    _check_numbers(config)
-    dtype = _choose("dtype", config.dtype, {k: lambda v=v: v for k, v in DTYPES.items()})
-    edsr = config.edsr
-    encoder = _choose(
-        "encoder",
-        config.encoder,
-        {
-            "edsr": lambda: EDSR(edsr.features, edsr.blocks, dtype, remat),
-            "lp_tokens": lambda: _lp_tokens(config, dtype, remat),
-        },
-    )
-    decoder = _choose(
-        "decoder",
-        config.decoder,
-        {
-            "spectral": lambda: _spectral(config, dtype),
-            "modulated": lambda: _modulated(config, dtype, encoder.spacing),
-            "liif": lambda: LiifDecoder(config.liif.width, config.liif.layers, dtype),
-            "pixel_shuffle": lambda: PixelShuffleDecoder(config.pixel_shuffle.scale, dtype),
-        },
-    )
+    if config.trained_size < MIN_TRAINED_SIZE:
+        raise InputError(
+            f"model.trained_size {config.trained_size} must be at least {MIN_TRAINED_SIZE}"
+        )
+    check_name("dtype", config.dtype, sorted(DTYPES))
+    check_name("encoder", config.encoder, sorted(ENCODERS))
+    check_name("decoder", config.decoder, sorted(DECODERS))
+    dtype = DTYPES[config.dtype]
+    encoder = ENCODERS[config.encoder].from_config(config, dtype, remat)
+    decoder = DECODERS[config.decoder].from_config(config, dtype, encoder.spacing)
+    if encoder.spacing != 1 and not decoder.takes_tokens:
+        raise InputError(
+            f"the decoder {config.decoder!r} needs features of every LR pixel, which the encoder "
+            f"{config.encoder!r} does not make; "
+            f"decoders of tokens: {', '.join(n for n, d in DECODERS.items() if d.takes_tokens)}"
+        )
     return Model(
         encoder=encoder, decoder=decoder, skip=config.skip, trained_size=config.trained_size
     )

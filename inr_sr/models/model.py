@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from inr_sr.coordinates import grid_axis
 from inr_sr.models.field import SKIP_REACH, Field, FieldFunction, take, with_margin
+from inr_sr.models.parts import group_of
 
 
 @flax.struct.dataclass
@@ -92,6 +93,20 @@ class Model(nn.Module):
     def fixed_scale(self) -> int | None:
         """The only scale the model can render, or None when it renders any."""
         return getattr(self.decoder, "scale", None)
+
+    def labels(self, params: Any) -> Any:
+        """The optimizer group of each parameter, in the form of `params`; see `parts`.
+
+        Raises:
+          ValueError: a parameter that no rule of its encoder or decoder covers.
+        """
+        groups = {"encoder": self.encoder.groups, "decoder": self.decoder.groups}
+
+        def label(path: tuple[Any, ...], _: Any) -> str:
+            name = "/".join(str(key.key) for key in path)
+            return group_of(name, groups[path[0].key])
+
+        return jax.tree_util.tree_map_with_path(label, params)
 
     def last_layer(self, params: Any) -> list[jax.Array]:
         """The kernels in `params` that the field's function is linear in, see `models.decoders`."""

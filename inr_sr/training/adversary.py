@@ -1,4 +1,4 @@
-"""The adversary of a training: a discriminator, what it adds to a step, and how it learns."""
+"""An adversary: a discriminator, what it adds to a step, and how it is trained."""
 
 import math
 from collections.abc import Callable
@@ -9,10 +9,8 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from inr_sr.data.feed import sampling
-from inr_sr.data.samples import Batch, squares
+from inr_sr.data.loaders import sampling
 from inr_sr.errors import InputError
-from inr_sr.models import Model
 from inr_sr.models.discriminators import (
     DISCRIMINATORS,
     LEAST_SIDE,
@@ -20,19 +18,33 @@ from inr_sr.models.discriminators import (
     Judgement,
     check_sides,
 )
-from inr_sr.models.field import SKIP_REACH, with_margin
-from inr_sr.resampling import bicubic
-from inr_sr.training.adversarial_losses import (
+from inr_sr.training.losses.adversarial import (
     GAMES,
     adaptive_weight,
     feature_matching,
     gradient_penalty,
 )
 from inr_sr.training.state import AdversaryState
+from inr_sr.training.task import Metrics, PatchTask
 
-Values = dict[str, jax.Array]
-Generate = Callable[[Any, Batch], jax.Array]  # parameters, batch -> [B, Q, 3]
-Reconstruct = Callable[[jax.Array, Batch], tuple[jax.Array, Values]]  # loss, metrics of [B, Q, 3]
+
+def default_config() -> ConfigDict:
+    """The `adversarial` section of a configuration; docs/adversarial.md explains it."""
+    config = ConfigDict()
+    config.weight = 0.0  # of the adversarial term; 0: no adversary, nothing below holds
+    config.discriminator = "unet"  # unet: a logit per pixel | patch: one per 8 x 8
+    config.width = 32  # channels of its first layer
+    config.loss = "hinge"  # hinge | non_saturating | relativistic
+    config.r1 = 0.0  # gamma of the gradient penalty at real images
+    config.r2 = 0.0  # and at fakes
+    config.feature_matching = 0.0  # weight of the L1 of the discriminator's features
+    # Whether `weight` is a share of the reconstruction's gradient at the decoder's last layer.
+    config.adaptive = False
+    config.start = 0  # first step with the adversary, and the first in which it is trained
+    config.learning_rate = 1e-4  # of the discriminator's Adam, constant
+    config.b1 = 0.0
+    config.b2 = 0.99
+    return config
 
 
 def check(config: ConfigDict) -> None:
@@ -94,17 +106,17 @@ class Adversary:
 
     Args:
       config: a full configuration with `adversarial.weight` above 0, which `check` has passed.
-      model: whose output is judged.
+      task: whose images are judged.
     """
 
-    def __init__(self, config: ConfigDict, model: Model):
+    def __init__(self, config: ConfigDict, task: PatchTask):
         self._config = config.adversarial
         self._discriminator = DISCRIMINATORS[self._config.discriminator](self._config.width)
         self._game = GAMES[self._config.loss]
         self._optimizer = optax.adam(
             self._config.learning_rate, b1=self._config.b1, b2=self._config.b2
         )
-        self._last_layer = model.last_layer
+        self._task = task
 
     def create(self, key: jax.Array) -> AdversaryState:
         """The state before the first step."""
@@ -121,35 +133,32 @@ class Adversary:
         judgement: Any = self._discriminator.apply(variables, pictures, condition)
         return judgement
 
-    def gradients(self, generate: Generate, reconstruct: Reconstruct) -> Callable[..., Any]:
-        """The function ((parameters, AdversaryState), batch) -> (gradients of both, metrics).
+    def gradients(
+        self, variables: tuple[Any, AdversaryState], batch: Any, key: jax.Array, constants: Any
+    ) -> tuple[Any, Metrics]:
+        """Gradients of (parameters, adversary's parameters) for a batch, and metrics.
 
-        It minimises reconstruction + weight · loss of the game + feature matching on one side, and
-        the game's other loss + r1 R1 + r2 R2 on the other.
+        The generator minimises reconstruction + weight · loss of the game + feature matching, the
+        discriminator the game's other loss + r1 R1 + r2 R2.
         """
-
-        def of_batch(variables: tuple[Any, AdversaryState], batch: Batch) -> tuple[Any, Values]:
-            params, state = variables
-            condition = squares(
-                bicubic.sample(with_margin(batch.lr, 0, SKIP_REACH), batch.cell, batch.delta)
-            )
-            truth = squares(batch.target)
-            out, by_params = jax.vjp(lambda p: generate(p, batch), params)
-            (loss, metrics), by_out = jax.value_and_grad(
-                lambda x: reconstruct(x, batch), has_aux=True
-            )(out)
-            values, by_values = jax.vjp(lambda x: self._against(state, x, truth, condition), out)
-            weights = self._weights(params, by_params, by_out, by_values)
-            (grads,) = by_params(by_out + by_values(weights)[0])
-            loss = loss + sum(weights[name] * value for name, value in values.items())
-            fakes = jax.lax.stop_gradient(squares(out))
-            theirs, judged = jax.grad(self._loss, has_aux=True)(
-                state.params, state.statistics, truth, fakes, condition
-            )
-            told = {"adversary_weight": weights["adversary_generator"], **values, **judged}
-            return (grads, theirs), {**metrics, **told, "loss": loss}
-
-        return of_batch
+        (params, state), task = variables, self._task
+        condition, truth = task.condition(batch), task.truth(batch)
+        out, by_params = jax.vjp(lambda p: task.generate(p, batch), params)
+        (loss, metrics), by_out = jax.value_and_grad(
+            lambda x: task.reconstruction(x, batch, constants), has_aux=True
+        )(out)
+        values, by_values = jax.vjp(
+            lambda x: self._against(state, task.images(x), truth, condition), out
+        )
+        weights = self._weights(params, by_params, by_out, by_values)
+        (grads,) = by_params(by_out + by_values(weights)[0])
+        loss = loss + sum(weights[name] * value for name, value in values.items())
+        fakes = jax.lax.stop_gradient(task.images(out))
+        theirs, judged = jax.grad(self._loss, has_aux=True)(
+            state.params, state.statistics, truth, fakes, condition
+        )
+        logged = {"adversary_weight": weights["adversary_generator"], **values, **judged}
+        return (grads, theirs), {**metrics, **logged, "loss": loss}
 
     def updated(self, state: AdversaryState, gradients: Any) -> AdversaryState:
         """The state after a step; the spectral statistics move on with the step's parameters."""
@@ -166,10 +175,10 @@ class Adversary:
 
     def _against(
         self, state: AdversaryState, out: jax.Array, truth: jax.Array, condition: jax.Array
-    ) -> Values:
+    ) -> Metrics:
         """The terms that the generator's loss gains, unweighted."""
         real = self.judge(state.params, state.statistics, truth, condition)
-        fake = self.judge(state.params, state.statistics, squares(out), condition)
+        fake = self.judge(state.params, state.statistics, out, condition)
         values = {"adversary_generator": self._game.generator(real.logits, fake.logits)}
         if self._config.feature_matching:
             values["feature_matching"] = feature_matching(real.features, fake.features)
@@ -177,7 +186,7 @@ class Adversary:
 
     def _weights(
         self, params: Any, by_params: Callable, by_out: jax.Array, by_values: Callable
-    ) -> Values:
+    ) -> Metrics:
         """What the terms of `_against` are weighted by."""
         names = {"adversary_generator": "weight", "feature_matching": "feature_matching"}
         weights = {
@@ -189,7 +198,7 @@ class Adversary:
             alone = {name: jnp.float32(name == "adversary_generator") for name in weights}
             # XLA leaves out what lies below the last layer.
             norms = [
-                self._last_layer(by_params(cotangent)[0])
+                self._task.last_layer(by_params(cotangent)[0])
                 for cotangent in (by_out, by_values(alone)[0])
             ]
             weights["adversary_generator"] *= adaptive_weight(*norms)
@@ -202,7 +211,7 @@ class Adversary:
         truth: jax.Array,
         fakes: jax.Array,
         condition: jax.Array,
-    ) -> tuple[jax.Array, Values]:
+    ) -> tuple[jax.Array, Metrics]:
         """What the discriminator minimises, and its parts for the journal."""
 
         def logits(pictures: jax.Array) -> jax.Array:

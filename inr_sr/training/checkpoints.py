@@ -13,10 +13,10 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from inr_sr.errors import InputError
 from inr_sr.training.state import TrainState
+from inr_sr.training.task import SCORE
 from inr_sr.weights import checksum
 
 CHECKPOINTS = "checkpoints"  # their folder in a working directory
-SCORE = "eval_psnr"  # what the best checkpoint is best at
 _UNOPENED = "checkpoints in {} cannot be opened"
 _UNWRITTEN = "checkpoints in {} cannot be written"
 

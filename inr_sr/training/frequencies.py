@@ -1,4 +1,4 @@
-"""The frequency matrices of a training: what they started from, and what becomes of them."""
+"""The frequency matrices of a run: what they started from, and their numbers by step."""
 
 from pathlib import Path
 from typing import Any
@@ -12,43 +12,44 @@ from safetensors.numpy import load_file, save
 
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path
-from inr_sr.training.optimizer import labels
+from inr_sr.models.parts import FREQUENCIES
 
 RECORD = "first_frequencies.safetensors"
 
 
-def matrices(params: Any) -> dict[str, Any]:
-    """The frequency matrices [K, 2] of a model by their names, in cycles per LR pixel."""
-    parts = jax.tree.leaves(labels(params))
+def matrices(params: Any, labels: Any) -> dict[str, Any]:
+    """The frequency matrices [K, 2] by their names, in cycles per LR pixel.
+
+    Args:
+      params: parameters, or anything of their form, such as gradients.
+      labels: the optimizer group of each.
+    """
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return {
         str(path[-1].key): leaf
-        for (path, leaf), part in zip(leaves, parts, strict=True)
-        if part == "frequencies"
+        for (path, leaf), group in zip(leaves, jax.tree.leaves(labels), strict=True)
+        if group == FREQUENCIES
     }
 
 
-def statistics(params: Any) -> dict[str, jax.Array]:
-    """Mean and largest |b| in cycles per LR pixel, and kappa, of a model that has them."""
-    found, decoder = {}, params["decoder"]
-    matrix = matrices(params)
-    if matrix:
-        length = jnp.linalg.norm(jnp.concatenate(list(matrix.values())), axis=-1)
-        found = {"frequency_mean": jnp.mean(length), "frequency_max": jnp.max(length)}
-    if "log_kappa" in decoder:
-        found["kappa"] = jnp.exp(decoder["log_kappa"])
-    return found
+def statistics(params: Any, labels: Any) -> dict[str, jax.Array]:
+    """Mean and largest |b| in cycles per LR pixel, where there are frequencies."""
+    matrix = matrices(params, labels)
+    if not matrix:
+        return {}
+    length = jnp.linalg.norm(jnp.concatenate(list(matrix.values())), axis=-1)
+    return {"frequency_mean": jnp.mean(length), "frequency_max": jnp.max(length)}
 
 
-def gradient_norm(gradients: Any) -> dict[str, jax.Array]:
-    """The norm of the frequencies' share of the gradients, where there are any."""
-    matrix = matrices(gradients)
+def gradient_norm(gradients: Any, labels: Any) -> dict[str, jax.Array]:
+    """The norm of the frequencies' share of the gradients, where there are frequencies."""
+    matrix = matrices(gradients, labels)
     return {"frequency_gradient_norm": optax.tree.norm(matrix)} if matrix else {}
 
 
-def record(workdir: Path, params: Any) -> None:
-    """Stores what the frequencies start from."""
-    found = {name: np.asarray(matrix) for name, matrix in matrices(params).items()}
+def record(workdir: Path, params: Any, labels: Any) -> None:
+    """Stores the frequencies before the first step."""
+    found = {name: np.asarray(matrix) for name, matrix in matrices(params, labels).items()}
     with atomic_path(workdir / RECORD) as temporary:
         temporary.write_bytes(save(found))
 

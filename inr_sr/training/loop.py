@@ -1,53 +1,104 @@
-"""The training loop: from a configuration and a folder to a model, resumable at any time."""
+"""The training loop: from a task and a configuration to parameters, resumable at any time."""
 
 import dataclasses
 import math
+import os
+import signal
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
-from inr_sr.data.feed import ResidentFeed, StreamFeed, open_feed, training_source
-from inr_sr.data.sources import fingerprint
+from inr_sr.data.loaders import Loader
 from inr_sr.devices import any_host, explain_out_of_memory
 from inr_sr.errors import InputError, InUse
 from inr_sr.files import locked
 from inr_sr.reporting.progress import TrainingProgress
 from inr_sr.training import frequencies
-from inr_sr.training.checkpoints import CHECKPOINTS, SCORE, Checkpoints, latest_step
-from inr_sr.training.gradients import Metrics
-from inr_sr.training.journal import Journal
-from inr_sr.training.requirements import check
-from inr_sr.training.setup import Setup, Stages
+from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
+from inr_sr.training.metric_writer import MetricWriter
+from inr_sr.training.optimizer import show_parameters
+from inr_sr.training.setup import Setup, Stages, check
 from inr_sr.training.state import TrainState
-from inr_sr.training.stopping import Interrupted, StopRequest
-from inr_sr.training.summary import show_parameters
-from inr_sr.training.workdir import agree, agree_perceptual, agree_pictures, check_layout, store
-
-# validate(parameters) -> (numbers for the journal, SCORE among them; pictures by name)
-Validate = Callable[[Any], tuple[dict[str, float], dict[str, np.ndarray]]]
+from inr_sr.training.task import SCORE, Metrics, Task
+from inr_sr.training.workdir import agree, check_layout, store
 
 
 class NotFinite(Exception):
     """The loss was no longer a finite number."""
 
 
+class Interrupted(Exception):
+    """The run was asked to stop, saved its state and did so."""
+
+
 _LESS_MEMORY = "lower train.batch_size, raise train.accumulate, or set data.mode = streaming"
 
 
-def _next_stop(step: int, train: ConfigDict, stages: Stages) -> int:
-    """The step at which the host must look next: where something is due, or the dispatch ends."""
-    due = [step + train.steps_per_dispatch, train.steps, *stages.changes(step)]
-    due += [
-        (step // every + 1) * every
-        for every in (train.checkpoint_every, train.eval_every, train.log_every)
-    ]
-    return min(due)
+def train(
+    task: Task, config: ConfigDict, workdir: Path, *, deadline: float = math.inf
+) -> TrainState:
+    """Trains, or resumes training, until `config.train.steps`.
+
+    Args:
+      task: what is trained.
+      config: a full configuration; it is stored in `workdir`.
+      workdir: the folder for everything that this run writes.
+      deadline: reading of time.monotonic after which to stop as if asked to.
+
+    Returns:
+      The final state.
+
+    Raises:
+      InputError: a configuration or files that cannot work, or a workdir of another run; nothing
+        has been written then. Also a workdir that another process trains in.
+      Interrupted: Ctrl-C, SIGTERM or the deadline; the state is saved.
+      NotFinite: loss or gradient became NaN or infinite; the last checkpoint before that stays.
+      MemoryError: a batch, or all images at once, are too much for a device.
+    """
+    check(config)
+    check_layout(workdir)
+    step = latest_step(workdir / CHECKPOINTS) or 0
+    setup = Setup.of(task, config, None if step else task.initial())
+    if step:  # before the first checkpoint there is nothing that another request could spoil
+        agree(workdir, config)
+        task.check_inputs(workdir)
+    if step >= config.train.steps:
+        with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
+            return checkpoints.restore(setup.state)
+    with ExitStack() as opened:
+        opened.enter_context(explain_out_of_memory(_LESS_MEMORY))
+        loader = opened.enter_context(closing(task.loader(setup.mesh, step)))
+        lead = jax.process_index() == 0
+        opened.enter_context(_alone(workdir, step))
+        state, checkpoints = _begun(opened, task, config, workdir, setup, step)
+        writer = opened.enter_context(closing(MetricWriter(workdir, step))) if lead else None
+        progress = TrainingProgress(config.train.steps, step, config.train.batch_size)
+        opened.enter_context(closing(progress))
+        loop = _Loop(config.train, setup.stages, task, loader, checkpoints, writer, progress)
+        return loop.until_done(state, opened.enter_context(StopRequest(deadline)))
+
+
+def run(task: Task, config: ConfigDict, workdir: Path) -> None:
+    """Trains to the end and finishes; what is finished already is left as it is.
+
+    Raises:
+      InputError, Interrupted, NotFinite, MemoryError: see `train`.
+    """
+    if task.finished(workdir):
+        agree(workdir, config)
+        task.check_inputs(workdir, moved_only=True)
+        print(f"{workdir} is finished already; eval.py evaluates it again", file=sys.stderr)
+        return
+    train(task, config, workdir)
+    if jax.process_index() == 0:
+        task.finish(workdir)
 
 
 @contextmanager
@@ -67,109 +118,68 @@ def _alone(workdir: Path, step: int) -> Iterator[None]:
         yield
 
 
-def train(
-    config: ConfigDict,
-    workdir: Path,
-    validate: Validate,
-    initial: Any | None = None,
-    *,
-    deadline: float = math.inf,
-) -> TrainState:
-    """Trains, or goes on training, until `config.train.steps`.
-
-    Args:
-      config: a full configuration; it is stored in `workdir`.
-      workdir: the folder for everything this training writes.
-      validate: called every `train.eval_every` steps and at the end with the averaged parameters.
-      initial: parameters to start from instead of random ones.
-      deadline: reading of time.monotonic after which to stop as if asked to.
-
-    Returns:
-      The final state.
-
-    Raises:
-      InputError: a configuration or pictures that cannot work, or a workdir of another training;
-        nothing has been written then; also one that another process trains in.
-      Interrupted: Ctrl-C, SIGTERM or the deadline; the state is saved.
-      NotFinite: loss or gradient became NaN or infinite; the last checkpoint before that stays.
-      MemoryError: a batch, or all pictures at once, are too much for a device.
-    """
-    check(config)
-    setup = Setup.of(config, initial)
-    check_layout(workdir)
-    step = latest_step(workdir / CHECKPOINTS) or 0
-    if step:  # before the first checkpoint there is nothing that another request could spoil
-        agree(workdir, config)
-        agree_perceptual(workdir, setup.features)
-    if step >= config.train.steps:
-        with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
-            return checkpoints.restore(setup.state)
-    source = training_source(config)
-    pictures = fingerprint(source)
-    if step:
-        agree_pictures(workdir, config, pictures)
-    with ExitStack() as opened:
-        opened.enter_context(explain_out_of_memory(_LESS_MEMORY))
-        feed = open_feed(config, source, setup.specs[0], setup.mesh, step)
-        opened.enter_context(closing(feed))
-        lead = jax.process_index() == 0
-        opened.enter_context(_alone(workdir, step))
-        state, checkpoints = _begun(opened, config, workdir, setup, pictures, step)
-        journal = opened.enter_context(closing(Journal(workdir, step))) if lead else None
-        progress = TrainingProgress(config.train.steps, step, config.train.batch_size)
-        opened.enter_context(closing(progress))
-        run = _Run(config.train, setup.stages, feed, validate, checkpoints, journal, progress)
-        return run.until_done(state, opened.enter_context(StopRequest(deadline)))
-
-
 def _begun(
-    opened: ExitStack, config: ConfigDict, workdir: Path, setup: Setup, pictures: str, step: int
+    opened: ExitStack, task: Task, config: ConfigDict, workdir: Path, setup: Setup, step: int
 ) -> tuple[TrainState, Checkpoints]:
-    """The state to go on from, and the checkpoints; `workdir` says from now on what it holds."""
+    """The state to go on from, and the checkpoints; `workdir` records from now on what it holds."""
     lead = jax.process_index() == 0
     if lead and not step:
-        store(workdir, config, pictures, setup.features)
-        frequencies.record(workdir, setup.state.params)
+        store(workdir, config)
+        task.record_inputs(workdir)
+        frequencies.record(workdir, setup.state.params, setup.labels)
     checkpoints = opened.enter_context(closing(Checkpoints(workdir / CHECKPOINTS)))
     if not step:
         if lead:
             adversary = setup.state.adversary
-            show_parameters(setup.state.params, adversary.params if adversary else None)
+            opponent = adversary.params if adversary else None
+            show_parameters(setup.state.params, setup.labels, opponent)
         return setup.state, checkpoints
     state = checkpoints.restore(setup.state)
     if lead:  # only now that it can go on
-        store(workdir, config, pictures, setup.features)
+        store(workdir, config)
+        task.record_inputs(workdir)
     return state, checkpoints
 
 
+def _next_stop(step: int, train: ConfigDict, stages: Stages) -> int:
+    """The step at which the host stops next: where something is due, or the dispatch ends."""
+    due = [step + train.steps_per_dispatch, train.steps, *stages.changes(step)]
+    due += [
+        (step // every + 1) * every
+        for every in (train.checkpoint_every, train.eval_every, train.log_every)
+    ]
+    return min(due)
+
+
 @dataclasses.dataclass
-class _Run:
-    """The collaborators of one training, and the loop over them."""
+class _Loop:
+    """The loop over the steps of one run, and what it works with."""
 
     train: ConfigDict
     stages: Stages
-    feed: ResidentFeed | StreamFeed
-    validate: Validate
+    task: Task
+    loader: Loader
     checkpoints: Checkpoints
-    journal: Journal | None
+    writer: MetricWriter | None
     progress: TrainingProgress
     _unread: tuple[int, Metrics] | None = None  # a step, and its metrics still on the device
 
-    def until_done(self, state: TrainState, stop: StopRequest) -> TrainState:
+    def until_done(self, state: TrainState, stop: "StopRequest") -> TrainState:
         """Runs to the last step, or raises Interrupted after saving."""
         step = int(state.step)
         while step < self.train.steps:
             stretch = _next_stop(step, self.train, self.stages) - step
-            state, metrics = self.stages.at(step)(state, self.feed.take(stretch), stretch)
+            state, metrics = self.stages.at(step)(state, self.loader.take(stretch), stretch)
             # Metrics are read one dispatch late, so that the device never waits for the host.
             self._read()
             step += stretch
             self._unread = (step, metrics)
             last = step == self.train.steps
-            stopping = not last and stop.agreed()  # the last step is judged and saved anyway
-            judged = last or step % self.train.eval_every == 0
-            if stopping or judged or step % self.train.checkpoint_every == 0:
-                score = self._look(state, judged)
+            stopping = not last and stop.agreed()  # the last step is validated and saved anyway
+            validating = last or step % self.train.eval_every == 0
+            if stopping or validating or step % self.train.checkpoint_every == 0:
+                score = self._validated(state) if validating else None
+                self._read()
                 self.checkpoints.save(state, step, score)
             if stopping:
                 break
@@ -178,27 +188,24 @@ class _Run:
             raise Interrupted(f"stopped at step {step} of {self.train.steps}, saved")
         return state
 
-    def _look(self, state: TrainState, judged: bool) -> float | None:
-        """Reads what is unread; where `judged`, validates too and returns the score."""
-        if not judged:
-            self._read()
-            return None
+    def _validated(self, state: TrainState) -> float:
+        """Reads the metrics, validates the averaged parameters, and returns the score."""
         step, numbers = self._fetch()
         began = time.monotonic()
-        found, pictures = self.validate(state.ema)
+        found, images = self.task.validate(state.ema)
         self.progress.exclude(time.monotonic() - began)
-        self._note(step, {**numbers, **found}, due=True)
-        if self.journal:
-            for name, picture in pictures.items():
-                self.journal.picture(step, name, picture)
+        self._log(step, {**numbers, **found}, due=True)
+        if self.writer:
+            for name, image in images.items():
+                self.writer.image(step, name, image)
         self.progress.say(f"step {step}: {SCORE} {found[SCORE]:.2f} dB")
         return found[SCORE]
 
     def _read(self) -> None:
-        """Deals with the metrics of the dispatch before, if there was one."""
+        """Logs the metrics of the dispatch before, if there was one."""
         if self._unread is not None:
             step, numbers = self._fetch()
-            self._note(step, numbers, step == self.train.steps or step % self.train.log_every == 0)
+            self._log(step, numbers, step == self.train.steps or step % self.train.log_every == 0)
 
     def _fetch(self) -> tuple[int, dict[str, float]]:
         """Brings the unread metrics to the host, and stops on NaN."""
@@ -220,9 +227,42 @@ class _Run:
                 )
         return step, numbers
 
-    def _note(self, step: int, numbers: dict[str, float], due: bool) -> None:
+    def _log(self, step: int, numbers: dict[str, float], due: bool) -> None:
         """Moves the bar and, where a row is `due`, writes it."""
         self.progress.tick(step, numbers)
-        if self.journal and due:
-            self.journal.write(step, numbers)
-            self.journal.speed(step, self.progress.samples_per_second)
+        if self.writer and due:
+            self.writer.write(step, numbers)
+            self.writer.speed(step, self.progress.samples_per_second)
+
+
+class StopRequest:
+    """Turns the first Ctrl-C or SIGTERM into a question the loop asks between dispatches.
+
+    So does the time: `deadline` is a reading of time.monotonic.
+    """
+
+    def __init__(self, deadline: float = math.inf) -> None:
+        self.asked = False
+        self._deadline = deadline
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            # Not print: a handler may run in the middle of another one.
+            os.write(2, b"\nstopping after this step; Ctrl-C again stops without saving\n")
+        self.asked = True
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def agreed(self) -> bool:
+        """Whether any host was asked: all must stop at the same step."""
+        return any_host(self.asked or time.monotonic() >= self._deadline)

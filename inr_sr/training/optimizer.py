@@ -1,41 +1,38 @@
 """AdamW in parts: kernels, what never decays, and the frequency matrices at their own rate."""
 
 import math
-import re
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import optax
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+from rich.console import Console
+from rich.table import Table
 
 from inr_sr.errors import InputError
-
-# First match wins; a parameter that matches none is an error, so that none changes sides unseen.
-RULES = (
-    ("frequencies", r"frequencies_(\d+|query)$"),
-    ("undecayed", r"(bias|bias_\d+|scale|gains|tokens|log_\w+|through_\w+)$"),
-    ("kernels", r"(kernel|kernel_\d+|coordinate)$"),
-)
+from inr_sr.models.parts import FREQUENCIES, KERNELS, UNDECAYED
 
 
-def labels(params: Any) -> Any:
-    """The part that each parameter belongs to, by its path, e.g. decoder/frequencies_0.
+def default_config() -> ConfigDict:
+    """The `optimizer` section of a configuration."""
+    config = ConfigDict()
+    config.learning_rate = 1e-3
+    # Steps of linear warm-up, at most half of all; then cosine to 0.
+    config.warmup = 200
+    config.weight_decay = 0.0  # of kernels; of nothing else
+    config.b1 = 0.9  # Adam's decay of the mean gradient
+    config.b2 = 0.99  # and of its square
+    config.clip = 1.0  # global gradient norm
+    config.frequency_multiplier = 1.0  # frequencies' rate, times learning_rate
+    config.frequency_schedule = "cosine"  # cosine | constant (after the warm-up)
+    config.frequency_warmup = placeholder(int)  # steps; None: as warmup
+    return config
 
-    Raises:
-      ValueError: a parameter that no rule covers.
-    """
 
-    def label(path: tuple[Any, ...], _: Any) -> str:
-        name = "/".join(str(key.key) for key in path)
-        for part, rule in RULES:
-            if re.search(rule, name):
-                return part
-        raise ValueError(f"no rule of the optimizer covers parameter {name!r}")
-
-    return jax.tree_util.tree_map_with_path(label, params)
-
-
-def _check_numbers(config: ConfigDict) -> None:
+def check(config: ConfigDict) -> None:
+    """Refuses an `optimizer` section that cannot work; InputError names the field."""
     for name, fits, allowed in (
         ("learning_rate", 0 < config.learning_rate < math.inf, "above 0, and finite"),
         (
@@ -82,26 +79,47 @@ def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Sch
     )
 
 
-def make_optimizer(config: ConfigDict, steps: int) -> optax.GradientTransformation:
+def make_optimizer(
+    config: ConfigDict, steps: int, labels: Callable[[Any], Any]
+) -> optax.GradientTransformation:
     """Clipping over all parameters, then Adam per part; only kernels decay.
 
     Args:
       config: `optimizer` section of a configuration.
-      steps: length of the training.
+      steps: of the whole run.
+      labels: the group of each parameter, in the form of the parameters; see `models.parts`.
 
     Raises:
       InputError: an unknown schedule, or a number out of its range.
     """
-    _check_numbers(config)
+    check(config)
     weights, frequencies = schedules(config, steps)
 
     def adam(schedule: optax.Schedule, decay: float) -> optax.GradientTransformation:
         return optax.adamw(schedule, b1=config.b1, b2=config.b2, weight_decay=decay)
 
     parts = {
-        "frequencies": adam(frequencies, 0.0),
-        "undecayed": adam(weights, 0.0),
-        "kernels": adam(weights, config.weight_decay),
+        FREQUENCIES: adam(frequencies, 0.0),
+        UNDECAYED: adam(weights, 0.0),
+        KERNELS: adam(weights, config.weight_decay),
     }
 
     return optax.chain(optax.clip_by_global_norm(config.clip), optax.partition(parts, labels))
+
+
+def show_parameters(params: Any, labels: Any, adversary: Any | None) -> None:
+    """Prints every parameter, its shape, size and optimizer group, on standard error.
+
+    Of an adversary's parameters, which are not part of the network, their count is enough.
+    """
+    table = Table("parameter", "shape", "count", "optimizer group", box=None)
+    rows = jax.tree_util.tree_leaves_with_path(params)
+    for (path, value), group in zip(rows, jax.tree.leaves(labels), strict=True):
+        name = "/".join(key.key for key in path)
+        table.add_row(name, "x".join(map(str, value.shape)), f"{value.size:,}", group)
+    table.add_section()
+    table.add_row("all", "", f"{sum(value.size for _, value in rows):,}", "")
+    if adversary is not None:
+        size = sum(value.size for value in jax.tree.leaves(adversary))
+        table.add_row("adversary, while training only", "", f"{size:,}", "adversarial")
+    Console(stderr=True).print(table)

@@ -1,29 +1,78 @@
-"""What a configuration makes of a training before anything is opened or written."""
+"""What a run needs before its first step: a valid configuration, programs, a first state."""
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from inr_sr import models
-from inr_sr.data.feed import samplings
-from inr_sr.data.samples import Sampling
 from inr_sr.devices import make_mesh, place, replicated
+from inr_sr.errors import InputError
+from inr_sr.training import adversary as adversaries
+from inr_sr.training import optimizer as optimizers
 from inr_sr.training import state as training_state
 from inr_sr.training.adversary import Adversary
-from inr_sr.training.optimizer import make_optimizer
-from inr_sr.training.perceptual import load_perceptual
 from inr_sr.training.state import TrainState
 from inr_sr.training.step import Advance, make_advance
+from inr_sr.training.task import PatchTask, Task
+
+
+def default_config() -> ConfigDict:
+    """The `train` section of a configuration."""
+    config = ConfigDict()
+    config.steps = 1000
+    config.batch_size = 16
+    config.accumulate = 1  # slices a batch is cut into, one after the other, to save memory
+    # Gradient checkpointing of the encoder's blocks: less memory, a third more time. On a CPU it
+    # changes nothing.
+    config.remat = False
+    # Steps run on the device between two stops of the host; it stops at every log_every at least.
+    config.steps_per_dispatch = 10
+    config.ema = 0.999  # decay of the averaged parameters that are validated and kept
+    config.log_every = 10
+    config.checkpoint_every = 500
+    config.eval_every = 500
+    return config
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses what no run can be made of, whatever its task; opens no file.
+
+    Raises:
+      InputError: naming the field, its value and what is allowed.
+    """
+    train = config.train
+    for name in (
+        "steps", "batch_size", "accumulate", "steps_per_dispatch",
+        "log_every", "checkpoint_every", "eval_every",
+    ):  # fmt: skip
+        if train[name] < 1:
+            raise InputError(f"train.{name} {train[name]} must be at least 1")
+    if not -(2**63) <= config.seed < 2**63:
+        raise InputError(f"seed {config.seed} must be an integer of 64 bits")
+    if train.log_every > 10:
+        raise InputError(
+            f"train.log_every {train.log_every} must be at most 10: scripts rely on it"
+        )
+    if not 0 <= train.ema < 1:
+        raise InputError(f"train.ema {train.ema} must be at least 0 and below 1")
+    share = train.accumulate * jax.device_count()
+    if train.batch_size % share:
+        raise InputError(
+            f"train.batch_size {train.batch_size} must be a multiple of train.accumulate "
+            f"{train.accumulate} times the number of devices {jax.device_count()}"
+        )
+    adversaries.check(config)
+    optimizers.schedules(config.optimizer, train.steps)
+    optimizers.check(config.optimizer)
 
 
 @dataclasses.dataclass(frozen=True)
 class Stages:
-    """The programs of a training's steps: one, and another from where an adversary joins.
+    """The programs of a run's steps: one, and another from where an adversary joins.
 
     Attributes:
       alone: of the steps before.
@@ -46,48 +95,46 @@ class Stages:
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """The parts of a training.
+    """The parts of a run.
 
     Attributes:
-      specs: what its samples look like, see `data.feed.samplings`.
       mesh: the devices.
       stages: the programs of its steps.
       state: before the first step, on the devices.
-      features: SHA-256 of the file of the perceptual loss; "" without that loss.
+      labels: the optimizer group of each parameter.
     """
 
-    specs: list[Sampling]
     mesh: Mesh
     stages: Stages
     state: TrainState
-    features: str
+    labels: Any
 
     @classmethod
-    def of(cls, config: ConfigDict, initial: Any | None) -> "Setup":
-        """The parts that `config` describes, from `initial` parameters or random ones.
+    def of(cls, task: Task, config: ConfigDict, initial: Any | None) -> "Setup":
+        """The parts of a run of `task`, from `initial` parameters or new ones.
 
         Raises:
-          InputError: a configuration that cannot work, or features that cannot be read.
+          InputError: files of the task's constants that cannot be read.
         """
-        specs, mesh = samplings(config), make_mesh()
-        model = models.build(config.model, remat=config.train.remat)
-        optimizer = make_optimizer(config.optimizer, config.train.steps)
-        perceptual = load_perceptual(config, specs[0])
-        adversary = Adversary(config, model) if config.adversarial.weight else None
+        mesh = make_mesh()
+        optimizer = optimizers.make_optimizer(config.optimizer, config.train.steps, task.labels)
+        adversary = None
+        if config.adversarial.weight:
+            adversary = Adversary(config, cast(PatchTask, task))
+        constants = place(task.constants, replicated(mesh))
         advance = functools.partial(
-            make_advance, config, model, optimizer, specs, mesh, place(perceptual, replicated(mesh))
+            make_advance, config, task, optimizer, mesh, constants=constants
         )
         against = advance(adversary=adversary) if adversary else None
         key = jax.random.key(config.seed)
         if initial is None:
-            initial = models.init(model, key)
+            initial = task.init(key)
         # A key of its own: not that of the parameters, nor of any step.
         opponent = adversary.create(jax.random.fold_in(key, 2**30)) if adversary else None
         state = training_state.create(initial, optimizer, config.seed, opponent)
         return cls(
-            specs=specs,
             mesh=mesh,
             stages=Stages(advance(), against, config.adversarial.start),
             state=place(jax.tree.map(np.asarray, state), replicated(mesh)),
-            features=perceptual.sha256 if perceptual else "",
+            labels=task.labels(initial),
         )

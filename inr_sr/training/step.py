@@ -1,7 +1,11 @@
-"""The training step: several of them in one compiled program, data-parallel over a mesh."""
+"""The training step: a batch, its gradients, the update; several in one program, over a mesh.
+
+A step's batch is cut into `train.accumulate` slices, one after the other, each spread over the
+devices. All randomness of step t comes from fold_in(key, t), so that a run resumes bit-identically.
+"""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,19 +14,102 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from inr_sr.data.resident import ResidentSet
-from inr_sr.data.samples import Sampling
+from inr_sr.devices import on_cpu, sharded
 from inr_sr.evaluation.metrics import MAX_DB
-from inr_sr.models import Model
-from inr_sr.training import frequencies, gradients
+from inr_sr.training import frequencies
 from inr_sr.training.adversary import Adversary
-from inr_sr.training.gradients import Metrics, make_gradients
 from inr_sr.training.optimizer import schedules
-from inr_sr.training.perceptual import Perceptual
 from inr_sr.training.state import TrainState
+from inr_sr.training.task import Metrics, Task
 
 # advance(state, data, count) -> (state, metrics of the last of the count steps)
 Advance = Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]
+# gradients(params, key, data, constants) -> (gradients, metrics), means over a batch
+Gradients = Callable[[Any, jax.Array, Any, Any], tuple[Any, Metrics]]
+
+
+def loops_are_slow() -> bool:
+    """Whether convolution gradients must stay out of compiled loops.
+
+    XLA's CPU backend runs them there some 80 times slower (github.com/jax-ml/jax/issues/12868),
+    and a dispatch costs next to nothing on a CPU.
+    """
+    return on_cpu()
+
+
+def make_advance(
+    config: ConfigDict,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    adversary: Adversary | None = None,
+    constants: Any = (),
+) -> Advance:
+    """The function that runs `count` <= train.steps_per_dispatch training steps on the devices.
+
+    Its `data` is what the task's loader gave: an array [steps_per_dispatch, batch, ...], or any
+    other pytree, which all steps and samples share. The count is data, so that one program serves
+    every stretch between two stops of the host. The state is donated.
+
+    Args:
+      config: a full configuration.
+      task: what is trained.
+      optimizer: of its parameters, see `optimizer.make_optimizer`.
+      mesh: the devices.
+      adversary: trained against it in these steps; without one, what the state has of it stays.
+      constants: the task's, on the devices.
+    """
+    step = _Step(config, task, optimizer, mesh, adversary)
+    only = 0 if task.shapes == 1 else None
+    if loops_are_slow():
+        return _one_by_one(step, constants, only)
+    return _looped(step, constants, only)
+
+
+def _one_by_one(step: "_Step", constants: Any, only: int | None) -> Advance:
+    """A dispatch for each step."""
+    single = jax.jit(step.__call__, donate_argnums=0, static_argnums=3)
+    drawn = jax.jit(step.drawn)
+
+    def advance(state: TrainState, data: Any, count: int) -> tuple[TrainState, Metrics]:
+        for i in range(count):
+            shape = int(drawn(state)) if only is None else only
+            state, metrics = single(state, _at(data, i), constants, shape)
+        return state, metrics
+
+    return advance
+
+
+def _looped(step: "_Step", constants: Any, only: int | None) -> Advance:
+    """All steps in one program."""
+
+    def steps(
+        state: TrainState, data: Any, count: jax.Array, constants: Any
+    ) -> tuple[TrainState, Metrics]:
+        def body(i: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
+            return step(carry[0], _at(data, i), constants, only)
+
+        shapes = jax.eval_shape(lambda s: step(s, _at(data, 0), constants, only)[1], state)
+        nothing = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
+        return jax.lax.fori_loop(0, count, body, (state, nothing))
+
+    compiled = jax.jit(steps, donate_argnums=0)
+    return lambda state, data, count: compiled(state, data, count, constants)
+
+
+def _at(data: Any, i: Any) -> Any:
+    """The data of step `i` of a dispatch."""
+    return data[i] if isinstance(data, jax.Array) else data
+
+
+def step_key(rng: jax.Array, step: jax.Array) -> jax.Array:
+    """The key of all randomness of a step."""
+    return jax.random.fold_in(jax.random.wrap_key_data(rng), step)
+
+
+def drawn_shape(rng: jax.Array, step: jax.Array, count: int) -> jax.Array:
+    """Which of the task's shapes a step has, each as likely as any other."""
+    return jax.random.randint(jax.random.fold_in(step_key(rng, step), 2**30), (), 0, count)
 
 
 def ema_decay(decay: float, step: jax.Array) -> jax.Array:
@@ -31,50 +118,34 @@ def ema_decay(decay: float, step: jax.Array) -> jax.Array:
     return jnp.minimum(decay, (1 + t) / (10 + t))
 
 
-def step_key(rng: jax.Array, step: jax.Array) -> jax.Array:
-    """The key of all randomness of a step."""
-    return jax.random.fold_in(jax.random.wrap_key_data(rng), step)
-
-
-def drawn_size(rng: jax.Array, step: jax.Array, count: int) -> jax.Array:
-    """Which of the sides of LR patches a step has, as likely as any other."""
-    return jax.random.randint(jax.random.fold_in(step_key(rng, step), 2**30), (), 0, count)
-
-
 @dataclasses.dataclass(frozen=True, eq=False)  # compiled methods are looked up by identity
 class _Step:
-    """One training step.
-
-    Attributes:
-      config, model, optimizer, specs, mesh, adversary: see `make_advance`.
-    """
+    """One training step; the attributes are the arguments of `make_advance`."""
 
     config: ConfigDict
-    model: Model
+    task: Task
     optimizer: optax.GradientTransformation
-    specs: Sequence[Sampling]
     mesh: Mesh
     adversary: Adversary | None
 
     def __call__(
-        self, state: TrainState, data: Any, perceptual: Perceptual | None, size: int | None
+        self, state: TrainState, data: Any, constants: Any, shape: int | None
     ) -> tuple[TrainState, Metrics]:
         """The state after the step, and float32 metrics.
 
         Args:
           state: before it.
-          data: a ResidentSet, or the crops of this step.
-          perceptual: the term, where it has a weight. An argument: closed over, its network would
-            become constants.
-          size: which of `specs` the samples have; None: the one that is drawn, on the device.
+          data: of this step.
+          constants: the task's.
+          shape: of the batch; None: the one that is drawn, on the device.
         """
         opponent = state.adversary
         if self.adversary is None:
-            grads, metrics = self._gradients(state, state.params, data, perceptual, size)
+            grads, metrics = self._gradients(state, state.params, data, constants, shape)
         else:
             assert opponent is not None
             both = (state.params, opponent)
-            (grads, theirs), metrics = self._gradients(state, both, data, perceptual, size)
+            (grads, theirs), metrics = self._gradients(state, both, data, constants, shape)
             opponent = self.adversary.updated(opponent, theirs)
             metrics["adversary_gradient_norm"] = optax.tree.norm(theirs)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes int32 counts and floats
@@ -82,107 +153,98 @@ class _Step:
         params = optax.apply_updates(state.params, updates)
         keep = ema_decay(self.config.train.ema, state.step)
         ema = optax.incremental_update(params, state.ema, 1 - keep)
-        error = metrics.pop("error")
-        metrics.update(self._told(state, params, grads, error))
+        metrics.update(self._logged(state, params, grads, metrics))
         new = TrainState(state.step + 1, params, ema, opt_state, state.rng, opponent)
         return new, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), metrics)
 
     def drawn(self, state: TrainState) -> jax.Array:
-        """Which of `specs` is drawn."""
-        return drawn_size(state.rng, state.step, len(self.specs))
+        """Which of the task's shapes is drawn."""
+        return drawn_shape(state.rng, state.step, self.task.shapes)
 
     def _gradients(
-        self,
-        state: TrainState,
-        params: Any,
-        data: Any,
-        perceptual: Perceptual | None,
-        size: int | None,
+        self, state: TrainState, params: Any, data: Any, constants: Any, shape: int | None
     ) -> tuple[Any, Metrics]:
         kinds = [
-            make_gradients(self.config, self.model, spec, self.mesh, perceptual, self.adversary)
-            for spec in self.specs
+            make_gradients(self.config, self.task, kind, self.mesh, self.adversary)
+            for kind in range(self.task.shapes)
         ]
         key = step_key(state.rng, state.step)
-        if size is not None:
-            return kinds[size](params, key, data)
-        found: tuple[Any, Metrics] = jax.lax.switch(self.drawn(state), kinds, params, key, data)
+        if shape is not None:
+            return kinds[shape](params, key, data, constants)
+        arguments = (params, key, data, constants)
+        found: tuple[Any, Metrics] = jax.lax.switch(self.drawn(state), kinds, *arguments)
         return found
 
-    def _told(self, state: TrainState, params: Any, grads: Any, error: jax.Array) -> Metrics:
-        """The metrics that every step has beside the terms of its loss."""
+    def _logged(self, state: TrainState, params: Any, grads: Any, metrics: Metrics) -> Metrics:
+        """The metrics that every step has beside those of its loss; takes "error" out of them."""
         rate, frequency_rate = schedules(self.config.optimizer, self.config.train.steps)
         with jax.numpy_dtype_promotion("standard"):
             rates = {
                 "learning_rate": rate(state.step),
                 "frequency_learning_rate": frequency_rate(state.step),
             }
+        logged = {"gradient_norm": optax.tree.norm(grads), **rates}
+        if "error" in metrics:
+            # A squared error of zero would be infinite decibels, which JSON cannot hold.
+            error = jnp.maximum(metrics.pop("error"), 10 ** (-MAX_DB / 10))
+            logged["psnr"] = -10 * jnp.log10(error)
+        labels = self.task.labels(params)
         return {
-            # An error of zero would be infinite decibels, which JSON cannot hold.
-            "psnr": -10 * jnp.log10(jnp.maximum(error, 10 ** (-MAX_DB / 10))),
-            "gradient_norm": optax.tree.norm(grads),
-            **rates,
-            **frequencies.gradient_norm(grads),
-            **frequencies.statistics(params),
+            **logged,
+            **frequencies.gradient_norm(grads, labels),
+            **frequencies.statistics(params, labels),
+            **self.task.statistics(params),
         }
 
 
-def make_advance(
-    config: ConfigDict,
-    model: Model,
-    optimizer: optax.GradientTransformation,
-    specs: Sequence[Sampling],
-    mesh: Mesh,
-    perceptual: Perceptual | None = None,
-    adversary: Adversary | None = None,
-) -> Advance:
-    """The function that runs `count` <= steps_per_dispatch training steps on the devices.
+def make_gradients(
+    config: ConfigDict, task: Task, shape: int, mesh: Mesh, adversary: Adversary | None = None
+) -> Gradients:
+    """Gradients of one batch of a shape, means over all its samples.
 
-    Each step has samples of one of `specs`, see `data.feed.samplings`. Steps with an `adversary`
-    train both networks; without one they leave alone what the state has of it.
-
-    Its `data` is a ResidentSet, or the uint8 crops of a `data.feed.StreamFeed`. The
-    count is data, so that one program serves every stretch between looks from the host. The
-    state is donated. `perceptual` lies on the devices.
+    With an adversary, `params` are a pair: the parameters and an AdversaryState; so are gradients.
     """
-    step = _Step(config, model, optimizer, specs, mesh, adversary)
-    only = 0 if len(specs) == 1 else None
-    if gradients.loops_are_slow():
-        return _one_by_one(step, perceptual, only)
-    return _looped(step, perceptual, only)
+    batch_size, slices = config.train.batch_size, config.train.accumulate
+    if adversary is None:
+        of_batch = jax.grad(task.loss, has_aux=True)
+    else:
+        of_batch = adversary.gradients
+
+    def sliced(x: jax.Array) -> jax.Array:
+        x = x.reshape(slices, batch_size // slices, *x.shape[1:])
+        return jax.lax.with_sharding_constraint(x, sharded(mesh))
+
+    def gradients(params: Any, key: jax.Array, data: Any, constants: Any) -> tuple[Any, Metrics]:
+        # A key for each sample: results do not depend on how the batch is cut or spread.
+        keys = sliced(jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(batch_size)))
+
+        def of_slice(keys: jax.Array, data: Any) -> tuple[Any, Metrics]:
+            batch = task.batch(keys, data, shape)
+            own_key = jax.random.fold_in(keys[0], 1)  # not that of a sample
+            found: tuple[Any, Metrics] = of_batch(params, batch, own_key, constants)
+            return found
+
+        if isinstance(data, jax.Array):
+            total = _summed(lambda part: of_slice(*part), (keys, sliced(data)))
+        else:
+            total = _summed(lambda part: of_slice(part, data), keys)
+        return jax.tree.map(lambda x: x / slices, total)
+
+    return gradients
 
 
-def _one_by_one(step: _Step, perceptual: Perceptual | None, only: int | None) -> Advance:
-    """A dispatch for each step."""
-    single = jax.jit(step.__call__, donate_argnums=0, static_argnums=3)
-    drawn = jax.jit(step.drawn)
+def _summed(function: Callable[[Any], Any], parts: Any) -> Any:
+    """Sum of `function` over the slices of `parts`, along the first axes of its leaves."""
+    count = len(jax.tree.leaves(parts)[0])
+    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], parts))
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
-    def advance(state: TrainState, data: Any, count: int) -> tuple[TrainState, Metrics]:
-        for i in range(count):
-            size = int(drawn(state)) if only is None else only
-            state, metrics = single(state, _at(data, i), perceptual, size)
-        return state, metrics
+    def add(total: Any, part: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, function(part)), None
 
-    return advance
-
-
-def _looped(step: _Step, perceptual: Perceptual | None, only: int | None) -> Advance:
-    """All steps in one program."""
-
-    def steps(
-        state: TrainState, data: Any, count: jax.Array, perceptual: Perceptual | None
-    ) -> tuple[TrainState, Metrics]:
-        def body(i: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-            return step(carry[0], _at(data, i), perceptual, only)
-
-        shapes = jax.eval_shape(lambda s: step(s, _at(data, 0), perceptual, only)[1], state)
-        nothing = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
-        return jax.lax.fori_loop(0, count, body, (state, nothing))
-
-    compiled = jax.jit(steps, donate_argnums=0)
-    return lambda state, data, count: compiled(state, data, count, perceptual)
-
-
-def _at(data: Any, i: Any) -> Any:
-    """What step `i` of a dispatch is given."""
-    return data if isinstance(data, ResidentSet) else data[i]
+    if not loops_are_slow():
+        return jax.lax.scan(add, zero, parts)[0]
+    total = zero
+    for i in range(count):
+        total, _ = add(total, jax.tree.map(lambda x, i=i: x[i], parts))
+    return total

@@ -1,4 +1,4 @@
-"""The folder of one training: its stored configuration, and whether a new request fits it."""
+"""The folder of one run: its stored configuration, and whether a new request fits it."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import Any
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from inr_sr.configuration import default
+from inr_sr.config import default, migrated
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path
+from inr_sr.models.build import unused_sections
 from inr_sr.training.checkpoints import CHECKPOINTS
 from inr_sr.training.frequencies import RECORD
-from inr_sr.training.journal import BOARD, METRICS
+from inr_sr.training.metric_writer import BOARD, METRICS
 
 CONFIG = "config.json"
 PICTURES = "pictures.json"
@@ -52,7 +53,7 @@ def read_config(workdir: Path) -> ConfigDict:
         raise InputError(f"{path} cannot be read: {error}") from None
     config = default()
     try:
-        config.update(stored)
+        config.update(migrated(stored))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].strip("'\"")
         raise InputError(f"{path} does not fit this version: {reason}") from None
@@ -77,12 +78,16 @@ def agree(workdir: Path, config: ConfigDict) -> None:
     """
     stored = read_config(workdir)
     if bool(stored.data.folder) != bool(config.data.folder):
-        raise _other_pictures(workdir, stored, config)
+        before, now = (c.data.folder or c.data.dataset for c in (stored, config))
+        raise InputError(
+            f"{workdir} was trained on the images of {before!r}, which those of {now!r} are not: "
+            "give the same --config.data.folder"
+        )
     old, new = fields(stored), fields(config)
     differing = [
         f"{name} is {old[name]} there, {new[name]} here"
         for name in new
-        if old[name] != new[name] and not name.startswith(FREE)
+        if old[name] != new[name] and not name.startswith((*FREE, *_unused(config)))
     ]
     if differing:
         raise InputError(
@@ -91,64 +96,31 @@ def agree(workdir: Path, config: ConfigDict) -> None:
         )
 
 
-def agree_pictures(workdir: Path, config: ConfigDict, pictures: str) -> None:
-    """Checks that a training of `workdir` was begun on the pictures of this fingerprint.
-
-    Raises:
-      InputError: it was begun on others; the folder of the pictures may be another one.
-    """
-    if _stored_checksum(workdir / PICTURES) != pictures:
-        raise _other_pictures(workdir, read_config(workdir), config)
+def _unused(config: ConfigDict) -> list[str]:
+    """Prefixes of the sections of encoders and decoders that the model does not have."""
+    unused = unused_sections(config.model.encoder, config.model.decoder)
+    return [f"model.{name}." for name in unused]
 
 
-def perceptual_checksum(workdir: Path) -> str:
-    """SHA-256 of the file of features that a training's perceptual loss uses; "" without one.
-
-    Raises:
-      InputError: it is stored, and cannot be read.
-    """
-    return _stored_checksum(workdir / PERCEPTUAL) if read_config(workdir).loss.perceptual else ""
-
-
-def agree_perceptual(workdir: Path, sha256: str) -> None:
-    """Checks that a training of `workdir` was begun with the features of this checksum, or none.
-
-    Raises:
-      InputError: it was begun with others.
-    """
-    stored = perceptual_checksum(workdir)
-    if stored != sha256:
-        raise InputError(
-            f"{workdir} was trained with another file of perceptual.weights: its SHA-256 is "
-            f"{stored} there, {sha256} here. Give the same file, wherever it lies now"
-        )
+def store_checksum(path: Path, sha256: str) -> None:
+    """Writes a checksum to a file of a working directory, which exists; an atomic write."""
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps({"sha256": sha256}) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write in {path.parent}: {error.strerror}") from None
 
 
-def _stored_checksum(path: Path) -> str:
+def stored_checksum(path: Path) -> str:
+    """What `store_checksum` wrote; InputError where it cannot be read."""
     try:
         return str(json.loads(path.read_text())["sha256"])
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
 
 
-def _other_pictures(workdir: Path, old: ConfigDict, new: ConfigDict) -> InputError:
-    before, now = (config.data.folder or config.data.dataset for config in (old, new))
-    if before == now:
-        return InputError(f"{workdir} was trained on other pictures than are in {now!r} now")
-    return InputError(
-        f"{workdir} was trained on the pictures of {before!r}, which those of {now!r} are not: "
-        "give the same --config.data.folder"
-    )
-
-
-def store(workdir: Path, config: ConfigDict, pictures: str, perceptual: str) -> None:
-    """Makes the working directory if need be, and stores in it what its training is.
-
-    Args:
-      workdir: the folder.
-      config: the configuration.
-      pictures: fingerprint of the pictures that are trained on.
-      perceptual: SHA-256 of the file of the perceptual loss's features; "" without that loss.
+def store(workdir: Path, config: ConfigDict) -> None:
+    """Makes the working directory if need be, and stores the configuration in it.
 
     Raises:
       InputError: it cannot be written.
@@ -157,9 +129,5 @@ def store(workdir: Path, config: ConfigDict, pictures: str, perceptual: str) -> 
         workdir.mkdir(parents=True, exist_ok=True)
         with atomic_path(workdir / CONFIG) as temporary:
             temporary.write_text(config.to_json(indent=2) + "\n")
-        for name, checksum in ((PICTURES, pictures), (PERCEPTUAL, perceptual)):
-            if checksum:
-                with atomic_path(workdir / name) as temporary:
-                    temporary.write_text(json.dumps({"sha256": checksum}) + "\n")
     except OSError as error:
         raise InputError(f"cannot write in {workdir}: {error.strerror}") from None

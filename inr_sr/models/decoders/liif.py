@@ -6,15 +6,17 @@ same as the published one, with this project's bicubic skip and zero last layer.
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from inr_sr.coordinates import Axis
 from inr_sr.models.field import Take, grid_by_points, with_margin
+from inr_sr.models.parts import KERNELS, LAYERS, UNDECAYED, Shared, check_minimums
 
 
 @flax.struct.dataclass
@@ -108,6 +110,21 @@ class LiifDecoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     receptive_field = 2  # 3x3 unfold around the corner one pixel away
+    section = "liif"
+    takes_tokens = False
+    groups = ((UNDECAYED, r"bias_\d+$"), (KERNELS, r"(kernel_\d+|coordinate)$"), *LAYERS)
+
+    @staticmethod
+    def default_config(shared: Shared) -> ConfigDict:
+        """The published MLP."""
+        return ConfigDict({"width": 256, "layers": 4})
+
+    @classmethod
+    def from_config(cls, model: ConfigDict, dtype: Any, spacing: int) -> Self:
+        """See `models.decoders`."""
+        config = model.liif
+        check_minimums("liif", config, {"width": 1, "layers": 1})
+        return cls(config.width, config.layers, dtype)
 
     @property
     def last_layer(self) -> str:

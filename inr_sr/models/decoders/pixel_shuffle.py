@@ -1,15 +1,17 @@
 """EDSR's own upsampler (arXiv 1609.05158, 1707.02921): sub-pixel convolutions, one fixed scale."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from inr_sr.coordinates import Axis, aligned
 from inr_sr.errors import InputError
 from inr_sr.models.field import Take, with_margin
+from inr_sr.models.parts import LAYERS, Shared, check_minimums
 
 
 def shuffle(x: jax.Array, factor: int) -> jax.Array:
@@ -88,6 +90,21 @@ class PixelShuffleDecoder(nn.Module):
 
     receptive_field = 2  # the convolutions at LR and at output resolution
     last_layer = r"last/kernel"
+    section = "pixel_shuffle"
+    takes_tokens = False
+    groups = LAYERS
+
+    @staticmethod
+    def default_config(shared: Shared) -> ConfigDict:
+        """Its only field is the scale."""
+        return ConfigDict({"scale": 4})
+
+    @classmethod
+    def from_config(cls, model: ConfigDict, dtype: Any, spacing: int) -> Self:
+        """See `models.decoders`."""
+        config = model.pixel_shuffle
+        check_minimums("pixel_shuffle", config, {"scale": 1})
+        return cls(config.scale, dtype)
 
     @nn.compact
     def __call__(self, features: jax.Array, halo: int) -> PixelShuffleField:

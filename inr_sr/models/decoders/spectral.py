@@ -13,18 +13,30 @@ per channel and part.
 
 import dataclasses
 import functools
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from inr_sr.coordinates import Axis, aligned, upright_footprint
 from inr_sr.errors import InputError
 from inr_sr.models.field import Take, with_margin
 from inr_sr.models.fourier import HALF_AT_NYQUIST, annulus, attenuation, clamped, gain
+from inr_sr.models.parts import (
+    FREQUENCIES,
+    LAYERS,
+    UNDECAYED,
+    Shared,
+    all_positive,
+    bands_of,
+    check_max_scale,
+    check_minimums,
+)
 
+MAX_WAVES = 2**12  # some 100 kB of coefficients per LR pixel
 LANES = 8  # matrix products are fastest when they make a multiple of so many columns
 MAX_TABLE_BYTES = 2**28
 """Largest table of steps: for 134 waves at x1000 in both directions, for more at lower scales."""
@@ -180,6 +192,26 @@ def _selected(slots: jax.Array, rows: Axis, cols: Axis) -> jax.Array:
     return slots[:, rows.select[:, None], cols.select[None, :]]
 
 
+def _check_bands(counts: tuple[Any, ...], bands: tuple[Any, ...]) -> None:
+    """Raises InputError unless there is a number of waves for each of bands that rise."""
+    whole = all(isinstance(n, int) and n >= 1 for n in counts)
+    if whole and sum(counts) > MAX_WAVES:
+        raise InputError(
+            f"model.spectral.frequencies {counts} are {sum(counts)} waves, whose coefficients take "
+            f"{24 * sum(counts)} bytes per LR pixel; at most {MAX_WAVES} are allowed"
+        )
+    if not (counts and whole and all_positive(bands)):
+        raise InputError(
+            f"model.spectral.frequencies {counts} must be whole numbers of at least 1, and "
+            f"model.spectral.bands {bands} numbers above 0"
+        )
+    if len(bands) != len(counts) or list(bands) != sorted(set(bands)):
+        raise InputError(
+            f"model.spectral.bands {bands} must rise and be as many as "
+            f"model.spectral.frequencies {counts}"
+        )
+
+
 class SpectralDecoder(nn.Module):
     """Features [B, h, w, C], `halo` of them on each side, to a SpectralField on those inside.
 
@@ -202,6 +234,30 @@ class SpectralDecoder(nn.Module):
 
     receptive_field = 0
     last_layer = r"(cos|sin)/kernel"
+    section = "spectral"
+    takes_tokens = False
+    groups = ((FREQUENCIES, r"frequencies_\d+$"), (UNDECAYED, r"(gains|log_kappa)$"), *LAYERS)
+
+    @staticmethod
+    def default_config(shared: Shared) -> ConfigDict:
+        """The fields are those of the class; bands follow the largest scale until they are set."""
+        config = ConfigDict()
+        config.bands = bands_of(shared.max_scale)
+        config.frequencies = (4, 8, 20)
+        config.width = 64
+        config.depth = 1
+        config.gain_order = 4
+        config.max_scale = shared.max_scale
+        return config
+
+    @classmethod
+    def from_config(cls, model: ConfigDict, dtype: Any, spacing: int) -> Self:
+        """See `models.decoders`."""
+        config = model.spectral
+        check_minimums("spectral", config, {"width": 1, "depth": 0, "gain_order": 0})
+        check_max_scale("spectral", config.max_scale)
+        _check_bands(tuple(config.frequencies), tuple(config.bands))
+        return cls(**config.to_dict(), dtype=dtype)
 
     def check_slots(self, rows: int, cols: int) -> None:
         """Raises InputError where so many output pixels in an LR pixel are too many."""

@@ -1,8 +1,13 @@
 """The EDSR encoder without its upsampler (arXiv 1707.02921), the common yardstick."""
 
+from typing import Any, Self
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from inr_sr.models.parts import LAYERS, check_minimums
 
 
 class ResidualBlock(nn.Module):
@@ -18,12 +23,13 @@ class ResidualBlock(nn.Module):
 
 
 class EDSR(nn.Module):
-    """LR pictures [B, h, w, 3] in [0, 1] to features [B, h, w, features].
+    """LR images [B, h, w, 3] in [0, 1] to features [B, h, w, features].
 
     The paper's EDSR-baseline has 16 blocks of 64 features.
 
     Attributes:
-      remat: whether gradients compute what is inside blocks anew instead of keeping it.
+      features, blocks: width, and number of residual blocks.
+      remat: gradient checkpointing of the blocks.
     """
 
     features: int
@@ -33,6 +39,20 @@ class EDSR(nn.Module):
 
     spacing = 1  # LR pixels between features
     init_shape = (8, 8, 3)
+    section = "edsr"
+    groups = LAYERS
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """EDSR-baseline."""
+        return ConfigDict({"features": 64, "blocks": 16})
+
+    @classmethod
+    def from_config(cls, model: ConfigDict, dtype: Any, remat: bool) -> Self:
+        """See `models.encoders`."""
+        config = model.edsr
+        check_minimums("edsr", config, {"features": 1, "blocks": 0})
+        return cls(config.features, config.blocks, dtype, remat)
 
     @property
     def receptive_field(self) -> int:

@@ -5,17 +5,19 @@ vectors, whose places form a regular lattice of its own spacing. Blocks of a tra
 of them, and only the latter leave.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from inr_sr.coordinates import cell_centre
 from inr_sr.errors import InputError
 from inr_sr.models.attention import Attention
 from inr_sr.models.fourier import position_features
+from inr_sr.models.parts import LAYERS, UNDECAYED, check_minimums, check_name
 from inr_sr.models.state_space import SelectiveScan
 
 PATCHES = (2, 4, 8, 16)
@@ -122,6 +124,41 @@ class LpTokens(nn.Module):
 
     receptive_field = None  # any token may attend to the whole image
     init_shape = (8, 8, 3)
+    section = "lp_tokens"
+    groups = ((UNDECAYED, r"(tokens|log_\w+|through_\w+)$"), *LAYERS)
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The fields are those of the class."""
+        config = ConfigDict()
+        config.width = 128
+        config.patch = 4
+        config.spacing = 4
+        config.learned = 8
+        config.blocks = 4
+        config.heads = 4
+        config.layout = "interleaved"
+        config.mixer = "attention"
+        config.states = 8
+        config.detail = True
+        return config
+
+    @classmethod
+    def from_config(cls, model: ConfigDict, dtype: Any, remat: bool) -> Self:
+        """See `models.encoders`."""
+        config = model.lp_tokens
+        minimums = {"width": 1, "blocks": 0, "heads": 1, "learned": 1, "states": 1}
+        check_minimums("lp_tokens", config, minimums)
+        check_name("model.lp_tokens.patch", config.patch, PATCHES)
+        check_name("model.lp_tokens.spacing", config.spacing, PATCHES)
+        check_name("model.lp_tokens.layout", config.layout, LAYOUTS)
+        check_name("model.lp_tokens.mixer", config.mixer, MIXERS)
+        if config.width % config.heads:
+            raise InputError(
+                f"model.lp_tokens.heads {config.heads} must divide model.lp_tokens.width "
+                f"{config.width}"
+            )
+        return cls(**config.to_dict(), dtype=dtype, remat=remat)
 
     def check_size(self, height: int, width: int) -> None:
         """Raises InputError where a picture makes too many tokens to attend to each other."""

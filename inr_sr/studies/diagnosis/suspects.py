@@ -37,12 +37,12 @@ def targets(measures: Measures) -> Verdict:
     if recipe.targets == "pseudo_hr":
         sentence = "It was trained on bicubic enlargements, which can only teach bicubic."
         return Verdict("cause", sentence, "Train with data.targets hr.")
-    if recipe.raw_targets and recipe.jitter:
+    if recipe.targets == "raw_hr":
         sentence = (
             f"Its queries were jittered by {recipe.jitter:g} output pixels and its targets were "
             "not: that teaches a blur."
         )
-        return Verdict("cause", sentence, "Set data.raw_targets to False, or data.jitter to 0.")
+        return Verdict("cause", sentence, "Train with data.targets hr.")
     return Verdict("fine", "It was trained on HR pixels, taken at the places of its queries.")
 
 

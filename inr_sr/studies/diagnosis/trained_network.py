@@ -22,9 +22,9 @@ from inr_sr.models.decoders.modulated import ModulatedDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.field import Field
 from inr_sr.studies.diagnosis.frequencies import Region
-from inr_sr.training import frequencies, journal
-from inr_sr.training.checkpoints import SCORE
-from inr_sr.training.export import load_average
+from inr_sr.training import frequencies, metric_writer
+from inr_sr.training.task import SCORE
+from inr_sr.training.tasks.export import load_average
 from inr_sr.values import to_float32
 
 
@@ -59,17 +59,19 @@ class TrainedNetwork:
             a record of another network, or a file that cannot be read.
         """
         config, step, params = load_average(workdir)
-        now = {name: np.asarray(b) for name, b in frequencies.matrices(params).items()}
+        model = models.build(config.model)
+        matrices = frequencies.matrices(params, model.labels(params))
+        now = {name: np.asarray(b) for name, b in matrices.items()}
         first = frequencies.recorded(workdir) if now else {}
         for name in sorted(first.keys() | now.keys()):
-            counts = [len(matrices.get(name, ())) for matrices in (first, now)]
+            counts = [len(kept.get(name, ())) for kept in (first, now)]
             if counts[0] != counts[1]:
                 raise InputError(
                     f"{workdir} has the record of another network's first frequencies: {name} has "
                     f"{counts[0]} waves there and {counts[1]} in its checkpoint"
                 )
-        rows = journal.rows(workdir / journal.METRICS)
-        return cls(config, step, models.build(config.model), params, first, now, rows)
+        rows = metric_writer.rows(workdir / metric_writer.METRICS)
+        return cls(config, step, model, params, first, now, rows)
 
     @property
     def region(self) -> Region | None:
@@ -116,7 +118,7 @@ class Recipe:
       parameters: parameter count of the decoder.
       initialisation: of the frequencies; "" where the decoder has no choice.
       skip: whether the network adds to bicubic.
-      targets, jitter, raw_targets: of config.data.
+      targets, jitter: of config.data.
       sides: of the LR patches in pixels, the largest first.
       scales: the smallest and the largest scale of its queries.
       losses: weights that are not 0, by name.
@@ -130,7 +132,6 @@ class Recipe:
     skip: bool
     targets: str
     jitter: float
-    raw_targets: bool
     sides: tuple[int, ...]
     scales: tuple[float, float]
     losses: dict[str, float]
@@ -150,7 +151,6 @@ class Recipe:
             skip=model.skip,
             targets=data.targets,
             jitter=data.jitter,
-            raw_targets=data.raw_targets,
             sides=(data.patch, *sorted(data.other_patches, reverse=True)),
             scales=(one, one) if one else (data.min_scale, data.max_scale),
             losses={name: weight for name, weight in terms.items() if weight},
@@ -175,7 +175,7 @@ class Course:
 
     @classmethod
     def of(cls, rows: Sequence[dict[str, float]]) -> Course:
-        """From the rows of a metrics.jsonl, see `journal.rows`."""
+        """From the rows of a metrics.jsonl, see `metric_writer.rows`."""
         scores = {
             int(row["step"]): row[SCORE] for row in rows if math.isfinite(row.get(SCORE, math.nan))
         }

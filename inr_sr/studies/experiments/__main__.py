@@ -18,7 +18,7 @@ from inr_sr.devices import keep_compiled_programs, keep_freed_memory
 from inr_sr.errors import EXPECTED, INTERRUPTED, Parser, explain, say
 from inr_sr.studies.experiments.experiment import load
 from inr_sr.studies.experiments.runner import Request, carry_out, listing
-from inr_sr.training.stopping import Interrupted
+from inr_sr.training.loop import Interrupted
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:

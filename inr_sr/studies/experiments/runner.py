@@ -16,7 +16,7 @@ from inr_sr.studies.experiments.experiment import Experiment
 from inr_sr.studies.experiments.runs import Run, plan, seconds_left
 from inr_sr.studies.experiments.scoring import CropValidation, HeldOut, scores
 from inr_sr.studies.experiments.section import read_document, write_section
-from inr_sr.training.stopping import Interrupted
+from inr_sr.training.loop import Interrupted
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def carry_out(experiments: Mapping[str, Experiment], request: Request) -> None:
             plans[name] = plan(experiment, request.workdir, request.train)
             for scale in experiment.parsed_scales:
                 photos.crops(scale, experiment.lr_size)
-            for config in experiment.arms.values():
-                CropValidation.of(config, photos, experiment.lr_size)
+            for run in plans[name]:
+                CropValidation.of(run.task.model, photos, experiment.lr_size)
             _say_too_small(name, experiment, photos)
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
@@ -96,7 +96,7 @@ def _train(
             continue
         say(f"{name}: {run.arm}, seed {run.seed} ({number} of {len(runs)}), {run.folder}")
         try:
-            validation = CropValidation.of(run.config, photos, experiment.lr_size)
+            validation = CropValidation.of(run.task.model, photos, experiment.lr_size)
             run.train(validation, request.deadline)
         except InUse:
             say(f"{name}: {run.arm}, seed {run.seed} is left to another process")

@@ -6,30 +6,30 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
-from inr_sr import models
-from inr_sr.configuration import default
-from inr_sr.data.feed import training_source
+from inr_sr.config import default
 from inr_sr.data.sources import fingerprint, is_folder
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path
 from inr_sr.reporting.machine import describe_hardware
 from inr_sr.studies.experiments.experiment import Experiment
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
-from inr_sr.training.loop import NotFinite, Validate, train
-from inr_sr.training.requirements import check
-from inr_sr.training.stopping import Interrupted
+from inr_sr.training.loop import Interrupted, NotFinite, train
+from inr_sr.training.setup import check
+from inr_sr.training.task import Params, Validated
+from inr_sr.training.tasks.super_resolution import SuperResolution
 from inr_sr.training.workdir import FREE, agree, fields
 
 RUNS = "runs"
+
+Validate = Callable[[Params], Validated]
 RECORD = "record.json"
 
 
@@ -78,8 +78,13 @@ class Run:
 
     arm: str
     seed: int
-    config: ConfigDict
+    task: SuperResolution
     folder: Path
+
+    @property
+    def config(self) -> ConfigDict:
+        """Its configuration."""
+        return self.task.config
 
     @property
     def step(self) -> int:
@@ -113,9 +118,10 @@ class Run:
           InputError: the folder holds another training run.
           Interrupted: Ctrl-C, SIGTERM or the deadline; the state is saved.
         """
-        timed = _Timed(self.record or _fresh_record(self.config), self.folder, validate)
+        timed = _Timed(self.record or _new_record(self.task), self.folder, validate)
         try:
-            train(self.config, self.folder, timed, deadline=deadline)
+            task = self.task.validated_by(timed)
+            train(task, self.config, self.folder, deadline=deadline)
         except NotFinite as error:
             timed.record.failure = str(error)
         except Interrupted:
@@ -132,7 +138,7 @@ class _Timed:
         self._folder, self._validate = folder, validate
         self._since = time.monotonic()
 
-    def __call__(self, params: Any) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    def __call__(self, params: Params) -> Validated:
         self.write()
         found = self._validate(params)
         self._since = time.monotonic()
@@ -145,8 +151,8 @@ class _Timed:
         self.record.write(self._folder)
 
 
-def _fresh_record(config: ConfigDict) -> Record:
-    shapes = jax.eval_shape(lambda: models.init(models.build(config.model), jax.random.key(0)))
+def _new_record(task: SuperResolution) -> Record:
+    shapes = jax.eval_shape(lambda: task.init(jax.random.key(0)))
     counts = {name: sum(x.size for x in jax.tree.leaves(part)) for name, part in shapes.items()}
     return Record(counts["encoder"], counts["decoder"], describe_hardware())
 
@@ -186,10 +192,11 @@ def _run(
     """One run; `fingerprints` caches those of the sources."""
     config = configured(config, seed, train_on)
     check(config)
+    task = SuperResolution(config)
     source = json.dumps([config.data.folder, config.data.dataset, config.data.split])
     if source not in fingerprints:
-        fingerprints[source] = fingerprint(training_source(config))
-    run = Run(arm, seed, config, workdir / RUNS / identity(config, fingerprints[source]))
+        fingerprints[source] = fingerprint(task.source)
+    run = Run(arm, seed, task, workdir / RUNS / identity(config, fingerprints[source]))
     if run.step:
         agree(run.folder, config)
     return run

@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from inr_sr import models
 from inr_sr.data.sources import ArraySource, fingerprint, open_source, source_name
@@ -26,8 +25,8 @@ from inr_sr.files import atomic_path
 from inr_sr.sizes import Scale, Size, parse_scales
 from inr_sr.studies.experiments.experiment import PRIMARY
 from inr_sr.studies.experiments.runs import Run
-from inr_sr.training.checkpoints import SCORE
-from inr_sr.training.export import load_network
+from inr_sr.training.task import SCORE
+from inr_sr.training.tasks.export import load_network
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, Upscaler
 
 PROTOCOL = get_protocol("y")
@@ -140,9 +139,8 @@ class CropValidation:
     scale: Scale
 
     @classmethod
-    def of(cls, config: ConfigDict, photos: HeldOut, lr_size: int) -> CropValidation:
-        """For the networks of a configuration: the first crop of each of the first photos."""
-        model = models.build(config.model)
+    def of(cls, model: models.Model, photos: HeldOut, lr_size: int) -> CropValidation:
+        """For the parameters of a model: the first crop of each of the first photos."""
         (scale,) = parse_scales(str(model.fixed_scale or PRIMARY))
         crops = photos.crops(scale, lr_size)
         first = [crops.photos.index(photo) for photo in dict.fromkeys(crops.photos)]
@@ -180,7 +178,7 @@ def scores(
     Raises:
       InputError: the run has no checkpoint, or scores that cannot be read or written.
     """
-    fixed = models.build(run.config.model).fixed_scale
+    fixed = run.task.model.fixed_scale
     key = photos.key(lr_size, VERSION)
     network = None
     found = {}

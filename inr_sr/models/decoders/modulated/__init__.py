@@ -1,8 +1,8 @@
 """The modulated Fourier decoder: `function` has its equations, `grid` a faster exact form."""
 
-from inr_sr.models.decoders.modulated.decoder import CONTROLS, FRAMES, ModulatedDecoder
+from inr_sr.models.decoders.modulated.decoder import FRAMES, ModulatedDecoder
 from inr_sr.models.decoders.modulated.function import ModulatedFunction
 from inr_sr.models.decoders.modulated.grid import ModulatedField
 from inr_sr.models.decoders.modulated.layers import ring
 
-__all__ = ["CONTROLS", "FRAMES", "ModulatedDecoder", "ModulatedField", "ModulatedFunction", "ring"]
+__all__ = ["FRAMES", "ModulatedDecoder", "ModulatedField", "ModulatedFunction", "ring"]

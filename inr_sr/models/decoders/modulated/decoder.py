@@ -2,20 +2,39 @@
 
 import functools
 import math
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
+from inr_sr.errors import InputError
 from inr_sr.models.attention import first_widths
+from inr_sr.models.decoders.modulated.function import ModulatedFunction
 from inr_sr.models.decoders.modulated.grid import ModulatedField
 from inr_sr.models.decoders.modulated.layers import Affine, Band, Waves, ring
 from inr_sr.models.field import with_margin
-from inr_sr.models.fourier import HALF_AT_NYQUIST, band_initialisers
+from inr_sr.models.fourier import (
+    HALF_AT_NYQUIST,
+    INITIALISATIONS,
+    STEEPEST,
+    band_initialisers,
+)
+from inr_sr.models.parts import (
+    FREQUENCIES,
+    KERNELS,
+    LAYERS,
+    UNDECAYED,
+    Shared,
+    all_positive,
+    bands_of,
+    check_max_scale,
+    check_minimums,
+    check_name,
+)
 
 FRAMES = ("cell", "picture")
-CONTROLS = ("none", "end_points", "raster_distance")
 
 
 class _AffineParameters(nn.Module):
@@ -33,6 +52,19 @@ class _AffineParameters(nn.Module):
         return Affine(kernel.astype(self.dtype), bias.astype(self.dtype))
 
 
+def _check_bands(config: ConfigDict) -> None:
+    """Raises InputError for bands or an exponent that the initialisation cannot take."""
+    bands = tuple(config.bands)
+    falls = config.initialisation == "inverse_sigma"
+    if not bands or not all_positive(bands) or list(bands) != sorted(set(bands), reverse=falls):
+        raise InputError(
+            f"model.modulated.bands {bands} must be numbers above 0 that "
+            f"{'fall: of inverse_sigma they are sigmas' if falls else 'rise'}"
+        )
+    if not 0 <= config.alpha <= STEEPEST:
+        raise InputError(f"model.modulated.alpha {config.alpha} must be from 0 to {STEEPEST}")
+
+
 class ModulatedDecoder(nn.Module):
     """Tokens [B, H, W, C], or features of every LR pixel, to a ModulatedField.
 
@@ -48,10 +80,6 @@ class ModulatedDecoder(nn.Module):
         "picture": from the picture's corner.
       fades: whether waves fade where output pixels are large (heat kernel, as the spectral ones).
       max_scale: largest trained scale; finer cells are treated as that scale's.
-      control: wrong conventions, kept to show what they cost: "end_points" puts the first and last
-        output pixels and tokens on the picture's border, "raster_distance" takes the distance of
-        tokens along the rows, one after the other; both of frame "picture" and all tokens. "none"
-        is right.
       spacing: LR pixels between tokens.
       skip: whether the field is added to bicubic: then it starts at zero.
     """
@@ -68,12 +96,59 @@ class ModulatedDecoder(nn.Module):
     frame: str
     fades: bool
     max_scale: float
-    control: str
     spacing: int
     skip: bool
     dtype: jnp.dtype = jnp.float32
 
     last_layer = r"output_\d+/kernel"
+    section = "modulated"
+    takes_tokens = True
+    function: ClassVar[type[ModulatedFunction]] = ModulatedField  # what it makes
+    groups = (
+        (FREQUENCIES, r"frequencies_(\d+|query)$"),
+        (UNDECAYED, r"(log_tau|log_kappa)$"),
+        (KERNELS, r"modulation_kernel_\d+$"),
+        *LAYERS,
+    )
+
+    @staticmethod
+    def default_config(shared: Shared) -> ConfigDict:
+        """The fields are those of the class; bands follow the largest scale until they are set."""
+        config = ConfigDict()
+        config.initialisation = "annulus"
+        config.bands = bands_of(shared.max_scale)
+        config.alpha = 1.0
+        config.lr_size = shared.patch
+        config.features = 128
+        config.hidden = 256
+        config.layers = 1
+        config.heads = 4
+        config.nearest = 9
+        config.frame = "cell"
+        config.fades = True
+        config.max_scale = shared.max_scale
+        return config
+
+    @classmethod
+    def from_config(cls, model: ConfigDict, dtype: Any, spacing: int) -> Self:
+        """See `models.decoders`."""
+        config = model.modulated
+        minimums = {
+            "features": 2, "hidden": 1, "layers": 0, "heads": 1, "nearest": 0, "lr_size": 1,
+        }  # fmt: skip
+        check_minimums("modulated", config, minimums)
+        check_max_scale("modulated", config.max_scale)
+        check_name("model.modulated.initialisation", config.initialisation, INITIALISATIONS)
+        check_name("model.modulated.frame", config.frame, FRAMES)
+        _check_bands(config)
+        if config.features % 2 or config.hidden % config.heads:
+            raise InputError(
+                f"model.modulated.features {config.features} must be even, and heads "
+                f"{config.heads} divide hidden {config.hidden}"
+            )
+        if config.nearest:
+            ring(config.nearest)
+        return cls(**config.to_dict(), spacing=spacing, skip=model.skip, dtype=dtype)
 
     @property
     def receptive_field(self) -> int | None:
@@ -83,7 +158,7 @@ class ModulatedDecoder(nn.Module):
         return self.spacing * (max(row for row, _ in ring(self.nearest)) + 1) - 1
 
     @nn.compact
-    def __call__(self, features: jax.Array, halo: int) -> ModulatedField:
+    def __call__(self, features: jax.Array, halo: int) -> ModulatedFunction:
         near = ring(self.nearest) if self.nearest else ()
         margin = max((row for row, _ in near), default=0)
         inits = band_initialisers(
@@ -121,7 +196,7 @@ class ModulatedDecoder(nn.Module):
         kappa = jnp.exp(self.param("log_kappa", start, ())) if self.fades else jnp.zeros(())
         keys = tokens("keys")
         size = tuple(self.spacing * (n - 2 * margin) for n in keys.shape[1:3])
-        return ModulatedField(
+        return self.function(
             keys=keys,
             values=tokens("values"),
             query=waves("query", inits[0]),
@@ -133,6 +208,5 @@ class ModulatedDecoder(nn.Module):
             spacing=self.spacing,
             nearest=near,
             frame=self.frame,
-            control=self.control,
             smallest=1 / self.max_scale,
         )

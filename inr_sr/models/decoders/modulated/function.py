@@ -49,7 +49,6 @@ class ModulatedFunction:
       spacing: LR pixels between tokens.
       nearest: offsets of the tokens attended to from the query's own; empty for all.
       frame: what positions of waves are counted from, see `ModulatedDecoder`.
-      control: a convention that is wrong, see `ModulatedDecoder`; or "none".
       smallest: side of the smallest output pixel the field was trained for, LR pixels.
     """
 
@@ -64,7 +63,6 @@ class ModulatedFunction:
     spacing: int = flax.struct.field(pytree_node=False)
     nearest: tuple[tuple[int, int], ...] = flax.struct.field(pytree_node=False)
     frame: str = flax.struct.field(pytree_node=False)
-    control: str = flax.struct.field(pytree_node=False)
     smallest: float = flax.struct.field(pytree_node=False)
 
     prefers_grid: ClassVar[bool] = False
@@ -135,7 +133,7 @@ class ModulatedFunction:
             squared = self.squared(places.offset)
         else:
             logits = jnp.einsum("bqhe,bkhe->bqkh", q, _flat(self.keys))
-            squared = self._squared_to_all(self._in_picture(places, footprint))
+            squared = self.squared_to_all(self.in_image(places, footprint))
         return self.softmax(logits, squared), squared
 
     def queries(self, hidden: jax.Array) -> jax.Array:
@@ -164,39 +162,27 @@ class ModulatedFunction:
         between = offset[..., None, :] - moves.reshape((1,) * (offset.ndim - 1) + moves.shape)
         return jnp.sum(jnp.square(between), axis=-1)
 
-    def _squared_to_all(self, position: jax.Array) -> jax.Array:
+    def squared_to_all(self, position: jax.Array) -> jax.Array:
         """Squared distances [B, Q, tokens] between positions [B, Q, 2] and all tokens."""
-        rows, cols = self.tokens
-        if self.control == "raster_distance":
-            number = jnp.arange(rows * cols, dtype=position.dtype)
-            own = jnp.floor(position[..., 0] / self.spacing) * cols
-            own = own + position[..., 1] / self.spacing - 0.5
-            return jnp.square(self.spacing * (own[..., None] - number[None, None]))
-        centres = [
-            cell_centre(jnp.arange(n, dtype=position.dtype), self.spacing) for n in (rows, cols)
-        ]
-        if self.control == "end_points":
-            centres = [jnp.linspace(0, n * self.spacing, n) for n in (rows, cols)]
         row, col = (
             jnp.square(position[..., i, None] - centre[None, None])
-            for i, centre in enumerate(centres)
+            for i, centre in enumerate(self.token_centres())
         )
         squared = row[..., :, None] + col[..., None, :]
         return squared.reshape(*position.shape[:-1], -1)
 
     def asked(self, places: Places, footprint: jax.Array) -> jax.Array:
         """Where the waves are asked, [B, Q, 2] in LR pixels."""
-        return places.offset if self.frame == "cell" else self._in_picture(places, footprint)
+        return places.offset if self.frame == "cell" else self.in_image(places, footprint)
 
-    def _in_picture(self, places: Places, footprint: jax.Array) -> jax.Array:
-        """Positions [B, Q, 2] from the picture's corner, LR pixels, as `control` has them."""
-        if self.control != "end_points":
-            return places.position
-        # The first and the last output pixel are put at the ends of the picture.
-        size = jnp.sqrt(jnp.diagonal(footprint, axis1=-2, axis2=-1))
-        extent = self.spacing * jnp.array(self.tokens, size.dtype)[None, None]
-        number = places.position / size - 0.5
-        return number * extent / jnp.maximum(extent / size - 1, 1)
+    def in_image(self, places: Places, footprint: jax.Array) -> jax.Array:
+        """Positions [B, Q, 2] from the image's corner, LR pixels."""
+        return places.position
+
+    def token_centres(self) -> tuple[jax.Array, jax.Array]:
+        """Where the centres of tokens lie along either axis, LR pixels from the image's corner."""
+        rows, cols = (jnp.arange(n, dtype=jnp.float32) for n in self.tokens)
+        return cell_centre(rows, self.spacing), cell_centre(cols, self.spacing)
 
     def drawn(self, hidden: list[jax.Array], told: list[jax.Array]) -> jax.Array:
         """The residual [..., 3] of each band's W g and P m, [..., d]."""

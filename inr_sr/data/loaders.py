@@ -1,19 +1,46 @@
-"""What training steps are fed with: a resident set, or a stream of crops, by configuration."""
+"""Loaders: what a training step reads, a resident set of images or a stream of crops."""
 
 import dataclasses
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from inr_sr.data import samples
 from inr_sr.data.resident import ResidentSet
-from inr_sr.data.samples import LEAST_PATCH, Sampling
+from inr_sr.data.samples import MIN_PATCH, Sampling
 from inr_sr.data.sources import Source, open_source
 from inr_sr.devices import place, replicated, sharded
 from inr_sr.errors import InputError
 
 MODES = ("resident", "streaming")
+
+
+class Loader(Protocol):
+    """Where the data of training steps come from."""
+
+    def take(self, count: int) -> Any:
+        """The data of the next `count` steps: see `step.make_advance`."""
+        ...
+
+    def close(self) -> None:
+        """Ends what runs in the background."""
+        ...
+
+
+def default_config() -> ConfigDict:
+    """The `data` section of a configuration."""
+    config = ConfigDict()
+    config.dataset = "embedded"  # embedded | tfds:NAME
+    config.split = "train"  # of the embedded images or a TFDS data set
+    config.folder = ""  # a folder of images; when given, it takes the place of `dataset`
+    config.mode = "resident"  # resident: all images in device memory | streaming
+    config.threads = 0  # streaming: threads that decode; 0 is one for each core
+    config.cache_mib = 1024  # streaming: decoded images kept in memory
+    config.update(samples.default_config())
+    return config
 
 
 def sampling(config: ConfigDict) -> Sampling:
@@ -29,7 +56,6 @@ def sampling(config: ConfigDict) -> Sampling:
         targets=data.targets,
         jitter=data.jitter,
         jitter_shape=data.jitter_shape,
-        raw_targets=data.raw_targets,
     )
 
 
@@ -41,10 +67,10 @@ def samplings(config: ConfigDict) -> list[Sampling]:
     """
     largest = sampling(config)
     others = tuple(config.data.other_patches)
-    fit = all(isinstance(n, int) and LEAST_PATCH <= n < largest.patch for n in others)
+    fit = all(isinstance(n, int) and MIN_PATCH <= n < largest.patch for n in others)
     if not fit or len(set(others)) < len(others):
         raise InputError(
-            f"data.other_patches {others} must be whole numbers that differ, from {LEAST_PATCH} to "
+            f"data.other_patches {others} must be whole numbers that differ, from {MIN_PATCH} to "
             f"below data.patch {largest.patch}"
         )
     try:
@@ -64,7 +90,7 @@ def training_source(config: ConfigDict) -> Source:
     return open_source(config.data.folder or config.data.dataset, config.data.split)
 
 
-class ResidentFeed:
+class ResidentLoader:
     """All pictures on every device; steps cut their own crops."""
 
     def __init__(self, source: Source, spec: Sampling, mesh: Mesh):
@@ -80,7 +106,7 @@ class ResidentFeed:
         """Nothing runs in the background."""
 
 
-class StreamFeed:
+class StreamingLoader:
     """Crops decoded ahead by threads of the host.
 
     Every host reads all crops of a batch and keeps its share: what a step sees depends on seed
@@ -115,10 +141,10 @@ class StreamFeed:
         self._crops.close()
 
 
-def open_feed(
+def open_loader(
     config: ConfigDict, source: Source, spec: Sampling, mesh: Mesh, step: int
-) -> ResidentFeed | StreamFeed:
-    """The feed of `config` from `source`, ready to go on after `step`."""
+) -> ResidentLoader | StreamingLoader:
+    """The loader of `config` from `source`, ready to go on after `step`."""
     if config.data.mode == "streaming":
-        return StreamFeed(config, source, spec, mesh, step)
-    return ResidentFeed(source, spec, mesh)
+        return StreamingLoader(config, source, spec, mesh, step)
+    return ResidentLoader(source, spec, mesh)

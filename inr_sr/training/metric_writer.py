@@ -1,4 +1,4 @@
-"""What a training writes as it goes: metrics.jsonl, and TensorBoard with pictures."""
+"""What a run logs: metrics.jsonl, and TensorBoard with images."""
 
 import json
 from collections.abc import Mapping
@@ -27,11 +27,11 @@ def rows(path: Path) -> list[dict[str, float]]:
     return found
 
 
-class Journal:
+class MetricWriter:
     """Rows of numbers by step. It holds no clock readings, so equal runs write equal files."""
 
     def __init__(self, workdir: Path, step: int):
-        """Opens the journal for going on after `step`: later rows and torn lines are removed."""
+        """Opens the files for going on after `step`: later rows and torn lines are removed."""
         path = workdir / METRICS
         kept = [row for row in rows(path) if row["step"] <= step]
         with atomic_path(path) as temporary:
@@ -52,9 +52,9 @@ class Journal:
         """Pace, which goes to TensorBoard only: it differs between equal runs."""
         self._board.add_scalar("samples_per_second", samples_per_second, step)
 
-    def picture(self, step: int, name: str, picture: np.ndarray) -> None:
-        """A picture [h, w, 3] in [0, 1] for TensorBoard."""
-        self._board.add_image(name, picture, step, dataformats="HWC")
+    def image(self, step: int, name: str, image: np.ndarray) -> None:
+        """An image [h, w, 3] in [0, 1] for TensorBoard."""
+        self._board.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:
         """Flushes and closes both."""

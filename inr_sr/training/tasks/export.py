@@ -8,18 +8,19 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from inr_sr import models
-from inr_sr.configuration import default
+from inr_sr.config import default
 from inr_sr.data.sources import source_name
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.reporting.machine import describe_hardware
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
-from inr_sr.training.workdir import perceptual_checksum, read_config
+from inr_sr.training.tasks.inputs import perceptual_checksum
+from inr_sr.training.workdir import read_config
 from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.weights import save_weights
 
 WEIGHTS = "model.safetensors"
 # Fields of `config.data` that are told where they are not the default.
-UNUSUAL = ("layout", "targets", "jitter", "jitter_shape", "raw_targets", "other_patches")
+UNUSUAL = ("layout", "targets", "jitter", "jitter_shape", "other_patches")
 
 
 def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int, Any]:

@@ -1,22 +1,17 @@
-"""Losses as named terms; what is minimised is their weighted sum, and each is logged."""
+"""Losses that are formulas, of the prediction and the target, [B, Q, 3] each."""
 
 import functools
-import math
-from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from inr_sr.data.samples import Sampling, squares
-from inr_sr.errors import InputError
+from inr_sr.data.samples import squares
 
 CHARBONNIER_EPSILON = 1e-3
-SMALLEST_SIDE = 4  # pixels, at the coarsest scale
+MIN_SIDE = 4  # pixels, at the coarsest scale
 GRADIENT_SCALES = 3  # full, half and quarter resolution
 LAPLACIAN_LEVELS = 4  # of a pyramid: three bands and what is left
-
-Term = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def l1(prediction: jax.Array, target: jax.Array) -> jax.Array:
@@ -52,14 +47,14 @@ def gradient(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """Mean difference of the steps from pixel to pixel, down and across, at up to 3 scales.
 
     [B, Q, 3] are squares as in `fourier`. Scales are halved by means of 2 x 2 pixels, an odd
-    row or column left out, while SMALLEST_SIDE allows it; they count alike.
+    row or column left out, while MIN_SIDE allows it; they count alike.
     """
     error, found = squares(prediction - target), []
     while True:
         steps = (jnp.diff(error, axis=1), jnp.diff(error, axis=2))
         found.append(sum((jnp.mean(jnp.abs(step)) / 2 for step in steps), jnp.zeros(())))
         half = error.shape[1] // 2
-        if len(found) == GRADIENT_SCALES or half < SMALLEST_SIDE:
+        if len(found) == GRADIENT_SCALES or half < MIN_SIDE:
             return jnp.mean(jnp.stack(found))
         even = error[:, : 2 * half, : 2 * half].reshape(-1, half, 2, half, 2, 3)
         error = jnp.mean(even, axis=(2, 4))
@@ -81,7 +76,7 @@ def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
     [B, Q, 3] are squares as in `fourier`. A level is a picture minus what is left of it when
     every second pixel of its blur is kept and enlarged again (Burt and Adelson 1983); the next
     level is of those pixels, and the last one is what remains. There are LAPLACIAN_LEVELS of them
-    or as many as SMALLEST_SIDE allows. The factor 4^level of the paper's sums is that of means.
+    or as many as MIN_SIDE allows. The factor 4^level of the paper's sums is that of means.
     """
     both = functools.partial(
         jnp.einsum, "ij,kl,bjlc->bikc", precision=jax.lax.Precision.HIGHEST
@@ -89,7 +84,7 @@ def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
     rest, total = squares(prediction - target), jnp.zeros(())
     for _ in range(LAPLACIAN_LEVELS - 1):
         side = rest.shape[1]
-        if (side + 1) // 2 < SMALLEST_SIDE:
+        if (side + 1) // 2 < MIN_SIDE:
             break
         blur = _blur(side)
         fewer, more = jnp.asarray(blur[::2]), jnp.asarray(2 * blur[:, ::2])
@@ -97,61 +92,3 @@ def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
         total = total + jnp.mean(jnp.abs(rest - both(more, more, coarse)))
         rest = coarse
     return total + jnp.mean(jnp.abs(rest))
-
-
-TERMS: dict[str, Term] = {
-    "l1": l1,
-    "charbonnier": charbonnier,
-    "mse": mse,
-    "fourier": fourier,
-    "gradient": gradient,
-    "laplacian": laplacian,
-}
-LEAST_SIDES = {"fourier": 1, "gradient": SMALLEST_SIDE, "laplacian": SMALLEST_SIDE}
-"""Terms that compare whole squares, and the least side of these."""
-
-
-def check(weights: Mapping[str, float], spec: Sampling) -> dict[str, float]:
-    """The terms of non-zero weight.
-
-    Raises:
-      InputError: no term is left, one is unknown or does not fit the samples, or a weight is
-        negative or not finite.
-    """
-    used = {name: float(w) for name, w in weights.items() if w}
-    if not used or not all(0 < weight < math.inf for weight in used.values()):
-        raise InputError(
-            f"loss weights {dict(weights)} must be finite and >= 0, at least one of them above 0"
-        )
-    known = {*TERMS, "perceptual"}
-    for name in sorted(used.keys() - known):
-        raise InputError(f"unknown loss.{name}; there are: {', '.join(sorted(known))}")
-    for name in used.keys() & LEAST_SIDES.keys():
-        if spec.layout != "square":
-            raise InputError(
-                f"loss.{name} needs data.layout = 'square', not {spec.layout!r}: it compares whole "
-                "squares"
-            )
-        if spec.queries < LEAST_SIDES[name] ** 2:
-            raise InputError(
-                f"loss.{name} needs data.queries of at least {LEAST_SIDES[name] ** 2}, "
-                f"{LEAST_SIDES[name]} pixels a side, not {spec.queries}"
-            )
-    return used
-
-
-def terms(
-    weights: Mapping[str, float],
-    prediction: jax.Array,
-    target: jax.Array,
-    perceptual: Term | None = None,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The weighted sum, and every unweighted term by its name.
-
-    `perceptual` is the term of that name, which `training.perceptual` makes; only a weight of it
-    asks for it.
-    """
-    functions = TERMS if perceptual is None else {**TERMS, "perceptual": perceptual}
-    values = {name: functions[name](prediction, target) for name in weights}
-    weighted = [weights[name] * value for name, value in values.items()]
-    return functools.reduce(jnp.add, weighted), values

@@ -1,0 +1,138 @@
+"""The perceptual loss (arXiv 1603.08155): the distance of two images in VGG16's features."""
+
+import hashlib
+import math
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from inr_sr.data.samples import Sampling, squares
+from inr_sr.errors import InputError
+from inr_sr.models.features import CONVOLUTIONS, convolutions, features, smallest_side
+from inr_sr.tensor_file import read_tensors
+from inr_sr.training.losses.loss import Loss
+
+WEIGHTS_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
+
+
+@flax.struct.dataclass
+class Perceptual:
+    """Sum over layers of weight times mean |difference of features|.
+
+    The paper squares the difference. Features reach tens, so that a few strong edges would rule a
+    batch; unsquared, the term falls with the error as the L1 of pixels beside it does.
+
+    Attributes:
+      params: of VGG16, as `models.features` takes them; never trained.
+      layers: names of the layers.
+      weights: one for each layer.
+      sha256: of the file the parameters are from.
+    """
+
+    params: Any
+    layers: tuple[str, ...] = flax.struct.field(pytree_node=False)
+    weights: tuple[float, ...] = flax.struct.field(pytree_node=False)
+    sha256: str = flax.struct.field(pytree_node=False)
+
+    def __call__(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """Of [B, Q, 3], squares row by row; the gradient goes to the prediction alone."""
+        theirs, ours = (
+            features(self.params, squares(x), self.layers)
+            for x in (jax.lax.stop_gradient(target), prediction)
+        )
+        distances = [jnp.mean(jnp.abs(a - b)) for a, b in zip(ours, theirs, strict=True)]
+        return sum((w * d for w, d in zip(self.weights, distances, strict=True)), jnp.zeros(()))
+
+
+def _torch_key(convolution: str) -> str:
+    """features.0 and so on: torchvision numbers activations and maxima, too."""
+    block = int(convolution[len("conv")])
+    return f"features.{2 * list(CONVOLUTIONS).index(convolution) + block - 1}"
+
+
+def _load(path: str, layers: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Parameters from torchvision's layout, where kernels are [out, in, row, col]."""
+    expected: dict[str, tuple[int, ...]] = {}
+    names = convolutions(layers)
+    for name in names:
+        inputs, outputs = CONVOLUTIONS[name]
+        expected[f"{_torch_key(name)}.weight"] = (outputs, inputs, 3, 3)
+        expected[f"{_torch_key(name)}.bias"] = (outputs,)
+    tensors = read_tensors(path, expected)
+    return {
+        name: {
+            "kernel": tensors[f"{_torch_key(name)}.weight"].transpose(2, 3, 1, 0),
+            "bias": tensors[f"{_torch_key(name)}.bias"],
+        }
+        for name in names
+    }
+
+
+class PerceptualLoss(Loss):
+    """The term `perceptual`, whose network and layers the section `perceptual` names."""
+
+    def __init__(self) -> None:
+        super().__init__(_not_loaded)
+
+    def default_config(self) -> ConfigDict:
+        """See docs/losses.md."""
+        config = ConfigDict()
+        config.weights = ""  # file of torchvision's VGG16: .pth or .safetensors
+        config.layers = ("relu1_2", "relu2_2", "relu3_3")
+        config.layer_weights = (1.0, 1.0, 1.0)
+        return config
+
+    def check(self, name: str, config: ConfigDict, spec: Sampling) -> None:
+        """See `Loss.check`."""
+        wanted, layers = config.perceptual, tuple(config.perceptual.layers)
+        weights = tuple(wanted.layer_weights)
+        try:
+            side = smallest_side(layers)
+        except InputError as error:
+            raise InputError(f"perceptual.layers: {error}") from None
+        if len(set(layers)) != len(layers):
+            raise InputError(f"perceptual.layers {layers} must differ from each other")
+        if len(weights) != len(layers) or not all(
+            isinstance(weight, (int, float)) and 0 < weight < math.inf for weight in weights
+        ):
+            raise InputError(
+                f"perceptual.layer_weights {weights} must be finite numbers above 0, one for each "
+                f"of perceptual.layers {layers}"
+            )
+        deepest = convolutions(layers)[-1].replace("conv", "relu")
+        if spec.layout != "square" or spec.queries < side**2:
+            raise InputError(
+                f"loss.perceptual needs data.layout = 'square', and for "
+                f"{deepest} data.queries of at least {side**2}, {side} pixels a side; not "
+                f"{spec.layout!r} and {spec.queries}"
+            )
+        if not wanted.weights:
+            raise InputError(
+                "loss.perceptual needs perceptual.weights: the file of torchvision's VGG16, such "
+                f"as {WEIGHTS_URL}"
+            )
+
+    def load(self, config: ConfigDict) -> Perceptual:
+        """The network of a configuration, on the host.
+
+        Raises:
+          InputError: no file, or a file that is not of VGG16.
+        """
+        wanted = config.perceptual
+        layers = tuple(wanted.layers)
+        try:
+            params = _load(wanted.weights, layers)
+        except InputError as error:
+            raise InputError(
+                f"perceptual.weights: {error}; expected is torchvision's VGG16, {WEIGHTS_URL}"
+            ) from None
+        with open(wanted.weights, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Perceptual(params, layers, tuple(wanted.layer_weights), sha256)
+
+
+def _not_loaded(prediction: jax.Array, target: jax.Array) -> jax.Array:
+    raise ValueError("the perceptual loss is what PerceptualLoss.load returns")

@@ -1,0 +1,149 @@
+"""How a super-resolution run is evaluated: briefly while training, in a report at the end."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from inr_sr.data.sources import ArraySource, Source, source_name
+from inr_sr.errors import InputError
+from inr_sr.evaluation.evaluate import check_sizes, evaluate, magnified_detail
+from inr_sr.evaluation.metrics import MAX_DB
+from inr_sr.evaluation.protocols import get_protocol, make_pair
+from inr_sr.evaluation.report import PANEL_IMAGES, write_report
+from inr_sr.models import Model
+from inr_sr.reporting.progress import evaluation_bar
+from inr_sr.resampling import resize_uint8
+from inr_sr.sizes import parse_scales
+from inr_sr.training.task import SCORE, Validated
+from inr_sr.training.tasks.export import WEIGHTS
+from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, load
+from inr_sr.values import to_float32
+from inr_sr.weights import load_weights
+
+REPORT = "report"
+BASELINES = ("nearest", "bicubic")
+SHOWN = 128  # side of the HR window shown in TensorBoard
+
+
+class Validation:
+    """Evaluates parameters on a few images at a few scales; see `Task.validate`.
+
+    Args:
+      config: a full configuration.
+      model: whose parameters they are.
+      source: the images of `eval.dataset`.
+
+    Raises:
+      InputError: `eval.during`, `eval.protocol` or the images cannot be used.
+    """
+
+    def __init__(self, config: ConfigDict, model: Model, source: Source):
+        self._model = model
+        self._protocol = get_protocol(config.eval.protocol)
+        self._scales = parse_scales(config.eval.during)
+        fixed = self._model.fixed_scale
+        if fixed and any((s.rows, s.cols) != (fixed, fixed) for s in self._scales):
+            raise InputError(f"eval.during {config.eval.during!r} must be {fixed} for this model")
+        count = min(config.eval.images, len(source))
+        if count < 1:
+            raise InputError(f"eval.images {config.eval.images} must be at least 1")
+        self._images = ArraySource([source[i] for i in range(count)])
+        check_sizes(source, self._scales, self._protocol, count)
+        self._dataset = config.eval.dataset
+
+    def __call__(self, params: Any) -> Validated:
+        """Mean PSNR per scale, their mean as SCORE; one image: bicubic | network | truth."""
+        upscaler = NetworkUpscaler(self._model, jax.tree.map(np.asarray, params), name="network")
+        results = evaluate(
+            [upscaler],
+            self._images,
+            self._scales,
+            self._protocol,
+            self._dataset,
+        )
+        # A flat image is matched exactly; JSON has no infinity.
+        numbers = {
+            f"{SCORE}_x{row.scale}": min(results.headline(row), MAX_DB) for row in results.rows
+        }
+        numbers[SCORE] = float(np.mean(list(numbers.values())))
+        return numbers, {"bicubic_network_truth": self._panel(upscaler)}
+
+    def _panel(self, upscaler: NetworkUpscaler) -> np.ndarray:
+        """Float [SHOWN, 3 * SHOWN, 3]: the same window three times."""
+        lr, hr = make_pair(self._images[0], self._scales[-1], self._protocol.lr_kernel)
+        size = hr.shape[:2]
+        truth = to_float32(hr)
+        bicubic = to_float32(resize_uint8(lr, size))
+        network = upscaler.upscale(to_float32(lr), size)
+        top, left = (max(0, (n - SHOWN) // 2) for n in size)
+        window = (slice(top, top + SHOWN), slice(left, left + SHOWN))
+        return np.concatenate([p[window] for p in (bicubic, network, truth)], axis=1)
+
+
+class Report:
+    """The report at the end: the network and classical methods on all images, at `eval.scales`.
+
+    Args:
+      config: a full configuration.
+      model: the model that is trained.
+      source: the images of `eval.dataset`.
+    """
+
+    def __init__(self, config: ConfigDict, model: Model, source: Source):
+        self._config, self._source = config, source
+        self._fixed = model.fixed_scale
+        self._scales = parse_scales(str(self._fixed) if self._fixed else config.eval.scales)
+        self._protocol = get_protocol(config.eval.protocol)
+
+    def written(self, workdir: Path) -> bool:
+        """Whether it is there, and the weights that it is about."""
+        # Not the report alone: eval.py may have written one of an unfinished run there.
+        return (workdir / WEIGHTS).is_file() and (workdir / REPORT).is_dir()
+
+    def check(self, workdir: Path) -> None:
+        """Makes sure, before hours of work, that the report can be made; else InputError."""
+        if workdir.resolve().name in BASELINES:
+            raise InputError(
+                f"--workdir {workdir}: the network is called after it, and compared with "
+                f"{' and '.join(BASELINES)}; choose another name"
+            )
+        check_sizes(self._source, self._scales, self._protocol)
+        for index in range(len(self._source)):  # decodes them: a header does not tell of damage
+            self._source[index]
+
+    def write(self, workdir: Path) -> None:
+        """Evaluates the exported weights beside the classical methods and writes the page."""
+        network = load(workdir / WEIGHTS)
+        baselines = [ResampleUpscaler(name) for name in BASELINES]
+        with evaluation_bar() as show:
+            results = evaluate(
+                [*baselines, network],
+                self._source,
+                self._scales,
+                self._protocol,
+                source_name(self._config.eval.dataset),
+                panel_images=PANEL_IMAGES,
+                progress=show,
+            )
+        facts = {"command": self._command(workdir), "parameters": f"{network.parameters:,}"}
+        facts |= {name: str(value) for name, value in load_weights(workdir / WEIGHTS).facts.items()}
+        far = None
+        if self._fixed is None:
+            far = magnified_detail([baselines[1], network], self._source[0], self._source.name(0))
+        scale = f"×{self._fixed}" if self._fixed else "any scale"
+        title = f"{network.name}: super-resolution at {scale}"
+        write_report(workdir / REPORT, results, title=title, facts=facts, magnified=far)
+
+    def _command(self, workdir: Path) -> str:
+        """The command that makes the report again."""
+        wanted = self._config.eval
+        return shlex.join([
+            "python", "eval.py", f"--workdir={workdir}", f"--data={wanted.dataset}",
+            f"--split={wanted.split}", f"--protocol={self._protocol.name}",
+            f"--scales={','.join(scale.label for scale in self._scales)}",
+            f"--baselines={','.join(BASELINES)}", f"--report={workdir / REPORT}",
+        ])  # fmt: skip

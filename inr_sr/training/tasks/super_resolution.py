@@ -1,0 +1,259 @@
+"""Super-resolution: from LR patches to true colours at any scale; a report at the end."""
+
+import copy
+import functools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from inr_sr import models, render
+from inr_sr.coordinates import upright_footprint
+from inr_sr.data.loaders import Loader, check_mode, open_loader, samplings, training_source
+from inr_sr.data.resident import ResidentSet
+from inr_sr.data.samples import Batch, make_batch, squares
+from inr_sr.data.sources import Source, open_source
+from inr_sr.devices import on_cpu
+from inr_sr.errors import InputError
+from inr_sr.models.field import SKIP_REACH, with_margin
+from inr_sr.resampling import bicubic
+from inr_sr.training import losses
+from inr_sr.training.losses import formulas
+from inr_sr.training.task import Metrics, Params, Validated
+from inr_sr.training.tasks import inputs
+from inr_sr.training.tasks.evaluation import Report, Validation
+from inr_sr.training.tasks.export import export
+from inr_sr.training.workdir import read_config
+from inr_sr.weights import load_model
+
+
+class SuperResolution:
+    """A PatchTask: a model learns the true colours of HR pixels from LR patches.
+
+    Args:
+      config: a full configuration.
+      validate: validates parameters, see `Task.validate`; it must be there before training.
+      report: what is written at the end; None: nothing.
+      model: in place of the one that the configuration describes, to compare with.
+
+    Attributes:
+      config: the configuration.
+      model: the model.
+      specs: what its samples look like, one for each side of LR patches, the largest first.
+
+    Raises:
+      InputError: a configuration that cannot work. No file is opened before it is needed.
+    """
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        validate: Callable[[Params], Validated] | None = None,
+        report: Report | None = None,
+        model: models.Model | None = None,
+    ) -> None:
+        check_mode(config)
+        self.config = config
+        self.model = model or models.build(config.model, remat=config.train.remat)
+        self.specs = samplings(config)
+        for spec in self.specs:
+            self._weights = losses.check(config, spec)
+        self._validate, self._report = validate, report
+        _check_model(config, self.model)
+
+    @classmethod
+    def evaluated(cls, config: ConfigDict, workdir: Path) -> Self:
+        """The task that train.py runs: validated, and reported on, with `config.eval`.
+
+        Raises:
+          InputError: as the class; also images to evaluate on that are not there or too small, or
+            a name of `workdir` that is taken by a baseline.
+        """
+        task = cls(config)
+        test = open_source(config.eval.dataset, config.eval.split)
+        task._validate = Validation(config, task.model, test)
+        task._report = Report(config, task.model, test)
+        if not task.finished(workdir):
+            task._report.check(workdir)
+        return task
+
+    @property
+    def shapes(self) -> int:
+        """How many sides LR patches have."""
+        return len(self.specs)
+
+    @functools.cached_property
+    def constants(self) -> dict[str, Any]:
+        """What losses read from files, by the loss's name."""
+        return losses.load(self.config, self._weights)
+
+    @functools.cached_property
+    def source(self) -> Source:
+        """The images to train on."""
+        return training_source(self.config)
+
+    def init(self, key: jax.Array) -> Params:
+        """See `Task.init`."""
+        return models.init(self.model, key)
+
+    def initial(self) -> Params | None:
+        """The parameters of `config.init`, which must be of the same model; None without one."""
+        config = self.config
+        if not config.init:
+            return None
+        _, weights = load_model(config.init)
+        # Dictionaries: two ConfigDicts differ already when only one of them is locked.
+        theirs, ours = weights.config.to_dict(), config.model.to_dict()
+        for section in (theirs, ours):  # only random parameters depend on it
+            section["modulated"].pop("lr_size")
+        parts = ("skip", "encoder", "decoder", config.model.encoder, config.model.decoder)
+        differing = [name for name in parts if theirs.get(name) != ours[name]]
+        if differing:
+            raise InputError(
+                f"config.init {config.init!r} is of another model: it differs in model."
+                f"{', model.'.join(differing)}"
+            )
+        return weights.params
+
+    def labels(self, params: Params) -> Any:
+        """See `Task.labels`."""
+        return self.model.labels(params)
+
+    def loader(self, mesh: Mesh, step: int) -> Loader:
+        """See `Task.loader`."""
+        return open_loader(self.config, self.source, self.specs[0], mesh, step)
+
+    def batch(self, keys: jax.Array, data: Any, shape: int) -> Batch:
+        """See `Task.batch`.
+
+        Args:
+          keys: [B].
+          data: a ResidentSet, or uint8 crops [B, candidates, crop, crop, 3] of the largest patches.
+          shape: which of `specs`.
+        """
+        spec = self.specs[shape]
+        crop_keys, sample_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        if isinstance(data, ResidentSet):
+            candidates = jax.vmap(lambda key: jax.random.split(key, spec.candidates))(crop_keys)
+            data = jax.vmap(data.draw)(candidates)
+        if data.shape[2] > spec.crop:
+            data = jax.vmap(functools.partial(cut_square, side=spec.crop))(sample_keys, data)
+        return make_batch(sample_keys, data, spec)
+
+    def loss(
+        self, params: Params, batch: Batch, key: jax.Array, constants: Any
+    ) -> tuple[jax.Array, Metrics]:
+        """See `Task.loss`."""
+        return self.reconstruction(self.generate(params, batch), batch, constants)
+
+    def generate(self, params: Params, batch: Batch) -> jax.Array:
+        """The model's colours [B, Q, 3] of the queries."""
+        field: Any = self.model.apply({"params": params}, batch.lr)
+        spec = self.specs[0]
+        # A processor gathers what is queried sooner than it makes all slots of a whole patch.
+        if spec.layout == "points" or on_cpu():
+            footprint = upright_footprint(batch.size[:, None])
+            return render.points(field, batch.cell, batch.delta, footprint)
+        slots = math.ceil(spec.max_scale)
+        out = render.patches(field, squares(batch.cell), squares(batch.delta), batch.size, slots)
+        return out.reshape(batch.target.shape)
+
+    def reconstruction(
+        self, out: jax.Array, batch: Batch, constants: Any
+    ) -> tuple[jax.Array, Metrics]:
+        """The weighted sum of the losses of colours [B, Q, 3], and the metrics."""
+        total, values = losses.terms(self._weights, out, batch.target, constants)
+        return total, {**values, "loss": total, "error": formulas.mse(out, batch.target)}
+
+    def images(self, out: jax.Array) -> jax.Array:
+        """See `PatchTask.images`."""
+        return squares(out)
+
+    def truth(self, batch: Batch) -> jax.Array:
+        """See `PatchTask.truth`."""
+        return squares(batch.target)
+
+    def condition(self, batch: Batch) -> jax.Array:
+        """The LR image, enlarged by bicubic to the same pixels."""
+        lr = with_margin(batch.lr, 0, SKIP_REACH)
+        return squares(bicubic.sample(lr, batch.cell, batch.delta))
+
+    def last_layer(self, params: Params) -> list[jax.Array]:
+        """See `Model.last_layer`."""
+        return self.model.last_layer(params)
+
+    def statistics(self, params: Params) -> Metrics:
+        """The strength of the band limit, of a decoder that learns it."""
+        decoder = params["decoder"]
+        return {"kappa": jnp.exp(decoder["log_kappa"])} if "log_kappa" in decoder else {}
+
+    def validate(self, params: Params) -> Validated:
+        """See `Task.validate`."""
+        if self._validate is None:
+            raise ValueError("this task was made without a validation")
+        return self._validate(params)
+
+    def validated_by(self, validate: Callable[[Params], Validated]) -> Self:
+        """The same task with another validation."""
+        other = copy.copy(self)
+        other._validate = validate
+        return other
+
+    def check_inputs(self, workdir: Path, *, moved_only: bool = False) -> None:
+        """See `Task.check_inputs`."""
+        before, now = read_config(workdir), self.config
+        if not moved_only or before.perceptual.weights != now.perceptual.weights:
+            inputs.agree_perceptual(workdir, self._features)
+        if not moved_only or before.data.folder != now.data.folder:
+            inputs.agree_images(workdir, now, self.source)
+
+    def record_inputs(self, workdir: Path) -> None:
+        """See `Task.record_inputs`."""
+        inputs.record(workdir, self.source, self._features)
+
+    def finished(self, workdir: Path) -> bool:
+        """See `Task.finished`."""
+        return self._report is not None and self._report.written(workdir)
+
+    def finish(self, workdir: Path) -> None:
+        """Exports the weights and writes the report."""
+        if self._report is not None:
+            export(workdir)
+            self._report.write(workdir)
+
+    @property
+    def _features(self) -> str:
+        """SHA-256 of the file of the perceptual loss; "" without that loss."""
+        return self.constants["perceptual"].sha256 if "perceptual" in self.constants else ""
+
+
+def cut_square(key: jax.Array, crops: jax.Array, side: int) -> jax.Array:
+    """Squares of [candidates, crop, crop, 3], all at the same place, which is drawn."""
+    room = crops.shape[1] - side
+    row, col = jax.random.randint(jax.random.fold_in(key, 2**30), (2,), 0, room + 1)
+    return jax.lax.dynamic_slice(crops, (0, row, col, 0), (len(crops), side, side, 3))
+
+
+def _check_model(config: ConfigDict, model: models.Model) -> None:
+    """Refuses a model that does not fit the data it is to be trained on."""
+    if hasattr(model.encoder, "check_size"):
+        model.encoder.check_size(config.data.patch, config.data.patch)
+    scale = model.fixed_scale
+    if scale is None:
+        return
+    if config.data.targets == "lr" or config.data.jitter:
+        raise InputError(
+            f"a {config.model.decoder} decoder knows its output pixels alone: data.targets 'lr' "
+            "and data.jitter are not for it"
+        )
+    scales = {config.data.min_scale, config.data.max_scale}
+    if scales != {float(scale)}:
+        raise InputError(
+            f"a {config.model.decoder} decoder of scale {scale} needs "
+            f"data.min_scale = data.max_scale = that, not {sorted(scales)}"
+        )
