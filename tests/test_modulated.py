@@ -253,7 +253,7 @@ def test_waves_fade_where_output_pixels_are_large():
 def test_controls_are_the_wrong_conventions_they_say(control):
     size, out = (8, 12), (22, 31)
     right, wrong = (
-        field_of(size, decoder, **PICTURE).function for decoder in ("modulated", control)
+        field_of(size, decoder=kind, **PICTURE).function for kind in ("modulated", control)
     )
     cell, delta, footprint = queries(size, out)
     (_, expected), (_, found) = (f.attention(cell, delta, footprint) for f in (right, wrong))

@@ -111,7 +111,7 @@ def start_command(
 ) -> subprocess.Popen[str]:
     """Runs train.py on the pictures of a folder, which are also the ones it is judged by."""
     named = {name.replace("__", "."): value for name, value in changes.items()}
-    judged = {"eval.dataset": folder, "eval.during": "2", "eval.scales": "2", "eval.pictures": 1}
+    judged = {"eval.dataset": folder, "eval.during": "2", "eval.scales": "2", "eval.images": 1}
     fields = {**TINY, "data.folder": folder, **judged, **named}
     overrides = [f"--config.{name}={value}" for name, value in fields.items()]
     config = ROOT / "configs" / "quickstart.py"
