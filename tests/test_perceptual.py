@@ -256,7 +256,7 @@ def test_the_command_refuses_in_one_line(root, tmp_path):
     wanted = {"loss__perceptual": 0.1, **SQUARE}
     for file, message in (
         ("", r"loss\.perceptual needs perceptual\.weights: .*vgg16-397923af\.pth"),
-        (str(root / "text"), r"perceptual\.weights: .*text is damaged, or no weights file .*"),
+        (str(root / "text"), r"perceptual\.weights: .*text is damaged, or not a weights file .*"),
         (str(root / "none"), r"perceptual\.weights: cannot read .*none: No such file .*"),
     ):
         code, stdout, stderr = run_command(
