@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from inr_sr.errors import InputError
-from inr_sr.models.attention import Attention
 from inr_sr.models.encoders.lp_tokens import Block, Lattice, LpTokens, reading_order
-from inr_sr.models.state_space import SelectiveScan
+from inr_sr.models.mixers import Attention, SelectiveScan
 from tests.networks import random_images
 
 SMALL = {

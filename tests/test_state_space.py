@@ -3,8 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inr_sr.models.attention import Attention
-from inr_sr.models.state_space import SelectiveScan, scan
+from inr_sr.models.mixers import Attention, SelectiveScan, scan
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -15,10 +15,9 @@ from ml_collections import ConfigDict
 
 from inr_sr.coordinates import cell_centre
 from inr_sr.errors import InputError
-from inr_sr.models.attention import Attention
 from inr_sr.models.fourier import position_features
+from inr_sr.models.mixers import Attention, SelectiveScan
 from inr_sr.models.parts import LAYERS, UNDECAYED, check_minimums, check_name
-from inr_sr.models.state_space import SelectiveScan
 
 PATCHES = (2, 4, 8, 16)
 LAYOUTS = ("cross", "interleaved")

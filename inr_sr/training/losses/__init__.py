@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from inr_sr.data.samples import Sampling
 from inr_sr.errors import InputError
 from inr_sr.training.losses import formulas
-from inr_sr.training.losses.loss import Loss, Term
+from inr_sr.training.losses.formulas import Loss, Term
 from inr_sr.training.losses.perceptual import PerceptualLoss
 
 LOSSES: dict[str, Loss] = {

@@ -1,17 +1,67 @@
-"""Losses that are formulas, of the prediction and the target, [B, Q, 3] each."""
+"""What a loss is, and the losses that are formulas.
+
+Prediction and target are [B, Q, 3] each; where whole squares are compared they are sqrt(Q) pixels a
+side, row by row (data.layout = square).
+"""
 
 import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
-from inr_sr.data.samples import squares
+from inr_sr.data.samples import Sampling, squares
+from inr_sr.errors import InputError
 
 CHARBONNIER_EPSILON = 1e-3
 MIN_SIDE = 4  # pixels, at the coarsest scale
 GRADIENT_SCALES = 3  # full, half and quarter resolution
 LAPLACIAN_LEVELS = 4  # of a pyramid: three bands and what is left
+
+Term = Callable[[jax.Array, jax.Array], jax.Array]
+"""(prediction, target), [B, Q, 3] each, to a scalar."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A term of the reconstruction loss.
+
+    Attributes:
+      function: of (prediction, target), [B, Q, 3] each.
+      min_side: least side in pixels of the squares that it compares whole; None: any points do.
+      weight: its default weight.
+    """
+
+    function: Term
+    min_side: int | None = None
+    weight: float = 0.0
+
+    def default_config(self) -> ConfigDict | None:
+        """Its section of the configuration beside the weight, if it has one."""
+        return None
+
+    def check(self, name: str, config: ConfigDict, spec: Sampling) -> None:
+        """Raises InputError where the configuration or the samples do not do; opens no file."""
+        if self.min_side is None:
+            return
+        if spec.layout != "square":
+            raise InputError(
+                f"loss.{name} needs data.layout = 'square', not {spec.layout!r}: it compares whole "
+                "squares"
+            )
+        if spec.queries < self.min_side**2:
+            raise InputError(
+                f"loss.{name} needs data.queries of at least {self.min_side**2}, "
+                f"{self.min_side} pixels a side, not {spec.queries}"
+            )
+
+    def load(self, config: ConfigDict) -> Any | None:
+        """Weights that it reads from a file, as a pytree that is called in place of `function`."""
+        return None
 
 
 def l1(prediction: jax.Array, target: jax.Array) -> jax.Array:

@@ -13,7 +13,7 @@ from inr_sr.data.samples import Sampling, squares
 from inr_sr.errors import InputError
 from inr_sr.models.features import CONVOLUTIONS, convolutions, features, smallest_side
 from inr_sr.tensor_file import read_tensors
-from inr_sr.training.losses.loss import Loss
+from inr_sr.training.losses.formulas import Loss
 
 WEIGHTS_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 

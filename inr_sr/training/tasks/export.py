@@ -13,8 +13,7 @@ from inr_sr.data.sources import source_name
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.reporting.machine import describe_hardware
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints
-from inr_sr.training.tasks.inputs import perceptual_checksum
-from inr_sr.training.workdir import read_config
+from inr_sr.training.workdir import PERCEPTUAL, read_config, stored_checksum
 from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.weights import save_weights
 
@@ -41,6 +40,15 @@ def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int,
     finally:
         checkpoints.close()
     return config, step, jax.tree.map(np.asarray, average)
+
+
+def perceptual_checksum(workdir: Path) -> str:
+    """SHA-256 of the file of features that a run's perceptual loss reads; "" without that loss.
+
+    Raises:
+      InputError: it is stored, and cannot be read.
+    """
+    return stored_checksum(workdir / PERCEPTUAL) if read_config(workdir).loss.perceptual else ""
 
 
 def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from inr_sr.coordinates import upright_footprint
 from inr_sr.data.loaders import Loader, check_mode, open_loader, samplings, training_source
 from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, make_batch, squares
-from inr_sr.data.sources import Source, open_source
+from inr_sr.data.sources import Source, fingerprint, open_source
 from inr_sr.devices import on_cpu
 from inr_sr.errors import InputError
 from inr_sr.models.field import SKIP_REACH, with_margin
@@ -25,10 +25,15 @@ from inr_sr.resampling import bicubic
 from inr_sr.training import losses
 from inr_sr.training.losses import formulas
 from inr_sr.training.task import Metrics, Params, Validated
-from inr_sr.training.tasks import inputs
 from inr_sr.training.tasks.evaluation import Report, Validation
-from inr_sr.training.tasks.export import export
-from inr_sr.training.workdir import read_config
+from inr_sr.training.tasks.export import export, perceptual_checksum
+from inr_sr.training.workdir import (
+    PERCEPTUAL,
+    PICTURES,
+    read_config,
+    store_checksum,
+    stored_checksum,
+)
 from inr_sr.weights import load_model
 
 
@@ -208,13 +213,15 @@ class SuperResolution:
         """See `Task.check_inputs`."""
         before, now = read_config(workdir), self.config
         if not moved_only or before.perceptual.weights != now.perceptual.weights:
-            inputs.agree_perceptual(workdir, self._features)
+            _agree_perceptual(workdir, self._features)
         if not moved_only or before.data.folder != now.data.folder:
-            inputs.agree_images(workdir, now, self.source)
+            _agree_images(workdir, now, self.source)
 
     def record_inputs(self, workdir: Path) -> None:
         """See `Task.record_inputs`."""
-        inputs.record(workdir, self.source, self._features)
+        store_checksum(workdir / PICTURES, fingerprint(self.source))
+        if self._features:
+            store_checksum(workdir / PERCEPTUAL, self._features)
 
     def finished(self, workdir: Path) -> bool:
         """See `Task.finished`."""
@@ -256,4 +263,36 @@ def _check_model(config: ConfigDict, model: models.Model) -> None:
         raise InputError(
             f"a {config.model.decoder} decoder of scale {scale} needs "
             f"data.min_scale = data.max_scale = that, not {sorted(scales)}"
+        )
+
+
+def _agree_images(workdir: Path, config: ConfigDict, source: Source) -> None:
+    """Checks that the run in `workdir` was begun on these images, which may have moved.
+
+    Raises:
+      InputError: it was begun on others.
+    """
+    if stored_checksum(workdir / PICTURES) == fingerprint(source):
+        return
+    old = read_config(workdir)
+    before, now = (c.data.folder or c.data.dataset for c in (old, config))
+    if before == now:
+        raise InputError(f"{workdir} was trained on other images than are in {now!r} now")
+    raise InputError(
+        f"{workdir} was trained on the images of {before!r}, which those of {now!r} are not: "
+        "give the same --config.data.folder"
+    )
+
+
+def _agree_perceptual(workdir: Path, sha256: str) -> None:
+    """Checks that the run in `workdir` was begun with the features of this checksum, or none.
+
+    Raises:
+      InputError: it was begun with others.
+    """
+    stored = perceptual_checksum(workdir)
+    if stored != sha256:
+        raise InputError(
+            f"{workdir} was trained with another file of perceptual.weights: its SHA-256 is "
+            f"{stored} there, {sha256} here. Give the same file, wherever it lies now"
         )

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
-from inr_sr.models.attention import first_widths
 from inr_sr.models.decoders.modulated.function import ModulatedFunction
 from inr_sr.models.decoders.modulated.grid import ModulatedField
 from inr_sr.models.decoders.modulated.layers import Affine, Band, Waves, ring
@@ -21,6 +20,7 @@ from inr_sr.models.fourier import (
     STEEPEST,
     band_initialisers,
 )
+from inr_sr.models.mixers import first_widths
 from inr_sr.models.parts import (
     FREQUENCIES,
     KERNELS,

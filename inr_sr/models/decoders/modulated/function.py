@@ -27,10 +27,10 @@ import jax
 import jax.numpy as jnp
 
 from inr_sr.coordinates import Axis, cell_centre
-from inr_sr.models.attention import distance_bias
 from inr_sr.models.decoders.modulated.layers import Band, Places, Waves
 from inr_sr.models.field import Take, grid_by_points
 from inr_sr.models.fourier import attenuation, clamped
+from inr_sr.models.mixers import distance_bias
 
 
 @flax.struct.dataclass
