@@ -33,6 +33,7 @@ def encodings(monkeypatch):
     return shapes
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("ensemble", [False, True])
 def test_each_tile_is_encoded_once(encodings, ensemble):
     upscaler, image = network(tile=16, ensemble=ensemble), noise_image(40, 33)
@@ -96,6 +97,7 @@ def test_larger_requests_lay_larger_tiles(encodings):
     assert [shape[0] - 2 * halo for shape in encodings] == [8, 128]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
 def test_points_are_the_pixels_of_the_grid(encodings, decoder):
     upscaler, image = network(decoder, tile=16), noise_image(40, 33)
@@ -114,6 +116,7 @@ def test_points_are_the_pixels_of_the_grid(encodings, decoder):
     assert len(encodings) == 9
 
 
+@pytest.mark.devices
 def test_tiles_are_halved_when_memory_runs_out(monkeypatch):
     upscaler, image = network(tile=32), noise_image(60, 50)
     size = (90, 100)
