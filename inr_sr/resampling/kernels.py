@@ -13,7 +13,6 @@ from inr_sr.coordinates import mirrored
 from inr_sr.errors import InputError
 from inr_sr.sizes import Size
 
-METHODS = ("bicubic", "lanczos", "box", "nearest")
 BORDERS = ("mirror", "replicate", "renormalise")
 
 CUBIC_REACH = 2
@@ -63,6 +62,8 @@ KERNELS = {
     "nearest": Kernel(box, 1.0, False),
 }
 """By method."""
+
+METHODS = tuple(KERNELS)
 
 
 def taps(
