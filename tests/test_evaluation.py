@@ -6,11 +6,7 @@ import pytest
 from PIL import Image
 
 from inr_sr.errors import InputError
-from inr_sr.evaluation.metrics import METRICS, EvaluatedImage, Metric
-from inr_sr.evaluation.protocols import (
-    get_protocol,
-    pair_sizes,
-)
+from inr_sr.evaluation.protocols import get_protocol, pair_sizes
 from inr_sr.evaluation.results import write_json, write_markdown
 from tests.upscalers import Compiled, Constant, Images, Kernel, run, scale, smooth_image
 
@@ -104,30 +100,6 @@ def test_markdown(tmp_path):
     assert f"| bicubic | {row.scores['psnr_y']:.2f} / {row.scores['ssim']:.4f} |" in text
     assert "| oracle | **∞ / 1.0000** |" in text
     assert re.search(r"\| lanczos \| \+\d\.\d\d \|\n\| oracle \| – \|", text)
-
-
-def test_a_new_metric_is_a_function_and_a_line(tmp_path, monkeypatch):
-    def error(image: EvaluatedImage) -> float:
-        output, truth = image.luma
-        return float(np.abs(output - truth).max())
-
-    entry = Metric(error, "largest error of luma, of 1", digits=3, higher_is_better=False)
-    monkeypatch.setitem(METRICS, "worst", entry)
-    results = run([Kernel("nearest"), Kernel()], Images(a=smooth_image(), b=smooth_image(seed=1)))
-    write_json(tmp_path / "results.json", results)
-    document = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert document["units"]["worst"] == entry.unit
-    for row in document["results"]:
-        values = [image["worst"] for image in row["images"]]
-        assert 0 < min(values) < max(values) < 1
-        assert row["worst"] == pytest.approx(np.mean(values))
-        keys = [*METRICS, "seconds", "seconds_per_megapixel", "peak_mib", "parameters", "images"]
-        assert list(row) == ["dataset", "scale", "method", *keys]
-    nearest, bicubic = (row["worst"] for row in document["results"])
-    table = f"worst: {entry.unit}\n\n| method | ×2 |\n| --- | ---: |\n"
-    assert f"{table}| nearest | {nearest:.3f} |\n| bicubic | **{bicubic:.3f}** |" in (
-        results.to_markdown()
-    )
 
 
 def test_mistakes_are_found_before_anything_is_upscaled():
