@@ -147,8 +147,8 @@ def load_model(name_or_path: str | os.PathLike[str]) -> tuple["Model", Weights]:
       name_or_path: see `find`.
 
     Returns:
-      The model, and the weights; their `config` is complete: fields that this version has and the
-      file does not are at their defaults.
+      The model, and the weights; their `config` is complete, see `models.complete`: fields that
+      this version has and the file does not are at their defaults.
 
     Raises:
       InputError: see `load_weights`; a configuration that this version cannot build; parameters
