@@ -1,1 +1,4 @@
-"""Images and what training takes from them: sources, crops, samples."""
+"""Sources of images, and the batches that training draws from them: crops, LR patches, queries.
+
+It knows nothing of training and evaluation.
+"""

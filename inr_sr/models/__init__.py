@@ -1,4 +1,7 @@
-"""Networks: build(config) makes a Model of an encoder and a decoder, init its parameters."""
+"""Networks: build(config) makes a Model of an encoder and a decoder, init makes its parameters.
+
+Models know nothing of files, data sets or training.
+"""
 
 from inr_sr.models.build import build, complete, default_config, migrated
 from inr_sr.models.model import Latent, Model, init

@@ -1,4 +1,4 @@
-"""From a Field to colours: at points, on a grid, on patches, or in strips that bound the memory.
+"""Renders a Field to colours: at points, on a grid, on patches, or in strips that bound the memory.
 
 y(x) = up(LR)(x) + f(x),   up = bicubic (a = -0.5), borders mirrored.
 """

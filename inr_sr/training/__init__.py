@@ -1,1 +1,5 @@
-"""Training: state, step, loop, and what they are made of."""
+"""Training: a loop that runs any task, and the tasks.
+
+`task` says what a task is, and `tasks` holds them. Loop, step, checkpoints and work folder know no
+model.
+"""

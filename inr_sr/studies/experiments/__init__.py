@@ -1,1 +1,1 @@
-"""Comparisons: several configurations, several seeds, the same held-out photos, one table."""
+"""Experiments: several configurations and seeds, the same held-out photos, one table."""

@@ -1,1 +1,1 @@
-"""Tasks: what can be trained, one file each; `training.task` says what a task is."""
+"""What can be trained: super-resolution. `training.task` says what a task is."""

@@ -1,4 +1,4 @@
-"""The modulated Fourier decoder: `function` has its equations, `grid` a faster exact form."""
+"""The modulated Fourier decoder: `function` has its equations, `grid` an exact and faster form."""
 
 from inr_sr.models.decoders.modulated.decoder import FRAMES, ModulatedDecoder
 from inr_sr.models.decoders.modulated.function import ModulatedFunction
