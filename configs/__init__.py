@@ -1,1 +1,1 @@
-"""One file per training; its docstring states the command and what to expect."""
+"""One file per training run; its docstring states the command and what to expect."""

@@ -1,4 +1,4 @@
-r"""A network that is trained already, trained on against a discriminator: sharper, less faithful.
+r"""A trained network, trained further against a discriminator: sharper, less faithful.
 
     python train.py --config=configs/base.py --workdir=runs/base --config.data.folder=FOLDER
     python train.py --config=configs/adversarial.py --workdir=runs/adversarial \
@@ -15,7 +15,7 @@ from configs import base
 
 
 def get_config() -> ConfigDict:
-    """As configs/base.py, in squares of 48 x 48 pixels; 1,095,681 parameters to judge them."""
+    """As configs/base.py, in squares of 48 x 48 pixels; a discriminator of 1,095,681 parameters."""
     config = base.get_config()
     config.data.layout = "square"
     config.adversarial.weight = 0.1  # of the reconstruction's gradient, which `adaptive` makes it

@@ -1,4 +1,4 @@
-"""A small network on the 32x32 pictures of CIFAR-10, through TFDS (docs/data.md: prepare it once).
+"""A small network on the 32x32 images of CIFAR-10, through TFDS (docs/data.md: prepare it once).
 
     python train.py --config=configs/cifar10.py --workdir=runs/cifar10
 
@@ -11,7 +11,7 @@ from configs import compact
 
 
 def get_config() -> ConfigDict:
-    """LR patches of 8 pixels: at x4 they are whole pictures, and there is no crop to choose."""
+    """LR patches of 8 pixels: at x4 they are whole images, and there is no crop to choose."""
     config = compact.get_config()
     config.data.dataset = "tfds:cifar10"
     config.data.patch = 8

@@ -2,9 +2,9 @@
 
     python train.py --config=configs/cifar10_reconstruction.py --workdir=runs/cifar10_reconstruction
 
-Through TFDS (docs/data.md: prepare it once). There is no truth beyond 32 x 32 pixels in CIFAR-10,
-so that reconstruction is all it can tell: what enlargements gain is measured on photos
-(docs/experiments.md). Not trained to its end yet, so there is no PSNR to expect.
+Through TFDS (docs/data.md: prepare it once). CIFAR-10 has no ground truth beyond 32 x 32 pixels, so
+it measures reconstruction alone; what upscaling gains is measured on photos (docs/experiments.md).
+Not trained to its end yet, so there is no PSNR to expect.
 """
 
 from ml_collections import ConfigDict
@@ -13,7 +13,7 @@ from configs import lp_small
 
 
 def get_config() -> ConfigDict:
-    """lp_small at x1 alone, for whole pictures."""
+    """lp_small at x1 alone, for whole images."""
     config = lp_small.get_config()
     config.data.dataset = "tfds:cifar10"
     config.data.min_scale = config.data.max_scale = 1.0

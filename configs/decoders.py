@@ -4,11 +4,11 @@
     python train.py --config=configs/decoders.py:liif --workdir=runs/decoders/liif
     python train.py --config=configs/decoders.py:pixel_shuffle --workdir=runs/decoders/shuffle
 
-Add --config.data.folder=FOLDER for more than the embedded pictures. LIIF has the same bicubic skip
-and zero last layer, and the same learning rate. As in its paper, a patch is asked as many queries
-as it has LR pixels.
+Add --config.data.folder=FOLDER for more than the embedded images. LIIF has the same bicubic skip
+and zero last layer, and the same learning rate. As in its paper, a patch has as many queries as LR
+pixels.
 6 minutes on 2 CPU cores for spectral, 32 for LIIF; 37.0 / 32.9 / 30.7 and 37.0 / 33.0 / 30.8 dB on
-Set5 (Y) at x2 / x3 / x4 with the pictures of inr_sr/pretrained/compact.md (docs/results.md).
+Set5 (Y) at x2 / x3 / x4 with the images of inr_sr/pretrained/compact.md (docs/results.md).
 """
 
 from ml_collections import ConfigDict

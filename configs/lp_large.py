@@ -3,9 +3,10 @@
     python train.py --config=configs/lp_large.py --workdir=runs/lp_large --config.data.folder=FOLDER
 
 True HR targets at continuous scales from patches of three sizes, frequencies in a disc up to
-2 cycles per LR pixel that are counted from each token's own cell and fade with the output pixel,
-the nine nearest tokens, the bicubic skip, width 512 and three layers. Not trained yet: on 2 CPU
-cores a step takes several seconds. A narrower one is measured in docs/experiments.md.
+2 cycles per LR pixel, positions from the centre of each token's cell, waves that fade with the size
+of the output pixel, the nine nearest tokens, the bicubic skip, width 512 and three layers. Not
+trained yet: on 2 CPU cores a step takes several seconds. A narrower one is measured in
+docs/experiments.md.
 """
 
 from ml_collections import ConfigDict

@@ -1,11 +1,11 @@
-"""The token system as it began, which draws nothing but smooth pictures: kept to be looked into.
+"""The token system as it began, which draws nothing but smooth images: kept to be diagnosed.
 
     python train.py --config=configs/lp_small.py --workdir=runs/lp_small
     inr-sr diagnose runs/lp_small
 
 Learned tokens on a lattice, two bands of 32 waves each, width 256 and one layer; no bicubic skip.
-Its frequencies start as normal numbers divided by sigma = 128 and 32, in cycles per *picture*, so
-they hardly vary over it; its only truth is the picture of 32 x 32 pixels that it is given; it is
+Its frequencies start as normal numbers divided by sigma = 128 and 32, in cycles per *image*, so
+they hardly vary over it; its only target is the image of 32 x 32 pixels that it is given; it is
 trained on squared errors. docs/experiments.md says what each of these costs.
 
 70 minutes on one core of an AMD EPYC (jax 0.10.2) beside other work. Trained on the tiles of

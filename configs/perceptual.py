@@ -15,7 +15,7 @@ from configs import compact
 
 
 def get_config() -> ConfigDict:
-    """Squares of 32 x 32 pixels, of which relu3_3 is left with 8 x 8."""
+    """Squares of 32 x 32 pixels, 8 x 8 at relu3_3."""
     config = compact.get_config()
     config.data.layout = "square"
     config.loss.perceptual = 0.02

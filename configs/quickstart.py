@@ -1,9 +1,9 @@
-"""A real network in a few minutes, on the pictures that come with the package.
+"""A real network in a few minutes, on the images that come with the package.
 
     python train.py --config=configs/quickstart.py --workdir=runs/quickstart
 
 About 5 minutes on 2 CPU cores. Ends with runs/quickstart/report/index.html: tables, plot and
-pictures on embedded photos that were not trained on. 36.7 / 32.7 / 30.4 dB on Set5 (Y) at
+images of embedded photos that were not trained on. 36.7 / 32.7 / 30.4 dB on Set5 (Y) at
 x2 / x3 / x4, where bicubic has 33.7 / 30.4 / 28.4.
 """
 
