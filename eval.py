@@ -6,6 +6,7 @@
 The tables go to standard output; --json and --report write files.
 """
 
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -82,4 +83,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    with program.command_line():
+        sys.exit(main())

@@ -48,4 +48,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    with program.command_line():
+        sys.exit(main())

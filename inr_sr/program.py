@@ -4,7 +4,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import jax
 from absl import flags
@@ -121,16 +122,20 @@ def command() -> str:
     return shlex.join(["python", *sys.argv])
 
 
-def run(main: Callable[[], int]) -> None:
-    """Parses flags, runs `main` and exits with its code; mistakes become one line."""
+@contextmanager
+def command_line() -> Iterator[None]:
+    """Parses the flags before its block; a mistake, there or in the block, becomes one line.
+
+    The process then ends with the mistake's exit code.
+    """
     try:
         _parse(sys.argv)
-        code = main()
+        yield
     except EXPECTED as error:
         code, line = explain(error)
         print(line, file=sys.stderr)
-    if code == MISTAKE:  # Orbax leaves threads that would print stack traces of their own
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+        if code == MISTAKE:  # Orbax leaves threads that would print stack traces of their own
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        sys.exit(code)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, Self
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from inr_sr.coordinates import Axis, upright_footprint
 from inr_sr.devices import on_cpu
@@ -138,6 +139,19 @@ def take(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array:
         return x
     start: list[Any] = [0, rows.first, cols.first, *[0] * (x.ndim - 3)]
     return jax.lax.dynamic_slice(x, start, (len(x), *size, *x.shape[3:]))
+
+
+def take_on_host(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array:
+    """`take` outside a program: on a CPU without a copy, as long as LR rows are whole."""
+    (device,) = x.devices()
+    if device.platform != "cpu":
+        return take(rows, cols, x, margin)
+    size = (rows.count + 2 * margin, cols.count + 2 * margin)
+    if x.shape[1:3] == size:
+        return x
+    row, col = int(rows.first), int(cols.first)
+    part = np.asarray(x)[:, row : row + size[0], col : col + size[1]]
+    return jax.device_put(part, device, may_alias=True)
 
 
 MANY = 64  # things that a query reads which take as much memory as the layers of an MLP

@@ -10,7 +10,7 @@ import numpy as np
 
 from inr_sr.coordinates import Axis, aligned
 from inr_sr.errors import InputError
-from inr_sr.models.field import SKIP_REACH, Field, take
+from inr_sr.models.field import SKIP_REACH, Field, take, take_on_host
 from inr_sr.render.whole import Tables, rendered, tables
 
 STRIP_BYTES = 3 * 2**20
@@ -77,7 +77,8 @@ def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[A
     Strips are of one height, so the last ones may overlap. Rows and columns are padded to lengths
     that other grids of as many cells and about this scale share, and the compiled programs too.
     """
-    field = field.cut(rows, cols, functools.partial(_view, rows, cols))
+    device = _device(field)
+    field = field.cut(rows, cols, functools.partial(take_on_host, rows, cols))
     rows, cols = (dataclasses.replace(axis, first=np.int32(0)) for axis in (rows, cols))
     count = _rows_at_once(field, rows, cols)
     length = rows.longest(count)
@@ -85,14 +86,14 @@ def calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[A
     rows = rows.padded(rows.longest(rows.count) + length)
     cols = cols.padded(cols.longest(cols.count))
     whole = _tables(field, rows, cols)
-    placed = jax.device_put((rows, cols), _device(field))
+    placed = jax.device_put((rows, cols), device)
     for first in range(0, rows.count, count):
         first = min(first, rows.count - count)
         begin, end = np.searchsorted(cell, (first, first + count)).tolist()
         function = field.function
         if aligned(rows, cols):  # else a turned copy is made, and cutting it out is free
             run = dataclasses.replace(rows, first=np.int32(first), count=count)
-            function = function.cut(run, cols, functools.partial(_view, run, cols))
+            function = function.cut(run, cols, functools.partial(take_on_host, run, cols))
         yield slice(begin, end), (function, whole, *placed, first, begin, count, length)
 
 
@@ -115,19 +116,6 @@ def _device(tree: Any) -> jax.Device:
         raise InputError(f"strips are of a field on one device, not spread over {len(devices)}")
     (device,) = devices
     return device
-
-
-def _view(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array:
-    """`take` on the host: on a CPU without a copy, as long as LR rows are whole."""
-    device = _device(x)
-    if device.platform != "cpu":
-        return take(rows, cols, x, margin)
-    size = (rows.count + 2 * margin, cols.count + 2 * margin)
-    if x.shape[1:3] == size:
-        return x
-    row, col = int(rows.first), int(cols.first)
-    part = np.asarray(x)[:, row : row + size[0], col : col + size[1]]
-    return jax.device_put(part, device, may_alias=True)
 
 
 _tables = jax.jit(tables)
