@@ -14,7 +14,16 @@ from PIL import Image
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.metric_writer import METRICS, rows
 from inr_sr.weights import load_weights
-from tests.tiny import LONGER, content, run_command, start_command, stop_when, tiny_pictures
+from tests.tiny import (
+    LONGER,
+    command_line,
+    content,
+    run_command,
+    run_command_here,
+    start_command,
+    stop_when,
+    tiny_pictures,
+)
 
 TABLE = re.compile(r"^ (parameter|all|encoder|decoder)")
 
@@ -64,14 +73,26 @@ def place(tmp_path_factory) -> Path:
         (["--workdir=file"], "cannot write in file: File exists"),
     ],
 )
-def test_a_mistake_is_one_line_and_touches_nothing(place, tmp_path, flags, message):
+def test_a_mistake_is_one_line_and_touches_nothing(
+    place, tmp_path, monkeypatch, capfd, flags, message
+):
     shutil.copytree(place, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     before = content(tmp_path)
-    code, stdout, stderr = run_command(Path("run"), Path("pictures"), *flags, cwd=tmp_path)
+    arguments = command_line(Path("run"), Path("pictures"), *flags)
+    code = run_command_here(monkeypatch, arguments)
+    stdout, stderr = capfd.readouterr()
     assert (code, stdout) == (2, "")
     assert re.fullmatch(rf"error: .*{re.escape(message)}.*\n", stderr), stderr
     assert content(tmp_path) == before
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("flags", [["--config.data.folder=none"], ["--workdir=file"]])
+def test_a_mistake_ends_the_process(place, flags):
+    code, stdout, stderr = run_command(Path("run"), Path("pictures"), *flags, cwd=place)
+    assert (code, stdout) == (2, "")
+    assert re.fullmatch(r"error: .*\n", stderr), stderr
 
 
 def test_help_names_the_flags(place):

@@ -5,16 +5,19 @@ Compiling is what takes the time, so tests keep to one program wherever they can
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from absl import flags
 from ml_collections import ConfigDict
 from PIL import Image
 
@@ -24,6 +27,7 @@ from inr_sr.training.state import TrainState
 from inr_sr.training.tasks.super_resolution import SuperResolution
 
 ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = str(ROOT / "train.py")
 
 TINY = {
     "model.edsr.features": 4,
@@ -106,17 +110,21 @@ def start(
     return _start(["-m", "tests.tiny", str(workdir), arguments], devices)
 
 
-def start_command(
-    workdir: Path, folder: Path, *flags: str, devices: int = 0, cwd: Path = ROOT, **changes: Any
-) -> subprocess.Popen[str]:
-    """Runs train.py on the pictures of a folder, which are also the ones it is judged by."""
+def command_line(workdir: Path, folder: Path, *more: str, **changes: Any) -> list[str]:
+    """Arguments of train.py, on the images of a folder, on which it is also evaluated."""
     named = {name.replace("__", "."): value for name, value in changes.items()}
-    judged = {"eval.dataset": folder, "eval.during": "2", "eval.scales": "2", "eval.images": 1}
-    fields = {**TINY, "data.folder": folder, **judged, **named}
+    evaluated = {"eval.dataset": folder, "eval.during": "2", "eval.scales": "2", "eval.images": 1}
+    fields = {**TINY, "data.folder": folder, **evaluated, **named}
     overrides = [f"--config.{name}={value}" for name, value in fields.items()]
     config = ROOT / "configs" / "quickstart.py"
-    head = [str(ROOT / "train.py"), f"--config={config}", f"--workdir={workdir}"]
-    return _start([*head, *overrides, *flags], devices, cwd)
+    return [PROGRAM, f"--config={config}", f"--workdir={workdir}", *overrides, *more]
+
+
+def start_command(
+    workdir: Path, folder: Path, *more: str, devices: int = 0, cwd: Path = ROOT, **changes: Any
+) -> subprocess.Popen[str]:
+    """Runs train.py in a process of its own; see `command_line`."""
+    return _start(command_line(workdir, folder, *more, **changes), devices, cwd)
 
 
 def run_command(*arguments: Any, **named: Any) -> tuple[int, str, str]:
@@ -124,6 +132,32 @@ def run_command(*arguments: Any, **named: Any) -> tuple[int, str, str]:
     process = start_command(*arguments, **named)
     stdout, stderr = process.communicate()
     return process.returncode, stdout, stderr
+
+
+def run_command_here(monkeypatch: Any, arguments: list[str]) -> int:
+    """Runs train.py in this process, which takes a tenth of the time; the exit code.
+
+    Nothing of it stays: flags are defined anew, and the process keeps its settings.
+    """
+
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    before = set(flags.FLAGS)
+    with monkeypatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in a process of its own; ml_collections has some
+        patch.setattr(sys, "argv", arguments)
+        patch.setattr(os, "_exit", leave)
+        for name in ("keep_compiled_programs", "keep_freed_memory"):
+            patch.setattr(f"inr_sr.devices.{name}", lambda: None)
+        try:
+            runpy.run_path(PROGRAM, run_name="__main__")
+        except SystemExit as end:
+            return int(end.code or 0)
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+    raise AssertionError("train.py ended without an exit code")
 
 
 def _start(arguments: list[str], devices: int, cwd: Path = ROOT) -> subprocess.Popen[str]:
