@@ -26,7 +26,15 @@ from inr_sr.training.tasks.export import WEIGHTS, export
 from inr_sr.training.tasks.super_resolution import SuperResolution
 from inr_sr.training.workdir import PERCEPTUAL
 from inr_sr.weights import load_weights
-from tests.tiny import content, run_command, score, tiny, tiny_pictures, train
+from tests.tiny import (
+    command_line,
+    content,
+    run_command_here,
+    score,
+    tiny,
+    tiny_pictures,
+    train,
+)
 from tests.vgg import GOLDEN, LAYERS, image, old_file, vgg
 
 SIDE = 6
@@ -252,16 +260,17 @@ def test_mistakes_leave_nothing_behind(root, tmp_path, change, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_refuses_in_one_line(root, tmp_path):
+def test_the_command_refuses_in_one_line(root, tmp_path, monkeypatch, capfd):
     wanted = {"loss__perceptual": 0.1, **SQUARE}
     for file, message in (
         ("", r"loss\.perceptual needs perceptual\.weights: .*vgg16-397923af\.pth"),
         (str(root / "text"), r"perceptual\.weights: .*text is damaged, or not a weights file .*"),
         (str(root / "none"), r"perceptual\.weights: cannot read .*none: No such file .*"),
     ):
-        code, stdout, stderr = run_command(
-            tmp_path / "run", root / "pictures", f"--config.perceptual.weights={file}", **wanted
-        )
-        assert (code, stdout) == (2, "")
+        given = f"--config.perceptual.weights={file}"
+        arguments = command_line(tmp_path / "run", root / "pictures", given, **wanted)
+        assert run_command_here(monkeypatch, arguments) == 2
+        stdout, stderr = capfd.readouterr()
+        assert stdout == ""
         assert re.fullmatch(rf"error: {message}.*\n", stderr), stderr
     assert list(tmp_path.iterdir()) == []
