@@ -12,7 +12,8 @@ into the wrong cell at ties (at x1.5, for example).
 
 import dataclasses
 import operator
-from typing import Any
+from types import ModuleType
+from typing import TypeVar
 
 import flax.struct
 import jax
@@ -21,8 +22,17 @@ import numpy as np
 
 from inr_sr.errors import InputError
 
+Array = np.ndarray | jax.Array
+"""NumPy's on the host, JAX's inside a compiled program."""
+Integer = int | np.integer | jax.Array
+"""An integer, which may be traced."""
+SameArray = TypeVar("SameArray", np.ndarray, jax.Array)
+"""An array of either kind; arguments and results of a function are of the same one."""
+Cells = TypeVar("Cells", int, np.ndarray)
+"""One cell or many."""
 
-def mirrored(index: Any, n: int | Any, xp: Any = np) -> Any:
+
+def mirrored(index: SameArray, n: int | SameArray, xp: ModuleType = np) -> SameArray:
     """Indices folded into [0, n), for an axis that is mirrored at its borders.
 
     The pixels at the borders are repeated: ... 1 0 | 0 1 ... n-1 | n-1 n-2 ...
@@ -33,10 +43,11 @@ def mirrored(index: Any, n: int | Any, xp: Any = np) -> Any:
       xp: numpy or jax.numpy.
     """
     index = index % (2 * n)
-    return xp.minimum(index, 2 * n - 1 - index)
+    folded: SameArray = xp.minimum(index, 2 * n - 1 - index)
+    return folded
 
 
-def first_output(cell: Any, n_in: int, n_out: int) -> Any:
+def first_output(cell: Cells, n_in: int, n_out: int) -> Cells:
     """The first output pixel whose centre lies in LR cell `cell` or beyond it; integers, exact."""
     # (2j + 1) * n_in >= 2 * n_out * cell, solved for the smallest integer j.
     return -((n_in - 2 * n_out * cell) // (2 * n_in))
@@ -55,7 +66,9 @@ def cells(
     return cell.astype(np.int32), (remainder - n_out) / (2 * n_out)
 
 
-def located(position: Any, *, last: int | None = None, xp: Any = np) -> tuple[Any, Any]:
+def located(
+    position: SameArray, *, last: int | None = None, xp: ModuleType = np
+) -> tuple[SameArray, SameArray]:
     """The LR pixel of each position, int32, and the position's offset from that pixel's centre.
 
     Args:
@@ -69,7 +82,7 @@ def located(position: Any, *, last: int | None = None, xp: Any = np) -> tuple[An
     return cell.astype(xp.int32), position - cell - 0.5
 
 
-def cell_centre(cell: Any, side: float) -> Any:
+def cell_centre(cell: SameArray, side: float) -> SameArray:
     """Position along an axis of the centre of cell `cell`, for cells of length `side`."""
     return (cell + 0.5) * side
 
@@ -113,12 +126,12 @@ class Axis:
         `longest`.
     """
 
-    cell: Any
-    delta: Any
-    select: Any
-    start: Any
-    step: Any
-    first: Any
+    cell: Array
+    delta: Array
+    select: Array
+    start: Array
+    step: Array | np.floating
+    first: Integer
     count: int = flax.struct.field(pytree_node=False)
     slots: int = flax.struct.field(pytree_node=False)
     uniform: bool = flax.struct.field(pytree_node=False)
@@ -130,7 +143,7 @@ class Axis:
         return int(self.cell.shape[0])
 
     @property
-    def centre(self) -> Any:
+    def centre(self) -> Array:
         """float32[count], the middle of each cell's slots, LR pixels from the cell's centre."""
         if self.uniform:
             return self.start * 0
@@ -147,14 +160,14 @@ class Axis:
     def padded(self, length: int) -> "Axis":
         """The axis with its last output pixel repeated until there are `length`."""
 
-        def longer(x: np.ndarray) -> np.ndarray:
+        def longer(x: Array) -> np.ndarray:
             return np.pad(x, (0, length - len(x)), mode="edge")
 
         return dataclasses.replace(
             self, cell=longer(self.cell), delta=longer(self.delta), select=longer(self.select)
         )
 
-    def part(self, first: Any, count: int, begin: Any, length: int) -> "Axis":
+    def part(self, first: Integer, count: int, begin: Integer, length: int) -> "Axis":
         """The axis of cells first .. first + count of the run, for a field of the whole run.
 
         Args:
@@ -164,7 +177,7 @@ class Axis:
           length: output pixels of the part; those beyond its cells have no meaning.
         """
 
-        def cut(x: Any, start: Any, size: int) -> jax.Array:
+        def cut(x: Array, start: Integer, size: int) -> jax.Array:
             return jax.lax.dynamic_slice_in_dim(jnp.asarray(x), start, size)
 
         last = count * self.slots - 1

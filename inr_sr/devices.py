@@ -12,6 +12,10 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from numpy.typing import ArrayLike
+
+PyTree = Any
+"""Containers of containers of arrays, as JAX takes them; typing cannot say it."""
 
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # M_... in glibc's malloc.h
 
@@ -101,10 +105,10 @@ def sharded(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P(None, "data"))
 
 
-def place(tree: Any, sharding: NamedSharding) -> Any:
+def place(tree: PyTree, sharding: NamedSharding) -> PyTree:
     """Puts host values on the devices; every host must hold the same, whole values."""
 
-    def put(x: Any) -> jax.Array:
+    def put(x: ArrayLike) -> jax.Array:
         value = np.asarray(x)
         return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
 

@@ -12,9 +12,9 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import IO, Any, BinaryIO, ClassVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -61,7 +61,7 @@ class _Tensor:
     shape: tuple[int, ...]
     stride: tuple[int, ...]
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         """Ignores whether the parameter is trained."""
 
     def view(self, numbers: np.ndarray) -> np.ndarray:
@@ -78,11 +78,13 @@ class _Tensor:
 class _Parameter:
     """torch.nn.Parameter(tensor, requires_grad); constructing one returns the tensor."""
 
-    def __new__(cls, tensor: Any, *_: Any) -> Any:
+    def __new__(cls, tensor: Any, *_: object) -> Any:
         return tensor
 
 
-def _tensor(storage: _Storage, offset: int, shape: tuple, stride: tuple, *_: Any) -> _Tensor:
+def _tensor(
+    storage: _Storage, offset: int, shape: Sequence[int], stride: Sequence[int], *_: object
+) -> _Tensor:
     if not isinstance(storage, _Storage):
         raise Refused("a tensor has no storage")
     return _Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, stride)))
@@ -100,7 +102,7 @@ class _Unpickler(pickle.Unpickler):
         **{f"torch.{name}": dtype for name, dtype in STORAGES.items()},
     }
 
-    def __init__(self, file: Any):
+    def __init__(self, file: IO[bytes]):
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}
 
@@ -123,6 +125,8 @@ class _Unpickler(pickle.Unpickler):
 
 Shapes = Mapping[str, tuple[int, ...]]
 Read = Callable[[_Storage], np.ndarray]
+Open = Callable[[BinaryIO], tuple[Any, Read]]
+"""Content as the pickle has it, whatever that is, and a function that reads a storage."""
 
 
 def _open_zip(file: BinaryIO) -> tuple[Any, Read]:
@@ -195,7 +199,7 @@ def _describe(value: Any) -> Description:
     return value.shape, value.storage.dtype.kind == "f"
 
 
-def _read_torch(path: Path, shapes: Shapes, opened: Callable) -> dict[str, np.ndarray]:
+def _read_torch(path: Path, shapes: Shapes, opened: Open) -> dict[str, np.ndarray]:
     with path.open("rb") as file:
         content, read = opened(file)
         if not isinstance(content, Mapping):

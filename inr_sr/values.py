@@ -57,8 +57,10 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
     if image.dtype == np.uint16:
-        return ((np.arange(65_536) + 128) // 257).astype(np.uint8)[image]
-    return np.floor(np.clip(to_float64(image), 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+        found: np.ndarray = ((np.arange(65_536) + 128) // 257).astype(np.uint8)[image]
+        return found
+    rounded: np.ndarray = np.floor(np.clip(to_float64(image), 0.0, 1.0) * 255.0 + 0.5)
+    return rounded.astype(np.uint8)
 
 
 def quantise_into(values: np.ndarray, out: np.ndarray) -> None:

@@ -47,13 +47,13 @@ def sample(image: jax.Array, cell: jax.Array, delta: jax.Array) -> jax.Array:
 
 def resize_columns(image: jax.Array, cols: Axis) -> jax.Array:
     """`image` with the columns of `cols`: [B, h + 4, len(cols), C]."""
-    index, weight = taps(cols.cell, cols.delta)
+    index, weight = taps(jnp.asarray(cols.cell), jnp.asarray(cols.delta))
     parts = (image[:, :, index[:, t]] * weight[None, None, :, t, None] for t in range(4))
     return functools.reduce(jnp.add, parts)
 
 
 def resize_rows(image: jax.Array, rows: Axis) -> jax.Array:
     """The result of `resize_columns` with the rows of `rows`: [B, len(rows), len(cols), C]."""
-    index, weight = taps(rows.cell, rows.delta)
+    index, weight = taps(jnp.asarray(rows.cell), jnp.asarray(rows.delta))
     parts = (image[:, index[:, t]] * weight[None, :, t, None, None] for t in range(4))
     return functools.reduce(jnp.add, parts)

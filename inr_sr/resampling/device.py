@@ -147,7 +147,9 @@ def _weighted_sum(image: jax.Array, index: jax.Array, weight: jax.Array, axis: i
 
     start = jnp.zeros(shape, image.dtype)
     # Gathering beats a product with a dense matrix from 64 pixels a side on, up to ninefold.
-    return jax.lax.fori_loop(0, count, add_tap, start, unroll=min(count, _FUSED_TAPS))
+    unroll = min(count, _FUSED_TAPS)
+    total: jax.Array = jax.lax.fori_loop(0, count, add_tap, start, unroll=unroll)
+    return total
 
 
 def _floating(image: ArrayLike) -> jax.Array:

@@ -2,14 +2,13 @@
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, Protocol
 
-import jax
 import numpy as np
 
-from inr_sr.coordinates import mirrored
+from inr_sr.coordinates import SameArray, mirrored
 from inr_sr.errors import InputError
 from inr_sr.sizes import Size
 
@@ -18,10 +17,8 @@ BORDERS = ("mirror", "replicate", "renormalise")
 CUBIC_REACH = 2
 """How far the cubic kernel reaches, in input pixels where it is not stretched."""
 
-Array = TypeVar("Array", np.ndarray, jax.Array)
 
-
-def cubic(x: Array, xp: ModuleType = np) -> Array:
+def cubic(x: SameArray, xp: ModuleType = np) -> SameArray:
     """Cubic convolution kernel with a = -0.5 (Keys, IEEE TASSP 29, 1981), zero from CUBIC_REACH on.
 
     Args:
@@ -31,26 +28,36 @@ def cubic(x: Array, xp: ModuleType = np) -> Array:
     x = xp.abs(x)
     near = (1.5 * x - 2.5) * x * x + 1.0
     far = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
-    return xp.where(x < 1.0, near, xp.where(x < 2.0, far, xp.zeros_like(x)))
+    value: SameArray = xp.where(x < 1.0, near, xp.where(x < 2.0, far, xp.zeros_like(x)))
+    return value
 
 
-def lanczos3(x: Array, xp: ModuleType = np) -> Array:
+def lanczos3(x: SameArray, xp: ModuleType = np) -> SameArray:
     """Lanczos kernel sinc(x) sinc(x / 3), zero from |x| = 3; arguments as in `cubic`."""
-    return xp.where(xp.abs(x) < 3.0, xp.sinc(x) * xp.sinc(x / 3.0), xp.zeros_like(x))
+    lobes = xp.sinc(x) * xp.sinc(x / 3.0)
+    value: SameArray = xp.where(xp.abs(x) < 3.0, lobes, xp.zeros_like(x))
+    return value
 
 
-def box(x: Array, xp: ModuleType = np) -> Array:
+def box(x: SameArray, xp: ModuleType = np) -> SameArray:
     """One on [-0.5, 0.5), else zero; arguments as in `cubic`.
 
     The weights are box(centre - pixel), so a centre on the edge of two pixels takes the later one.
     """
-    return xp.where((x >= -0.5) & (x < 0.5), xp.ones_like(x), xp.zeros_like(x))
+    value: SameArray = xp.where((x >= -0.5) & (x < 0.5), xp.ones_like(x), xp.zeros_like(x))
+    return value
+
+
+class KernelFunction(Protocol):
+    """A kernel's value at distances in pixels; arguments as in `cubic`."""
+
+    def __call__(self, x: SameArray, xp: ModuleType = ...) -> SameArray: ...
 
 
 class Kernel(NamedTuple):
     """A kernel's function, its width in input pixels, and whether shrinking stretches it."""
 
-    function: Callable[..., Any]
+    function: KernelFunction
     width: float
     antialias: bool
 
