@@ -4,10 +4,12 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from inr_sr.errors import InputError
 from inr_sr.sizes import parse_scale
+
+Value = TypeVar("Value")
 
 
 def join_json(argv: Sequence[str]) -> list[str]:
@@ -56,7 +58,7 @@ def tile(text: str) -> int | str:
     return _allowed(text, int(text) if number else text, allowed, "auto, 0 or a number of pixels")
 
 
-def _allowed(text: str, value: Any, allowed: bool, expected: str) -> Any:
+def _allowed(text: str, value: Value, allowed: bool, expected: str) -> Value:
     if not allowed:
         raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected {expected}")
     return value

@@ -2,11 +2,10 @@
 
 import argparse
 import shlex
-from typing import Any
 
 from inr_sr.cli import arguments as types
 from inr_sr.cli.summary import show_path
-from inr_sr.errors import InputError
+from inr_sr.errors import InputError, Parser
 from inr_sr.sizes import Scale, scale_label
 
 _DESCRIPTION = """\
@@ -18,7 +17,7 @@ each suspect, causes first, and the page's path. docs/diagnosis.md says what is 
 """
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Adds the command to argparse's subparsers."""
     diagnose = commands.add_parser(
         "diagnose",

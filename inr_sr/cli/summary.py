@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from inr_sr.cli.request import Job
 from inr_sr.errors import InputError
@@ -34,9 +33,9 @@ class Outcome:
     seconds: float = 0.0
     error: str | None = None
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """For JSON; sizes are [width, height] and the scale is as `eval.py` writes it."""
-        fields: dict[str, Any] = {
+        fields: dict[str, object] = {
             "input": str(self.job.input),
             "output": str(self.job.output),
             "status": self.status,

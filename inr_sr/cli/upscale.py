@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inr_sr import imagefile, weights
 from inr_sr.cli import arguments as types
 from inr_sr.cli.request import Job, Target, UpscaleRequest, folder_jobs, image_job, measured
 from inr_sr.cli.summary import Outcome, check_summary_path, progress, show_path, write_summary
-from inr_sr.errors import FAILED, InputError, say
+from inr_sr.errors import FAILED, InputError, Parser, say
 from inr_sr.files import check_folder
 from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size
 
@@ -39,7 +39,7 @@ by default a folder inr_sr in the user's cache folder.
 _RESAMPLERS = ("bicubic", "lanczos", "nearest", "box")
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Adds the command to argparse's subparsers."""
     upscale = commands.add_parser(
         "upscale",

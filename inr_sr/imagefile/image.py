@@ -99,7 +99,7 @@ def regrouped(
 
 def channels(image: ImageData) -> int:
     """Channels of the image's blocks, alpha included."""
-    return image.pixels.shape[2] + (image.alpha is not None)
+    return int(image.pixels.shape[2]) + (image.alpha is not None)
 
 
 def on_white(

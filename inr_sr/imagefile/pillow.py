@@ -175,7 +175,8 @@ def _unmultiplied(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """uint16 colours that were stored multiplied by alpha, divided by it and rounded."""
     divisor = np.maximum(alpha, 1)[:, :, None].astype(np.uint32)
     restored = (colours * np.uint32(65_535) + divisor // 2) // divisor
-    return np.minimum(restored, 65_535).astype(np.uint16)
+    clipped: np.ndarray = np.minimum(restored, 65_535)
+    return clipped.astype(np.uint16)
 
 
 def _key_alpha(image: Image.Image, pixels: np.ndarray) -> np.ndarray | None:
@@ -184,4 +185,5 @@ def _key_alpha(image: Image.Image, pixels: np.ndarray) -> np.ndarray | None:
     if key is None:
         return None
     opaque = (pixels != np.asarray(key, np.uint16)).any(axis=2)
-    return opaque * np.uint16(65_535)
+    alpha: np.ndarray = opaque * np.uint16(65_535)
+    return alpha

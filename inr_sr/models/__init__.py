@@ -5,5 +5,6 @@ Models know nothing of files, data sets or training.
 
 from inr_sr.models.build import build, complete, default_config, migrated
 from inr_sr.models.model import Latent, Model, init
+from inr_sr.models.parts import Params
 
-__all__ = ["Latent", "Model", "build", "complete", "default_config", "init", "migrated"]
+__all__ = ["Latent", "Model", "Params", "build", "complete", "default_config", "init", "migrated"]

@@ -9,6 +9,9 @@ from ml_collections import ConfigDict, FieldReference
 
 from inr_sr.errors import InputError
 
+Params = Mapping[str, Any]
+"""Parameters: nested dicts of float32 arrays, by the names of modules."""
+
 Groups = tuple[tuple[str, str], ...]
 """Optimizer groups and the parameters in them: (group, regular expression of names)."""
 

@@ -4,7 +4,6 @@ import functools
 import itertools
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +12,7 @@ from inr_sr import render
 from inr_sr.coordinates import cells_under
 from inr_sr.devices import out_of_memory
 from inr_sr.errors import InputError
-from inr_sr.models import Model
+from inr_sr.models import Model, Params
 from inr_sr.models.field import Field
 from inr_sr.resampling.streaming import shrink_columns, shrink_rows
 from inr_sr.sizes import Size, target_size
@@ -28,16 +27,17 @@ from inr_sr.upscaling.plan import (
 from inr_sr.upscaling.tiles import Tile, Tiling
 from inr_sr.values import check_image
 
-Replicas = Sequence[tuple[jax.Device, Any]]
+Replicas = Sequence[tuple[jax.Device, Params]]
 """Devices, each with its copy of the parameters."""
 
 _points = jax.jit(render.points)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "halo"))
-def encode_tile(model: Model, params: Any, tile: jax.Array, halo: int) -> Any:
+def encode_tile(model: Model, params: Params, tile: jax.Array, halo: int) -> Field:
     """The Field of one tile [h + 2 halo, w + 2 halo, 3], over its [h, w] cells."""
-    field: Any = model.apply({"params": params}, tile[None], halo)
+    field = model.apply({"params": params}, tile[None], halo)
+    assert isinstance(field, Field)  # flax types the results of any module
     return field
 
 

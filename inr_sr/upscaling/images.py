@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,9 @@ from inr_sr.upscaling.warping import Part
 from inr_sr.values import quantise_into, to_channels
 
 _ROWS_AT_ONCE = 64  # of an image whose hidden colours are filled in; an even number
+
+AnyImage = TypeVar("AnyImage", np.ndarray, Image.Image)
+"""An image in either form in which it may be given, and the result in the same one."""
 
 Layer = Callable[[np.ndarray], Iterator[Part]]
 """Makes the parts of a warped image from [h, w, c]."""
@@ -30,10 +33,10 @@ class MakesStrips(Protocol):
 
 
 def in_form_of(
-    image: Any,
+    image: AnyImage,
     of_image: Callable[[ImageData], ImageData],
     of_floats: Callable[[np.ndarray], np.ndarray],
-) -> Any:
+) -> AnyImage:
     """A result in the form in which the image was given.
 
     Args:
@@ -161,7 +164,9 @@ def with_rows(strips: Iterator[np.ndarray]) -> Iterator[tuple[slice, np.ndarray]
         row += len(strip)
 
 
-def warp_image(image: Any, out_size: Size, colours: Layer, alpha: Layer, fill: float) -> Any:
+def warp_image(
+    image: AnyImage, out_size: Size, colours: Layer, alpha: Layer, fill: float
+) -> AnyImage:
     """A warped image in the form in which it was given.
 
     Args:
@@ -245,4 +250,5 @@ def _halved(x: np.ndarray) -> np.ndarray:
     """Means of 2 x 2 pixels; an odd last line is repeated."""
     x = np.pad(x, ((0, x.shape[0] % 2), (0, x.shape[1] % 2), (0, 0)), mode="edge")
     x = x[::2] + x[1::2]
-    return (x[:, ::2] + x[:, 1::2]) * np.float32(0.25)
+    total: np.ndarray = x[:, ::2] + x[:, 1::2]
+    return total * np.float32(0.25)

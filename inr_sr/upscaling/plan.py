@@ -7,7 +7,7 @@ sizes, so that compiled programs are few.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from inr_sr.coordinates import first_output
 from inr_sr.devices import out_of_memory
 from inr_sr.errors import InputError
-from inr_sr.models import Model
+from inr_sr.models import Model, Params
 from inr_sr.sizes import Size
 
 BUCKETS = (8, 16, 32, 64, 96, 128, 192, 256, 512)
@@ -68,7 +68,7 @@ class Planner:
             )
 
     @classmethod
-    def of(cls, model: Model, params: Any, name: str, tile: int | str, ensemble: bool) -> Self:
+    def of(cls, model: Model, params: Params, name: str, tile: int | str, ensemble: bool) -> Self:
         """The planner of a network on the local devices; arguments as of `NetworkUpscaler`."""
         widest = max(leaf.shape[-1] for leaf in jax.tree.leaves(params) if leaf.ndim > 1)
         return cls(model, name, widest, device_memory(jax.local_devices()[0]), tile, ensemble)
@@ -237,7 +237,7 @@ def device_memory(device: jax.Device) -> int:
     """Bytes that a tile may take: a quarter of an accelerator; on a CPU 512 MiB, which all have."""
     stats = None if device.platform == "cpu" else device.memory_stats()
     limit = (stats or {}).get("bytes_limit", 2**31)
-    return max(limit // 4, 2**28)
+    return max(int(limit) // 4, 2**28)
 
 
 def pad_queries(queries: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ class Span:
     def lines(self, halo: int) -> np.ndarray:
         """Lines of the image under the tile and `halo` around it, mirrored at its borders."""
         start = self._along(self.cell, self.count)
-        lines = np.arange(start - halo, start + self.count + self.spare + halo)
+        lines: np.ndarray = np.arange(start - halo, start + self.count + self.spare + halo)
         lines = mirrored(lines, self.n)
         return self.n - 1 - lines if self.flip else lines
 
@@ -139,7 +139,8 @@ class Tiling:
 
     def index(self, cell: np.ndarray) -> np.ndarray:
         """Number [n, 2] of the tile (row, col) in which each of the cells [n, 2] lies."""
-        return (cell - np.asarray(self.origin)) // self.tile
+        number: np.ndarray = (cell - np.asarray(self.origin)) // self.tile
+        return number
 
     def numbered(self, row: int, col: int, margin: int = 0) -> Tile:
         """The tile of a number, see `index`, with `margin` cells around it."""

@@ -8,16 +8,17 @@ from typing import Any, Protocol
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 from inr_sr import render, resampling
 from inr_sr.errors import InputError
 from inr_sr.imagefile import ImageData
-from inr_sr.models import Model
+from inr_sr.models import Model, Params
 from inr_sr.resampling.streaming import resize_in_strips
 from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size, target_size
 from inr_sr.upscaling import warping
 from inr_sr.upscaling.encoded import EncodedImage, encode_tile
-from inr_sr.upscaling.images import enlarge, in_form_of, warp_image, with_rows
+from inr_sr.upscaling.images import AnyImage, enlarge, in_form_of, warp_image, with_rows
 from inr_sr.upscaling.plan import Planner
 from inr_sr.values import to_channels
 from inr_sr.weights import DEFAULT, load_model
@@ -69,14 +70,14 @@ class StripUpscaler(ABC):
 
     def upscale(
         self,
-        image: Any,
+        image: AnyImage,
         out_size: Size | None = None,
         *,
         scale: float | str | Sequence[float] | None = None,
         width: int | None = None,
         height: int | None = None,
         max_pixels: int | None = MAX_OUTPUT_PIXELS,
-    ) -> Any:
+    ) -> AnyImage:
         """Enlarges one image and returns it in the form in which it was given.
 
         Args:
@@ -105,7 +106,8 @@ class StripUpscaler(ABC):
             return enlarge(self, image, target_size(image.size, **request))
 
         def of_floats(array: np.ndarray) -> np.ndarray:
-            size, channels = target_size(array.shape, **request), array.shape[2]
+            size: Size = target_size(array.shape, **request)
+            channels = array.shape[2]
             out = np.empty((*size, channels), np.float32)
             for rows, strip in with_rows(self.strips(array, size)):
                 out[rows] = to_channels(strip, channels)
@@ -142,7 +144,7 @@ class NetworkUpscaler(StripUpscaler):
     def __init__(
         self,
         model: Model,
-        params: Any,
+        params: Params,
         name: str,
         *,
         tile: int | str = "auto",
@@ -216,13 +218,13 @@ class NetworkUpscaler(StripUpscaler):
 
     def warp(
         self,
-        image: Any,
-        matrix: Any,
+        image: AnyImage,
+        matrix: ArrayLike,
         out_size: Size,
         *,
         fill: float = 0.0,
         max_pixels: int | None = MAX_OUTPUT_PIXELS,
-    ) -> Any:
+    ) -> AnyImage:
         """Warps an image by a projective map (rotation, shear, tilt), enlarging where it magnifies.
 
         Where the map minifies the result is antialiased, see `warping.anisotropic`. Alpha is
@@ -283,13 +285,13 @@ def load(
 
 
 def warp(
-    image: Any,
-    matrix: Any,
+    image: AnyImage,
+    matrix: ArrayLike,
     out_size: Size,
     *,
     fill: float = 0.0,
     max_pixels: int | None = MAX_OUTPUT_PIXELS,
     weights: str | os.PathLike[str] = DEFAULT,
-) -> Any:
+) -> AnyImage:
     """`NetworkUpscaler.warp` of the weights, which are loaded each time: see `load`."""
     return load(weights).warp(image, matrix, out_size, fill=fill, max_pixels=max_pixels)

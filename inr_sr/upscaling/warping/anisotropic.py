@@ -17,13 +17,15 @@ What the network adds belongs to level 0 and fades out with it. It is averaged a
 only: in a round ellipse larger than a pixel it is nearly zero, as the network is trained at x1.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
-from inr_sr.coordinates import located
+from inr_sr.coordinates import Array, located
+from inr_sr.models.field import FieldFunction
 from inr_sr.resampling import CUBIC_REACH, bicubic, cubic
 
 MAX_ASPECT = 4.0
@@ -53,17 +55,21 @@ class Ellipses(NamedTuple):
     @property
     def minified(self) -> np.ndarray:
         """Whether plain interpolation would alias, bool [n]."""
-        return self.extent[:, 0] > 1
+        minified: np.ndarray = self.extent[:, 0] > 1
+        return minified
 
     @property
     def probe_footprint(self) -> np.ndarray:
         """float32 [n, 2, 2], the footprints of probes: no longer than an LR pixel."""
         squared = np.square(np.minimum(self.extent, 1))
-        return np.einsum("na,nai,naj->nij", squared, self.axes, self.axes).astype(np.float32)
+        found: np.ndarray = np.einsum("na,nai,naj->nij", squared, self.axes, self.axes)
+        return found.astype(np.float32)
 
-    def spread(self, level: Any) -> np.ndarray:
+    def spread(self, level: ArrayLike) -> np.ndarray:
         """Extents [n, 2] in pixels of a level, clipped to 1 .. 2 MAX_ASPECT."""
-        return np.clip(self.extent / 2.0 ** np.asarray(level)[..., None], 1, 2 * MAX_ASPECT)
+        extent = self.extent / 2.0 ** np.asarray(level)[..., None]
+        clipped: np.ndarray = np.clip(extent, 1, 2 * MAX_ASPECT)
+        return clipped
 
 
 def ellipses(jacobian: np.ndarray) -> Ellipses:
@@ -106,12 +112,12 @@ class Samples(NamedTuple):
       spread: float32 [n, 2] see `Ellipses.spread`.
     """
 
-    start: Any
-    width: Any
-    cell: Any
-    delta: Any
-    steps: Any
-    spread: Any
+    start: Array
+    width: Array
+    cell: Array
+    delta: Array
+    steps: Array
+    spread: Array
 
 
 @jax.jit
@@ -127,6 +133,7 @@ def filtered(atlas: jax.Array, at: Samples, reach: jax.Array) -> jax.Array:
       float32 [n, C], not clipped.
     """
     across = 2 * reach[1] + 1
+    places = jnp.asarray(at.cell), jnp.asarray(at.delta)
 
     def value(cell: jax.Array, delta: jax.Array) -> jax.Array:
         index, weight = bicubic.taps(cell, delta)
@@ -144,16 +151,17 @@ def filtered(atlas: jax.Array, at: Samples, reach: jax.Array) -> jax.Array:
         p = jnp.stack([i // across - reach[0], i % across - reach[1]]).astype(jnp.float32)
         weight = jnp.prod(cubic(p[None] / at.spread, xp=jnp), axis=1)[:, None]
         offset = p[0] * at.steps[:, 0] + p[1] * at.steps[:, 1]
-        return sums[0] + weight * value(*_moved(at.cell, at.delta, offset)), sums[1] + weight
+        return sums[0] + weight * value(*_moved(*places, offset)), sums[1] + weight
 
     none = jnp.zeros((len(at.cell), atlas.shape[1]), jnp.float32), jnp.zeros((len(at.cell), 1))
     total, weight = jax.lax.fori_loop(0, (2 * reach[0] + 1) * across, probe, none)
-    return total / weight
+    mean: jax.Array = total / weight
+    return mean
 
 
 @jax.jit
 def averaged(
-    function: Any,
+    function: FieldFunction,
     cell: jax.Array,
     delta: jax.Array,
     footprint: jax.Array,
@@ -184,7 +192,8 @@ def averaged(
 
     none = jnp.zeros((len(cell), 3), jnp.float32), jnp.zeros((len(cell), 1), jnp.float32)
     total, weight = jax.lax.fori_loop(0, 2 * reach + 1, probe, none)
-    return total / weight
+    mean: jax.Array = total / weight
+    return mean
 
 
 def _moved(cell: jax.Array, delta: jax.Array, offset: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -132,4 +132,5 @@ def _colours(
     queries = map(pad_queries, (cell, delta, shapes.probe_footprint, step, spread))
     added = np.asarray(averaged(field.function, *queries, reach))[: len(cell)]
     _, gone = blend(shapes.level)
-    return pyramid.colours(places, shapes) + (1 - gone[:, None]) * added
+    colours: np.ndarray = pyramid.colours(places, shapes) + (1 - gone[:, None]) * added
+    return colours

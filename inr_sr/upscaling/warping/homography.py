@@ -1,9 +1,10 @@
 """Projective maps: where the pixels of a warped image come from, and how large they are there."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from inr_sr.coordinates import located
 from inr_sr.errors import InputError
@@ -50,7 +51,7 @@ class Homography:
     size: tuple[int, int]
 
     @classmethod
-    def between(cls, matrix: Any, size: tuple[int, int], out_size: tuple[int, int]) -> Self:
+    def between(cls, matrix: ArrayLike, size: tuple[int, int], out_size: tuple[int, int]) -> Self:
         """The map of a matrix.
 
         Args:

@@ -30,7 +30,7 @@ class Pyramid:
     @property
     def top(self) -> int:
         """The level of one pixel."""
-        return (max(self._levels[0].shape[:2]) - 1).bit_length()
+        return int(max(self._levels[0].shape[:2]) - 1).bit_length()
 
     def level(self, number: int) -> np.ndarray:
         """[rows, cols, c], floating or, level 0, as given."""
