@@ -12,10 +12,11 @@ import logging
 import operator
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -247,7 +248,8 @@ class TfdsSource(ImageSource):
         # Without this, array_record reads from the end, and past it returns what is there.
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return self._records[index][self._key]
+        data: bytes = self._records[index][self._key]
+        return data
 
     def __getitem__(self, index: int) -> np.ndarray:
         return imagefile.to_rgb8(imagefile.read(self.name(index), data=self._data(index)))
@@ -314,7 +316,7 @@ def _quiet_absl() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _builder(tfds: Any, name: str, data_dir: str | os.PathLike[str] | None) -> Any:
+def _builder(tfds: ModuleType, name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     """The prepared data set of a name."""
     try:
         builder = tfds.builder(name, data_dir=data_dir)
@@ -334,7 +336,7 @@ def _builder(tfds: Any, name: str, data_dir: str | os.PathLike[str] | None) -> A
     return builder
 
 
-def _image_key(tfds: Any, name: str, features: Any) -> str:
+def _image_key(tfds: ModuleType, name: str, features: Mapping[str, Any]) -> str:
     images = {key: kind for key, kind in features.items() if isinstance(kind, tfds.features.Image)}
     for key in ("hr", "image"):
         if key in images:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import inr_sr
 from inr_sr.evaluation.metrics import METRICS
@@ -35,7 +34,7 @@ class ImageScore:
     megapixels: float
     peak_mib: float | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Its object in the JSON file, where the scores lie beside the other numbers."""
         cost = {"seconds": self.seconds, "megapixels": self.megapixels, "peak_mib": self.peak_mib}
         return {"name": self.name, **self.scores, **cost}
@@ -58,7 +57,7 @@ class Row:
     parameters: int
     images: tuple[ImageScore, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Its object in the JSON file, where the scores lie beside the other numbers."""
         return {
             "dataset": self.dataset,
@@ -102,7 +101,7 @@ class Results:
             f"{self.protocol.name}: {self.protocol.description}."
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The content of the JSON file, where an infinite PSNR becomes null."""
         return {
             "results": [row.to_dict() for row in self.rows],

@@ -81,12 +81,14 @@ class Spectra:
     @property
     def output_power(self) -> np.ndarray:
         """Mean |X|^2 over annulus and images, float64 [n]."""
-        return self.output / self.count
+        power: np.ndarray = self.output / self.count
+        return power
 
     @property
     def truth_power(self) -> np.ndarray:
         """Mean |Y|^2 over annulus and images, float64 [n]."""
-        return self.truth / self.count
+        power: np.ndarray = self.truth / self.count
+        return power
 
     @property
     def coherence(self) -> np.ndarray:
@@ -96,12 +98,15 @@ class Spectra:
         output is inverted, 0 on average where it has nothing of the truth or all of it displaced.
         """
         scale = np.sqrt(self.output * self.truth)
-        return np.divide(self.cross, scale, out=np.zeros_like(scale), where=scale > 0)
+        where, out = scale > 0, np.zeros_like(scale)
+        coherence: np.ndarray = np.divide(self.cross, scale, out=out, where=where)
+        return coherence
 
     @property
     def beyond_lr(self) -> np.ndarray:
         """Which annuli lie beyond LR_NYQUIST, bool [n]."""
-        return self.frequency > LR_NYQUIST
+        beyond: np.ndarray = self.frequency > LR_NYQUIST
+        return beyond
 
     def energy_ratio(self) -> float:
         """Energy of outputs beyond LR_NYQUIST over that of the truths; NaN if they have none.

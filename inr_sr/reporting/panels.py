@@ -145,7 +145,8 @@ def _nearest(lr: np.ndarray, size: Sequence[int]) -> np.ndarray:
     rows, cols = (
         ((2 * np.arange(n) + 1) * m) // (2 * n) for n, m in zip(size, lr.shape[:2], strict=True)
     )
-    return lr[rows][:, cols]
+    enlarged: np.ndarray = lr[rows][:, cols]
+    return enlarged
 
 
 def draw(panel: Panel) -> Image.Image:

@@ -160,7 +160,9 @@ def gap(frequencies: np.ndarray, reach: float) -> float:
 def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Distances [N, K] of frequencies [N, 2] and [K, 2], where b and -b are the same."""
     one, other = one[:, None], other[None]
-    return np.minimum(np.linalg.norm(one - other, axis=-1), np.linalg.norm(one + other, axis=-1))
+    minus, plus = (np.linalg.norm(x, axis=-1) for x in (one - other, one + other))
+    apart: np.ndarray = np.minimum(minus, plus)
+    return apart
 
 
 def pixels_along(region: Region, scale: float) -> int:
@@ -201,7 +203,8 @@ def _mean_wave(b: np.ndarray, start: float, side: float, count: int) -> np.ndarr
     sign = np.where(alias * (count - 1) % 2, -1.0, 1.0)
     small = np.abs(turn) < 1e-9
     ratio = np.sin(count * turn) / (count * np.sin(np.where(small, 1.0, turn)))
-    return np.exp(middle) * (sign * np.where(small, 1.0, ratio)).prod(axis=-1)
+    mean: np.ndarray = np.exp(middle) * (sign * np.where(small, 1.0, ratio)).prod(axis=-1)
+    return mean
 
 
 def gradient_ratio(rows: Sequence[Mapping[str, float]]) -> float:

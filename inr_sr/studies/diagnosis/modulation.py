@@ -102,7 +102,8 @@ def jacobian(field: ModulatedField, queries: Queries) -> jax.Array:
     def moved(by: jax.Array) -> jax.Array:
         return modulation(field, queries._replace(delta=queries.delta + by[None, None]))
 
-    return jax.jacfwd(moved)(jnp.zeros(2, jnp.float32))
+    slopes: jax.Array = jax.jacfwd(moved)(jnp.zeros(2, jnp.float32))
+    return slopes
 
 
 @jax.jit
@@ -169,12 +170,14 @@ def relative_entropy(weights: np.ndarray) -> np.ndarray:
     if k == 1:
         return np.full(weights.shape[2], math.nan)
     terms = weights * np.log(np.where(weights > 0, weights, 1))
-    return -terms.sum(axis=1).mean(axis=0) / math.log(k)
+    entropy: np.ndarray = -terms.sum(axis=1).mean(axis=0) / math.log(k)
+    return entropy
 
 
 def attended_distance(weights: np.ndarray, squared: np.ndarray) -> np.ndarray:
     """Mean distance [heads] of attention [Q, k, heads] to tokens at [Q, k] squared distances."""
-    return np.einsum("qkh,qk->h", weights, np.sqrt(squared), dtype=np.float64) / len(weights)
+    total: np.ndarray = np.einsum("qkh,qk->h", weights, np.sqrt(squared), dtype=np.float64)
+    return total / len(weights)
 
 
 class Queries(NamedTuple):

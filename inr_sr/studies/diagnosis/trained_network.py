@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from ml_collections import ConfigDict
 from inr_sr import models, render
 from inr_sr.coordinates import grid_axis
 from inr_sr.errors import InputError
-from inr_sr.models import Model
+from inr_sr.models import Model, Params
 from inr_sr.models.decoders.modulated import ModulatedDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.field import Field
@@ -45,7 +44,7 @@ class TrainedNetwork:
     config: ConfigDict
     step: int
     model: Model
-    params: Any
+    params: Params
     first: dict[str, np.ndarray]
     now: dict[str, np.ndarray]
     rows: list[dict[str, float]]
@@ -89,18 +88,22 @@ class TrainedNetwork:
 
     def field(self, lr: np.ndarray) -> Field:
         """The field of an LR image, uint8 [h, w, 3]."""
-        return _encoded(self.model, self.params, jnp.asarray(to_float32(lr)))
+        field: Field = _encoded(self.model, self.params, jnp.asarray(to_float32(lr)))
+        return field
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _encoded(model: Model, params: Any, lr: jax.Array) -> Any:
+def _encoded(model: Model, params: Params, lr: jax.Array) -> Field:
     # As in training, the image ends at its borders.
-    return model.apply({"params": params}, lr[None])
+    field = model.apply({"params": params}, lr[None])
+    assert isinstance(field, Field)  # flax types the results of any module
+    return field
 
 
 def enlarged(field: Field, size: tuple[int, int]) -> np.ndarray:
     """A field rendered on a grid of output pixels: float32 [rows, cols, 3], clipped to [0, 1]."""
-    return np.clip(np.asarray(_rendered(field, size)), 0.0, 1.0)
+    colours: np.ndarray = np.clip(np.asarray(_rendered(field, size)), 0.0, 1.0)
+    return colours
 
 
 @functools.partial(jax.jit, static_argnames="size")

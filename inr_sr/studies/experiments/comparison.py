@@ -164,7 +164,7 @@ class Comparison:
     steps: tuple[int, ...]
     hardware: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The content of results.json."""
         return {
             "name": self.name,
@@ -245,7 +245,8 @@ def _arm(name: str, experiment: Experiment, runs: Sequence[Run], scored: Scored)
 
 def _gain(entry: Mapping[str, Any]) -> np.ndarray:
     """PSNR above bicubic by crop, dB."""
-    return np.subtract(entry["network"]["psnr_y"], entry["bicubic"]["psnr_y"])
+    gain: np.ndarray = np.subtract(entry["network"]["psnr_y"], entry["bicubic"]["psnr_y"])
+    return gain
 
 
 def _differences(arm: str, experiment: Experiment, scored: Scored) -> dict[str, Interval]:
