@@ -81,6 +81,11 @@ def test_configurations_of_before_have_the_fields_of_today():
     assert models.complete(stored).spectral.max_scale == 4.0
 
 
+def test_the_module_of_before_names_todays():
+    with pytest.raises(ImportError, match=r"inr_sr\.configuration is now inr_sr\.config$"):
+        importlib.import_module("inr_sr.configuration")
+
+
 def test_presets_are_what_they_say():
     """The system that the project began with, and the one with every remedy."""
     small, large = (importlib.import_module(f"configs.{n}").get_config() for n in PRESETS)

@@ -1,7 +1,7 @@
 """Rotating, shearing, tilting an image of any size, enlarging and shrinking on the way.
 
 `homography` says where output pixels come from and how large they are there, `anisotropic` averages
-where they are larger than LR pixels, on the halvings of a `pyramid`.
+where they are larger than LR pixels, on the halvings of the image.
 """
 
 from inr_sr.upscaling.warping.blocks import Part, by_interpolation, by_network

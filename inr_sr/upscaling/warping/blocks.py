@@ -22,13 +22,13 @@ from inr_sr.upscaling.plan import pad_queries
 from inr_sr.upscaling.warping.anisotropic import (
     MAX_PROBE_REACH,
     Ellipses,
+    Pyramid,
     averaged,
     blend,
     ellipses,
     probes,
 )
 from inr_sr.upscaling.warping.homography import Homography, Places
-from inr_sr.upscaling.warping.pyramid import Pyramid
 
 BLOCK = 64
 """Side of blocks of output pixels. Larger ones leave the processor's caches."""
