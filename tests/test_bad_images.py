@@ -10,7 +10,7 @@ from PIL import Image
 from inr_sr import imagefile
 from inr_sr.errors import InputError
 from inr_sr.imagefile.image import interleaved_blocks
-from inr_sr.imagefile.tiff import write_tiff
+from inr_sr.imagefile.writing import BlockWriter
 from tests.images import (
     encoded,
     noise,
@@ -23,7 +23,10 @@ from tests.images import (
 def own_tiff() -> bytes:
     out = io.BytesIO()
     image = noise(np.uint16)
-    write_tiff(out, image, image.size, interleaved_blocks(image))
+    writer = BlockWriter(out, "TIFF", image, image.size)
+    for block in interleaved_blocks(image):
+        writer.write(block)
+    writer.finish()
     return out.getvalue()
 
 

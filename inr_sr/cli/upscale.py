@@ -6,7 +6,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -233,7 +233,9 @@ def _run(
         blocks = enlarged_blocks(upscaler, image, size, lambda done: show(done / size[0]))
     except InputError as error:
         raise InputError(f"{job.input}: {error}") from error
-    imagefile.write_blocks(job.output, image, size, blocks)
+    with closing(blocks), imagefile.writer(job.output, image, size) as file:
+        for block in blocks:
+            file.write(block)
     outcome.status = "written"
 
 

@@ -12,7 +12,7 @@ from inr_sr.imagefile.formats import READABLE_SUFFIXES, find_images, output_form
 from inr_sr.imagefile.image import ImageData, to_rgb8
 from inr_sr.imagefile.pillow import from_pil, to_pil
 from inr_sr.imagefile.reading import MAX_PIXELS, is_result, read, read_size
-from inr_sr.imagefile.writing import check_writable, write, write_blocks
+from inr_sr.imagefile.writing import check_writable, write, write_blocks, writer
 
 __all__ = [
     "MAX_PIXELS",
@@ -29,4 +29,5 @@ __all__ = [
     "to_rgb8",
     "write",
     "write_blocks",
+    "writer",
 ]

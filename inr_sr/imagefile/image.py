@@ -4,13 +4,16 @@ A block is uint8 or uint16 [some rows, cols, c], c as in `ImageData`, alpha as o
 blocks follow each other from top to bottom.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from inr_sr.sizes import Size
 from inr_sr.values import to_rgb, to_uint8
+
+Convert = Callable[[np.ndarray], np.ndarray]
+"""Block to block."""
 
 BLOCK_ROWS = 128
 """Rows handled at once, so that wider temporaries stay small beside an image."""
@@ -66,35 +69,51 @@ def interleaved_blocks(image: ImageData) -> Generator[np.ndarray, None, None]:
             yield np.concatenate([pixels, image.alpha[rows, :, None]], axis=2)
 
 
-def regrouped(
-    blocks: Iterator[np.ndarray], like: ImageData, size: Size, count: int
-) -> Iterator[np.ndarray]:
-    """Blocks of any heights regrouped into blocks of `count` rows, the last one of what is left.
+class RowGroups:
+    """Takes blocks of any heights and makes blocks of `count` rows of them.
 
-    Raises:
-      ValueError: blocks that do not make an image of `size` in the depth and channels of `like`.
+    Args:
+      like: an image with the depth and channels of the blocks.
+      size: (rows, cols) of all blocks together.
+      count: rows of the blocks to make; the last one has those that are left.
     """
-    line, dtype = (size[1], channels(like)), like.pixels.dtype
-    held: list[np.ndarray] = []
-    missing, done = count, 0
-    for block in blocks:
-        if (block.shape[1:], block.dtype) != (line, dtype):
+
+    def __init__(self, like: ImageData, size: Size, count: int) -> None:
+        self._line, self._dtype = (size[1], channels(like)), like.pixels.dtype
+        self._rows, self._count = size[0], count
+        self._held: list[np.ndarray] = []
+        self._done = 0
+
+    def add(self, block: np.ndarray) -> Iterator[np.ndarray]:
+        """The blocks that are complete with this one.
+
+        Raises:
+          ValueError: a block of another width, depth or number of channels, or too many rows.
+        """
+        if (block.shape[1:], block.dtype) != (self._line, self._dtype):
             raise ValueError(
-                f"block is {block.dtype} {block.shape}; expected rows of {dtype} {line}"
+                f"block is {block.dtype} {block.shape}; expected rows of {self._dtype} {self._line}"
             )
-        done += len(block)
-        if done > size[0]:
-            break
+        missing = self._count - self._done % self._count
+        self._done += len(block)
+        if self._done > self._rows:
+            raise self._wrong()
         while len(block) >= missing:
-            yield np.concatenate([*held, block[:missing]])
+            yield np.concatenate([*self._held, block[:missing]])
             block = block[missing:]
-            held, missing = [], count
-        held.append(block)
-        missing -= len(block)
-    if done != size[0]:
-        raise ValueError(f"blocks of {done} rows so far; expected {size[0]} in all")
-    if missing < count:
-        yield np.concatenate(held)
+            self._held, missing = [], self._count
+        if len(block):
+            self._held.append(block)
+
+    def rest(self) -> Iterator[np.ndarray]:
+        """The last block, if any rows are left; ValueError where rows are missing."""
+        if self._done != self._rows:
+            raise self._wrong()
+        if self._held:
+            yield np.concatenate(self._held)
+
+    def _wrong(self) -> ValueError:
+        return ValueError(f"blocks of {self._done} rows so far; expected {self._rows} in all")
 
 
 def channels(image: ImageData) -> int:
@@ -102,13 +121,15 @@ def channels(image: ImageData) -> int:
     return int(image.pixels.shape[2]) + (image.alpha is not None)
 
 
-def on_white(
-    like: ImageData, blocks: Iterator[np.ndarray]
-) -> tuple[ImageData, Iterator[np.ndarray]]:
-    """The same image composited on white, without alpha, rounded: its ImageData and its blocks."""
+def on_white(like: ImageData) -> tuple[ImageData, Convert]:
+    """The image composited on white, without alpha, rounded; and what makes its blocks."""
     if like.alpha is None:
-        return like, blocks
-    return replace(like, alpha=None), map(_composited, blocks)
+        return like, _same
+    return replace(like, alpha=None), _composited
+
+
+def _same(block: np.ndarray) -> np.ndarray:
+    return block
 
 
 def _composited(block: np.ndarray) -> np.ndarray:
@@ -119,23 +140,13 @@ def _composited(block: np.ndarray) -> np.ndarray:
     return flat.astype(block.dtype)
 
 
-def in_rgb(like: ImageData, blocks: Iterator[np.ndarray]) -> tuple[ImageData, Iterator[np.ndarray]]:
-    """The same image with grey repeated in three channels, and without a profile of grey."""
+def in_rgb(like: ImageData) -> tuple[ImageData, Convert]:
+    """The image with grey repeated, without a profile of grey; and what makes its blocks."""
     if like.pixels.shape[2] == 3:
-        return like, blocks
+        return like, _same
     repeated = np.broadcast_to(like.pixels, (*like.size, 3))  # a view
     order = [0, 0, 0, *range(1, channels(like))]
-    return replace(like, pixels=repeated, icc=None), (block[:, :, order] for block in blocks)
-
-
-def gathered(blocks: Iterator[np.ndarray], like: ImageData, size: Size) -> np.ndarray:
-    """All blocks as one uint8 [rows, cols, c]; 16 bits are rounded. Raises as `regrouped`."""
-    whole = np.empty((*size, channels(like)), np.uint8)
-    row = 0
-    for block in regrouped(blocks, like, size, BLOCK_ROWS):
-        whole[row : row + len(block)] = to_uint8(block)
-        row += len(block)
-    return whole
+    return replace(like, pixels=repeated, icc=None), lambda block: block[:, :, order]
 
 
 def to_rgb8(image: ImageData) -> np.ndarray:
@@ -143,6 +154,7 @@ def to_rgb8(image: ImageData) -> np.ndarray:
     if image.alpha is None:
         flat = to_uint8(image.pixels)
     else:
-        like, blocks = on_white(image, interleaved_blocks(image))
-        flat = gathered(blocks, like, image.size)
+        _, convert = on_white(image)
+        blocks = interleaved_blocks(image)
+        flat = np.concatenate([to_uint8(convert(block)) for block in blocks])
     return to_rgb(flat)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from inr_sr.imagefile.image import ImageData, channels, regrouped
+from inr_sr.imagefile.image import ImageData, channels
 from inr_sr.sizes import Size
 
 _FILTERED_BYTES = 2**17  # at once: what stays in a core's cache
@@ -17,44 +17,53 @@ _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _TEXT_WITH_ORIENTATION = (b"XML:com.adobe.xmp", b"Raw profile type")
 
 
-def write_png(
-    file: BinaryIO,
-    like: ImageData,
-    size: Size,
-    blocks: Iterator[np.ndarray],
-    options: Mapping[str, object],
-) -> None:
+class PngWriter:
     """PNG of either depth and any colour type.
 
     Written here because Pillow has no 16-bit colour and needs the whole image.
 
     Args:
       file: where to write.
-      like, size, blocks: see `write_blocks`.
+      like, size: see `writing.writer`.
       options: Pillow's keywords for a PNG with the same metadata.
+
+    Attributes:
+      rows_at_once: rows of the blocks to write.
     """
-    dtype = like.pixels.dtype.newbyteorder(">")
-    colour_type = (2 if like.pixels.shape[2] == 3 else 0) + (4 if like.alpha is not None else 0)
-    rows, cols = size
-    header = struct.pack(">IIBBBBB", cols, rows, 8 * dtype.itemsize, colour_type, 0, 0, 0)
-    file.write(b"\x89PNG\r\n\x1a\n")
-    PngImagePlugin.putchunk(file, b"IHDR", header)
-    # The other chunks as Pillow writes them beside an image of one pixel.
-    for name, data, _ in PngImagePlugin.getchunks(Image.new("L", (1, 1)), **options):
-        if name not in (b"IHDR", b"IDAT", b"IEND"):
-            PngImagePlugin.putchunk(file, name, data)
-    # Run-length matching on filtered lines is five times as fast as the default on images and
-    # no larger; on upscaled ones it beats every fast level.
-    deflate = zlib.compressobj(strategy=zlib.Z_RLE)
-    pixel_bytes = dtype.itemsize * channels(like)
-    above = np.zeros(cols * pixel_bytes, np.uint8)
-    for block in regrouped(blocks, like, size, max(1, _FILTERED_BYTES // above.size)):
-        lines = block.astype(dtype).reshape(len(block), -1).view(np.uint8)
-        if data := deflate.compress(_filtered(lines, above, pixel_bytes).data):
-            PngImagePlugin.putchunk(file, b"IDAT", data)
-        above = lines[-1]
-    PngImagePlugin.putchunk(file, b"IDAT", deflate.flush())
-    PngImagePlugin.putchunk(file, b"IEND", b"")
+
+    def __init__(
+        self, file: BinaryIO, like: ImageData, size: Size, options: Mapping[str, object]
+    ) -> None:
+        self._file = file
+        self._dtype = like.pixels.dtype.newbyteorder(">")
+        # Run-length matching on filtered lines is five times as fast as the default on images and
+        # no larger; on upscaled ones it beats every fast level.
+        self._deflate = zlib.compressobj(strategy=zlib.Z_RLE)
+        self._pixel_bytes = self._dtype.itemsize * channels(like)
+        self._above = np.zeros(size[1] * self._pixel_bytes, np.uint8)
+        self.rows_at_once = max(1, _FILTERED_BYTES // self._above.size)
+        colour_type = (2 if like.pixels.shape[2] == 3 else 0) + (4 if like.alpha is not None else 0)
+        depth = 8 * self._dtype.itemsize
+        header = struct.pack(">IIBBBBB", size[1], size[0], depth, colour_type, 0, 0, 0)
+        file.write(b"\x89PNG\r\n\x1a\n")
+        PngImagePlugin.putchunk(file, b"IHDR", header)
+        # The other chunks as Pillow writes them beside an image of one pixel.
+        for name, data, _ in PngImagePlugin.getchunks(Image.new("L", (1, 1)), **options):
+            if name not in (b"IHDR", b"IDAT", b"IEND"):
+                PngImagePlugin.putchunk(file, name, data)
+
+    def write(self, block: np.ndarray) -> None:
+        """Writes the next rows."""
+        lines = block.astype(self._dtype).reshape(len(block), -1).view(np.uint8)
+        filtered = _filtered(lines, self._above, self._pixel_bytes)
+        if data := self._deflate.compress(filtered.data):
+            PngImagePlugin.putchunk(self._file, b"IDAT", data)
+        self._above = lines[-1]
+
+    def finish(self) -> None:
+        """Writes what follows the pixels."""
+        PngImagePlugin.putchunk(self._file, b"IDAT", self._deflate.flush())
+        PngImagePlugin.putchunk(self._file, b"IEND", b"")
 
 
 def _filtered(lines: np.ndarray, above: np.ndarray, pixel_bytes: int) -> np.ndarray:

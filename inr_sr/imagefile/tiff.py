@@ -3,14 +3,14 @@
 import itertools
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from inr_sr.errors import InputError
-from inr_sr.imagefile.image import BLOCK_ROWS, ImageData, channels, regrouped
+from inr_sr.imagefile.image import BLOCK_ROWS, ImageData, channels
 from inr_sr.imagefile.metadata import sized_exif
 from inr_sr.sizes import Size
 
@@ -34,27 +34,41 @@ def check_tiff(file: BinaryIO, image: Image.Image) -> None:
                 raise InputError(f"truncated: {length} bytes, of which {start + count} are needed")
 
 
-def write_tiff(file: BinaryIO, like: ImageData, size: Size, blocks: Iterator[np.ndarray]) -> None:
+class TiffWriter:
     """TIFF of either depth: deflated strips of differences to the left neighbour (predictor 2).
 
     Written here because Pillow has no 16-bit colour, and loses EXIF when it compresses.
 
     Args:
       file: where to write; empty, and seekable.
-      like, size, blocks: see `write_blocks`.
+      like, size: see `writing.writer`.
+
+    Attributes:
+      rows_at_once: rows of the blocks to write.
     """
-    dtype = like.pixels.dtype.newbyteorder("<")
-    lengths = [0] * -(-size[0] // BLOCK_ROWS)
-    _directory(like, size, lengths).save(file)  # takes the place of the one below
-    for number, block in enumerate(regrouped(blocks, like, size, BLOCK_ROWS)):
-        differences = block.astype(dtype, order="C")
+
+    rows_at_once = BLOCK_ROWS
+
+    def __init__(self, file: BinaryIO, like: ImageData, size: Size) -> None:
+        self._file, self._like, self._size = file, like, size
+        self._dtype = like.pixels.dtype.newbyteorder("<")
+        self._lengths: list[int] = []
+        strips = -(-size[0] // BLOCK_ROWS)
+        _directory(like, size, [0] * strips).save(file)  # takes the place of the one at the end
+
+    def write(self, block: np.ndarray) -> None:
+        """Writes the next rows."""
+        differences = block.astype(self._dtype, order="C")
         differences[:, 1:] -= block[:, :-1]
         deflate = zlib.compressobj(strategy=zlib.Z_RLE)
         strip = deflate.compress(differences.data) + deflate.flush()
-        file.write(strip)
-        lengths[number] = len(strip)
-    file.seek(0)
-    _directory(like, size, lengths).save(file)
+        self._file.write(strip)
+        self._lengths.append(len(strip))
+
+    def finish(self) -> None:
+        """Writes where the strips are."""
+        self._file.seek(0)
+        _directory(self._like, self._size, self._lengths).save(self._file)
 
 
 def _directory(

@@ -107,7 +107,7 @@ def enlarged_blocks(
       progress: called with the number of output rows that have been taken.
 
     Yields:
-      [some rows, cols, channels], alpha as one more channel: see `imagefile.write_blocks`.
+      [some rows, cols, channels], alpha as one more channel: see `imagefile.writer`.
 
     Raises:
       InputError: see `StripUpscaler.strips`; at once, not at the first block.
