@@ -38,7 +38,7 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Folder of the pictures and MATLAB files that are not part of the project.
+    """Folder of the images and MATLAB files that are not part of the project.
 
     It is INR_SR_SHARED where that is set, else `../shared/data` beside the project.
     """

@@ -36,7 +36,7 @@ from inr_sr.training.tasks.export import WEIGHTS, export
 from inr_sr.training.tasks.super_resolution import SuperResolution
 from inr_sr.weights import load_weights
 from tests.networks import small_config
-from tests.tiny import score, tiny, tiny_pictures, train
+from tests.tiny import score, tiny, tiny_images, train
 
 SQUARE = {
     "data__layout": "square",
@@ -137,7 +137,7 @@ def test_the_last_layer_is_what_starts_at_zero(decoder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return tiny_pictures(tmp_path_factory.mktemp("pictures"))
+    return tiny_images(tmp_path_factory.mktemp("images"))
 
 
 def steps(folder: Path, mesh: jax.sharding.Mesh, **changes: Any) -> tuple[Any, Any, dict]:

@@ -30,7 +30,7 @@ from inr_sr.studies.diagnosis.trained_network import Course, Recipe, TrainedNetw
 from inr_sr.studies.diagnosis.verdict import STATES
 from inr_sr.training.checkpoints import CHECKPOINTS
 from inr_sr.training.frequencies import RECORD, matrices
-from tests.tiny import content, score, tiny, tiny_pictures, train
+from tests.tiny import content, score, tiny, tiny_images, train
 
 LP = {
     "model__encoder": "lp_tokens",
@@ -52,7 +52,7 @@ LP = {
 def place(tmp_path_factory) -> Path:
     """photos/, small/ and run/: 4 steps of training on photos/, validated on them as well."""
     root = tmp_path_factory.mktemp("place")
-    photos = tiny_pictures(root / "photos", 2)
+    photos = tiny_images(root / "photos", 2)
     (root / "small").mkdir()
     Image.fromarray(np.zeros((15, 90, 3), np.uint8)).save(root / "small" / "a.png")
     train(tiny(photos, eval__dataset=str(photos), **LP), root / "run", score)

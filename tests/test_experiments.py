@@ -26,7 +26,7 @@ from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.loop import Interrupted
 from inr_sr.training.metric_writer import METRICS, rows
 from inr_sr.training.tasks.export import load_average
-from tests.tiny import content, environment, score, stop_when, tiny, tiny_pictures
+from tests.tiny import content, environment, score, stop_when, tiny, tiny_images
 
 EXPERIMENT = '''
 from inr_sr.studies.experiments.experiment import Experiment
@@ -66,8 +66,8 @@ def write_experiment(name, arms, fewer="{}", controls="()", against="{}", steps=
 @pytest.fixture
 def clone(tmp_path, monkeypatch) -> Path:
     """Images to train on, others to test on, and no experiment yet."""
-    tiny_pictures(tmp_path / "sharp", 2)
-    tiny_pictures(tmp_path / "held_out", 2)
+    tiny_images(tmp_path / "sharp", 2)
+    tiny_images(tmp_path / "held_out", 2)
     small = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
     Image.fromarray(small).save(tmp_path / "held_out" / "small.png")
     monkeypatch.chdir(tmp_path)

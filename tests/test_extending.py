@@ -39,13 +39,13 @@ from inr_sr.training.metric_writer import rows
 from inr_sr.training.tasks.export import WEIGHTS, export, load_network
 from inr_sr.upscaling import load
 from tests.networks import noise_image
-from tests.tiny import content, tiny, tiny_pictures, train
+from tests.tiny import content, tiny, tiny_images, train
 from tests.upscalers import Images, Kernel, run, smooth_image
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return tiny_pictures(tmp_path_factory.mktemp("images"))
+    return tiny_images(tmp_path_factory.mktemp("images"))
 
 
 @flax.struct.dataclass

@@ -19,7 +19,7 @@ from inr_sr.training import state as training_state
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from inr_sr.training.metric_writer import METRICS, rows
 from inr_sr.training.optimizer import make_optimizer
-from tests.tiny import finish, start, start_command, stop_when, tiny, tiny_pictures
+from tests.tiny import finish, start, start_command, stop_when, tiny, tiny_images
 
 LENGTH = {"train__steps": 60, "train__eval_every": 60, "train__checkpoint_every": 30}
 
@@ -54,7 +54,7 @@ def newest(workdir: Path) -> Any:
 
 
 def test_all_hosts_are_refused_where_another_job_trains(tmp_path):
-    folder, workdir = tiny_pictures(tmp_path / "pictures", 1), tmp_path / "run"
+    folder, workdir = tiny_images(tmp_path / "images", 1), tmp_path / "run"
     with locked(workdir), hosts(workdir, folder) as pair:
         for process in pair:
             code, message = finish(process)
@@ -63,7 +63,7 @@ def test_all_hosts_are_refused_where_another_job_trains(tmp_path):
 
 
 def test_two_hosts_train_as_one(tmp_path):
-    folder, two, one = tiny_pictures(tmp_path / "pictures", 1), tmp_path / "two", tmp_path / "one"
+    folder, two, one = tiny_images(tmp_path / "images", 1), tmp_path / "two", tmp_path / "one"
     # Asking one of them to stop stops both, at the same step.
     with hosts(two, folder) as (lead, other):
         code, message = stop_when(other, lambda: len(rows(two / METRICS)) > 1, signal.SIGINT)

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from inr_sr.training.task import PatchTask
-from tests.tiny import ROOT, TINY, environment, tiny_pictures
+from tests.tiny import ROOT, TINY, environment, tiny_images
 
 # A name set to None in sys.modules cannot be imported, as if it were not installed.
 _WITHOUT_TRAIN_EXTRA = """
@@ -90,7 +90,7 @@ def upward(calls: list[Any], container: str) -> list[str]:
 
 
 def test_flags_to_the_first_training_step(tmp_path: Path) -> None:
-    images = tiny_pictures(tmp_path / "images", 1)
+    images = tiny_images(tmp_path / "images", 1)
     chosen = {"eval.dataset": images, "eval.during": "2", "eval.scales": "2", "eval.images": 1}
     fields = {**TINY, "data.folder": images, **chosen}
     overrides = [f"--config.{name}={value}" for name, value in fields.items()]
@@ -107,7 +107,7 @@ def test_flags_to_the_first_training_step(tmp_path: Path) -> None:
 
 
 def test_arguments_to_the_first_strip(tmp_path: Path) -> None:
-    images = tiny_pictures(tmp_path / "images", 1)
+    images = tiny_images(tmp_path / "images", 1)
     command = ["inr-sr", "upscale", images / "0.png", tmp_path / "large.png", "--scale=2.3"]
     found = recorded(tmp_path / "calls.json", "strip", *command)
     assert len(found["calls"]) > 100

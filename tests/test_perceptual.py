@@ -32,7 +32,7 @@ from tests.tiny import (
     run_command_here,
     score,
     tiny,
-    tiny_pictures,
+    tiny_images,
     train,
 )
 from tests.vgg import GOLDEN, LAYERS, image, old_file, vgg
@@ -44,9 +44,9 @@ SQUARE = {"data__layout": "square", "data__queries": SIDE**2}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """A folder with pictures and files of weights."""
+    """A folder with images and files of weights."""
     root = tmp_path_factory.mktemp("perceptual")
-    tiny_pictures(root / "pictures")
+    tiny_images(root / "images")
     save_file(vgg(2), root / "few.safetensors")
     (root / "few.pth").write_bytes(old_file(vgg(2)))
     save_file(vgg(8), root / "many.safetensors")
@@ -56,7 +56,7 @@ def root(tmp_path_factory) -> Path:
 
 def config(root, name="few.pth", **changes):
     wanted = {"loss__perceptual": 0.1, "perceptual__weights": str(root / name)}
-    return tiny(root / "pictures", **{**wanted, **FEW, **SQUARE, **changes})
+    return tiny(root / "images", **{**wanted, **FEW, **SQUARE, **changes})
 
 
 def loaded(configuration):
@@ -102,7 +102,7 @@ def test_layers_and_what_they_need():
 
 
 @pytest.mark.parametrize("name", ["few.pth", "few.safetensors"])
-def test_the_term_is_its_formula_and_moves_the_picture_alone(root, name):
+def test_the_term_is_its_formula_and_moves_the_image_alone(root, name):
     perceptual = loaded(config(root, name))
     assert perceptual.sha256 == hashlib.sha256((root / name).read_bytes()).hexdigest()
     rng = np.random.default_rng(0)
@@ -268,7 +268,7 @@ def test_the_command_refuses_in_one_line(root, tmp_path, monkeypatch, capfd):
         (str(root / "none"), r"perceptual\.weights: cannot read .*none: No such file .*"),
     ):
         given = f"--config.perceptual.weights={file}"
-        arguments = command_line(tmp_path / "run", root / "pictures", given, **wanted)
+        arguments = command_line(tmp_path / "run", root / "images", given, **wanted)
         assert run_command_here(monkeypatch, arguments) == 2
         stdout, stderr = capfd.readouterr()
         assert stdout == ""

@@ -22,7 +22,7 @@ from tests.tiny import (
     run_command_here,
     start_command,
     stop_when,
-    tiny_pictures,
+    tiny_images,
 )
 
 TABLE = re.compile(r"^ (parameter|all|encoder|decoder)")
@@ -30,14 +30,14 @@ TABLE = re.compile(r"^ (parameter|all|encoder|decoder)")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder of pictures, one of small pictures, an empty one, a damaged one, and a file."""
+    """A folder of images, one of small images, an empty one, a damaged one, and a file."""
     root = tmp_path_factory.mktemp("place")
-    tiny_pictures(root / "pictures", 1)
+    tiny_images(root / "images", 1)
     (root / "empty").mkdir()
     (root / "file").write_text("in the way")
     (root / "small").mkdir()
     Image.fromarray(np.zeros((15, 90, 3), np.uint8)).save(root / "small" / "a.png")
-    tiny_pictures(root / "damaged", 2)
+    tiny_images(root / "damaged", 2)
     whole = (root / "damaged" / "1.png").read_bytes()
     (root / "damaged" / "1.png").write_bytes(whole[: len(whole) // 2])
     return root
@@ -79,7 +79,7 @@ def test_a_mistake_is_one_line_and_touches_nothing(
     shutil.copytree(place, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     before = content(tmp_path)
-    arguments = command_line(Path("run"), Path("pictures"), *flags)
+    arguments = command_line(Path("run"), Path("images"), *flags)
     code = run_command_here(monkeypatch, arguments)
     stdout, stderr = capfd.readouterr()
     assert (code, stdout) == (2, "")
@@ -90,21 +90,21 @@ def test_a_mistake_is_one_line_and_touches_nothing(
 
 @pytest.mark.parametrize("flags", [["--config.data.folder=none"], ["--workdir=file"]])
 def test_a_mistake_ends_the_process(place, flags):
-    code, stdout, stderr = run_command(Path("run"), Path("pictures"), *flags, cwd=place)
+    code, stdout, stderr = run_command(Path("run"), Path("images"), *flags, cwd=place)
     assert (code, stdout) == (2, "")
     assert re.fullmatch(r"error: .*\n", stderr), stderr
 
 
 def test_help_names_the_flags(place):
-    code, stdout, stderr = run_command(Path("run"), Path("pictures"), "--help", cwd=place)
+    code, stdout, stderr = run_command(Path("run"), Path("images"), "--help", cwd=place)
     assert (code, stderr) == (0, "")
     assert "--config" in stdout
     assert "--coordinator_address" in stdout
 
 
 def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
-    workdir, pictures = tmp_path / "run", place / "pictures"
-    process = start_command(workdir, pictures, **LONGER)
+    workdir, images = tmp_path / "run", place / "images"
+    process = start_command(workdir, images, **LONGER)
     code, stderr = stop_when(process, lambda: len(rows(workdir / METRICS)) > 1, signal.SIGINT)
     assert code == 130, stderr
     stopped = latest_step(workdir / CHECKPOINTS)
@@ -115,15 +115,15 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
     assert not [line for line in said if "WARNING" in line]
     assert "stopping after this step; Ctrl-C again stops without saving" in said
 
-    (workdir / "report").mkdir()  # as eval.py --report may have made of the unfinished training
+    (workdir / "report").mkdir()  # as eval.py --report may have made of the unfinished run
     before = content(workdir)
-    others = tiny_pictures(tmp_path / "others", 2)
+    others = tiny_images(tmp_path / "others", 2)
     code, stdout, stderr = run_command(workdir, others, **LONGER)
     assert (code, stdout) == (2, "")
-    assert re.fullmatch(r"error: .*run was trained on the pictures of .*give the same .*\n", stderr)
+    assert re.fullmatch(r"error: .*run was trained on the images of .*give the same .*\n", stderr)
     assert content(workdir) == before
 
-    moved = Path(shutil.copytree(pictures, tmp_path / "moved"))
+    moved = Path(shutil.copytree(images, tmp_path / "moved"))
     code, stdout, stderr = run_command(workdir, moved, **LONGER)
     assert code == 0, stderr
     assert stdout == f"done: {workdir}/report/index.html\n"
@@ -132,25 +132,25 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
     assert (workdir / "model.safetensors").is_file()
 
     before = content(workdir)
-    again = f"{workdir} is finished already; eval.py evaluates it anew\n"
-    assert run_command(workdir, pictures, **LONGER) == (0, stdout, again)
-    code, stdout, stderr = run_command(workdir, pictures, "--config.model.edsr.blocks=2", **LONGER)
+    again = f"{workdir} is finished already; eval.py evaluates it again\n"
+    assert run_command(workdir, images, **LONGER) == (0, stdout, again)
+    code, stdout, stderr = run_command(workdir, images, "--config.model.edsr.blocks=2", **LONGER)
     assert (code, stdout) == (2, "")
     assert re.fullmatch(
         r"error: .*holds another training: model\.edsr\.blocks is 1 there, 2 here.*\n", stderr
     )
     assert content(workdir) == before
 
-    # Training on from what it made: at next to no learning rate, the same network.
+    # A run that starts from its weights: at next to no learning rate, the same network.
     begun, init = tmp_path / "begun", f"--config.init={workdir / 'model.safetensors'}"
     still = "--config.optimizer.learning_rate=1e-12"
-    code, stdout, stderr = run_command(begun, pictures, init, still, "--config.train.steps=4")
+    code, stdout, stderr = run_command(begun, images, init, still, "--config.train.steps=4")
     assert code == 0, stderr
     first, second = (load_weights(path / "model.safetensors") for path in (workdir, begun))
     assert first.config.to_dict() == second.config.to_dict()
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-7), first.params, second.params)
     code, stdout, stderr = run_command(
-        tmp_path / "other", pictures, init, "--config.model.edsr.blocks=2"
+        tmp_path / "other", images, init, "--config.model.edsr.blocks=2"
     )
     assert (code, stdout) == (2, "")
     assert re.fullmatch(r"error: .* is of another model: it differs in model\.edsr\n", stderr)

@@ -1,4 +1,4 @@
-"""The training step and loop. `python -m tests.test_training` writes the golden numbers anew."""
+"""The training step and loop. `python -m tests.test_training` writes the golden numbers again."""
 
 import functools
 import json
@@ -32,7 +32,7 @@ from inr_sr.training.metric_writer import METRICS, MetricWriter, rows
 from inr_sr.training.optimizer import make_optimizer
 from inr_sr.training.state import TrainState
 from inr_sr.training.tasks.super_resolution import SuperResolution, cut_square
-from tests.tiny import content, finish, score, start, stop_when, tiny, tiny_pictures, train
+from tests.tiny import content, finish, score, start, stop_when, tiny, tiny_images, train
 
 GOLDEN = Path(__file__).parent / "golden" / "training_step.json"
 STEPS = 3
@@ -61,7 +61,7 @@ def steps(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return tiny_pictures(tmp_path_factory.mktemp("pictures"))
+    return tiny_images(tmp_path_factory.mktemp("images"))
 
 
 def one_device() -> jax.sharding.Mesh:
@@ -214,8 +214,8 @@ def test_rows_hold_numbers_and_no_clock(finished):
         "frequency_gradient_norm", "frequency_mean", "frequency_max", "kappa",
     }  # fmt: skip
     for row in found:
-        judged = {"eval_psnr"} if row["step"] in (8, 16, 24) else set()
-        assert set(row) == always | judged
+        validated = {"eval_psnr"} if row["step"] in (8, 16, 24) else set()
+        assert set(row) == always | validated
         assert np.isfinite(list(row.values())).all()
     expected = score(finished[1].ema)[0]["eval_psnr"]
     assert found[-1]["eval_psnr"] == expected
@@ -241,7 +241,7 @@ def test_the_newest_and_the_best_checkpoint_are_kept(tmp_path, folder):
     jax.tree.map(np.testing.assert_array_equal, average, averages[1])
 
 
-def test_a_finished_training_stays_as_it_is(finished, folder, capfd):
+def test_a_finished_run_stays_as_it_is(finished, folder, capfd):
     workdir, final = finished
     before = content(workdir)
     again = train(tiny(folder), workdir, score)
@@ -257,7 +257,7 @@ def test_what_another_process_trains_is_left_to_it(folder, tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == [LOCK]
 
 
-def test_another_training_is_refused(finished, folder):
+def test_another_run_is_refused(finished, folder):
     workdir, _ = finished
     before = content(workdir)
     for change, message in (
@@ -292,20 +292,20 @@ def test_checkpoints_are_checked_against_their_checksums(finished, folder, tmp_p
         train(tiny(folder), workdir, score)
 
 
-def test_the_journal_goes_on_after_a_kill(tmp_path):
+def test_the_rows_go_on_after_a_kill(tmp_path):
     whole = "".join(json.dumps({"step": step, "loss": step / 7}) + "\n" for step in (2, 4, 6, 8))
     for torn in (b"{}\n", b"[1]\n", b'{"st\xff', b'{"step": 10, "lo'):
         (tmp_path / METRICS).write_bytes(whole.encode() + torn)
         assert [row["step"] for row in rows(tmp_path / METRICS)] == [2, 4, 6, 8]
-    with closing(MetricWriter(tmp_path, step=6)) as journal:
+    with closing(MetricWriter(tmp_path, step=6)) as writer:
         kept = (tmp_path / METRICS).read_text()
         assert kept == "".join(whole.splitlines(keepends=True)[:3])
-        journal.write(8, {"loss": 8 / 7})
+        writer.write(8, {"loss": 8 / 7})
     assert (tmp_path / METRICS).read_text() == whole
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient_norm"])
-def test_numbers_that_are_not_finite_end_the_training(tmp_path, folder, monkeypatch, broken):
+def test_numbers_that_are_not_finite_end_the_run(tmp_path, folder, monkeypatch, broken):
     make = training_step.make_advance
 
     def make_breaking(*arguments: Any, **named: Any) -> Callable:
@@ -382,7 +382,7 @@ def test_mistakes_leave_nothing_behind(tmp_path, folder, change, message):
 
 @pytest.mark.devices
 @pytest.mark.parametrize("mode", ["resident", "streaming"])
-def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, folder, finished, mode):
+def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, folder, finished, mode):
     changes = {"data__mode": mode, "train__checkpoint_every": 3}
     straight, final = finished
     if mode == "streaming":
@@ -415,5 +415,5 @@ def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, folder, finished
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        numbers = steps(tiny_pictures(Path(name)), one_device())[2]
+        numbers = steps(tiny_images(Path(name)), one_device())[2]
     GOLDEN.write_text(json.dumps(numbers, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""A training of seconds: its configuration, and a program that runs it in a process of its own.
+"""A training run of seconds: its configuration, and a program that runs it in a process of its own.
 
 Compiling is what takes the time, so tests keep to one program wherever they can.
 """
@@ -61,15 +61,15 @@ def tiny(folder: Path | str = "", **changes: Any) -> ConfigDict:
     return config
 
 
-def tiny_pictures(folder: Path, count: int = 3) -> Path:
-    """Smooth pictures with some noise, just larger than a crop of TINY."""
+def tiny_images(folder: Path, count: int = 3) -> Path:
+    """Smooth images with some noise, just larger than a crop of TINY."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(count):
         rng = np.random.default_rng(seed)
         rows, cols = np.mgrid[: 52 + 4 * seed, :60] / 8
         waves = [np.sin(a * rows + b * cols) for a, b in rng.uniform(-2, 2, (3, 2))]
-        picture = 128 + 80 * np.stack(waves, -1) + rng.normal(0, 12, (*rows.shape, 3))
-        pixels = np.clip(picture, 0, 255).astype(np.uint8)
+        values = 128 + 80 * np.stack(waves, -1) + rng.normal(0, 12, (*rows.shape, 3))
+        pixels = np.clip(values, 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{seed}.png")
     return folder
 
@@ -137,7 +137,7 @@ def run_command(*arguments: Any, **named: Any) -> tuple[int, str, str]:
 def run_command_here(monkeypatch: Any, arguments: list[str]) -> int:
     """Runs train.py in this process, which takes a tenth of the time; the exit code.
 
-    Nothing of it stays: flags are defined anew, and the process keeps its settings.
+    Nothing of it stays: flags are defined again, and the process keeps its settings.
     """
 
     def leave(code: int) -> None:
