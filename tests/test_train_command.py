@@ -3,8 +3,10 @@
 import re
 import shutil
 import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,6 +45,18 @@ def place(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture
+def here(monkeypatch, capfd) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: Any, **changes: Any) -> tuple[int, str, str]:
+        code = run_command_here(monkeypatch, command_line(*arguments, **changes))
+        stdout, stderr = capfd.readouterr()
+        return code, stdout, stderr
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -74,14 +88,12 @@ def place(tmp_path_factory) -> Path:
     ],
 )
 def test_a_mistake_is_one_line_and_touches_nothing(
-    place, tmp_path, monkeypatch, capfd, flags, message
+    place, tmp_path, monkeypatch, here, flags, message
 ):
     shutil.copytree(place, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     before = content(tmp_path)
-    arguments = command_line(Path("run"), Path("images"), *flags)
-    code = run_command_here(monkeypatch, arguments)
-    stdout, stderr = capfd.readouterr()
+    code, stdout, stderr = here(Path("run"), Path("images"), *flags)
     assert (code, stdout) == (2, "")
     assert re.fullmatch(rf"error: .*{re.escape(message)}.*\n", stderr), stderr
     assert content(tmp_path) == before
@@ -102,7 +114,7 @@ def test_help_names_the_flags(place):
     assert "--coordinator_address" in stdout
 
 
-def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
+def test_interrupted_resumed_finished_and_left_alone(place, tmp_path, here):
     workdir, images = tmp_path / "run", place / "images"
     process = start_command(workdir, images, **LONGER)
     code, stderr = stop_when(process, lambda: len(rows(workdir / METRICS)) > 1, signal.SIGINT)
@@ -118,7 +130,7 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
     (workdir / "report").mkdir()  # as eval.py --report may have made of the unfinished run
     before = content(workdir)
     others = tiny_images(tmp_path / "others", 2)
-    code, stdout, stderr = run_command(workdir, others, **LONGER)
+    code, stdout, stderr = here(workdir, others, **LONGER)
     assert (code, stdout) == (2, "")
     assert re.fullmatch(r"error: .*run was trained on the images of .*give the same .*\n", stderr)
     assert content(workdir) == before
@@ -133,8 +145,8 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
 
     before = content(workdir)
     again = f"{workdir} is finished already; eval.py evaluates it again\n"
-    assert run_command(workdir, images, **LONGER) == (0, stdout, again)
-    code, stdout, stderr = run_command(workdir, images, "--config.model.edsr.blocks=2", **LONGER)
+    assert here(workdir, images, **LONGER) == (0, stdout, again)
+    code, stdout, stderr = here(workdir, images, "--config.model.edsr.blocks=2", **LONGER)
     assert (code, stdout) == (2, "")
     assert re.fullmatch(
         r"error: .*holds another training: model\.edsr\.blocks is 1 there, 2 here.*\n", stderr
@@ -144,13 +156,11 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path):
     # A run that starts from its weights: at next to no learning rate, the same network.
     begun, init = tmp_path / "begun", f"--config.init={workdir / 'model.safetensors'}"
     still = "--config.optimizer.learning_rate=1e-12"
-    code, stdout, stderr = run_command(begun, images, init, still, "--config.train.steps=4")
+    code, stdout, stderr = here(begun, images, init, still, "--config.train.steps=4")
     assert code == 0, stderr
     first, second = (load_weights(path / "model.safetensors") for path in (workdir, begun))
     assert first.config.to_dict() == second.config.to_dict()
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-7), first.params, second.params)
-    code, stdout, stderr = run_command(
-        tmp_path / "other", images, init, "--config.model.edsr.blocks=2"
-    )
+    code, stdout, stderr = here(tmp_path / "other", images, init, "--config.model.edsr.blocks=2")
     assert (code, stdout) == (2, "")
     assert re.fullmatch(r"error: .* is of another model: it differs in model\.edsr\n", stderr)
