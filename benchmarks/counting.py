@@ -1,15 +1,17 @@
 """Work and memory, counted: multiply-adds by formula, operations by XLA, resident memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 from flax.traverse_util import flatten_dict
 
+from benchmarks.measuring import Name, Work
+from inr_sr.models import Params
 from inr_sr.reporting.machine import peak_memory, reset_peak_memory
 
 
-def lattice_macs(params: Any) -> int:
+def lattice_macs(params: Params) -> int:
     """Multiply-adds per LR pixel of layers that run once there: the sizes of their kernels."""
     leaves = flatten_dict(params).items()
     return sum(int(leaf.size) for path, leaf in leaves if path[-1] == "kernel")
@@ -29,17 +31,18 @@ PUBLISHED_LIIF_INPUTS = 9 * 64 + 4
 """Inputs of its first layer as published: 3 x 3 features, offset, size."""
 
 
-def operations(lowered: Any) -> float:
+def operations(lowered: jax.stages.Lowered) -> float:
     """What XLA counts in a lowered program, additions and multiplications each."""
-    return float(lowered.cost_analysis()["flops"])
+    costs: Any = lowered.cost_analysis()  # of a form that JAX does not promise
+    return float(costs["flops"])
 
 
-def growth(works: Mapping[Any, Callable[[], Any]]) -> dict[Any, int | None]:
+def growth(works: Mapping[Name, Work]) -> dict[Name, int | None]:
     """Bytes by which resident memory grows in a run of each; None where Linux does not tell.
 
     What earlier work left with the allocator may serve a run, too: runs take this much or more.
     """
-    grown: dict[Any, int | None] = {}
+    grown: dict[Name, int | None] = {}
     for key, work in works.items():
         told = reset_peak_memory()
         before = peak_memory()

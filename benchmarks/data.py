@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from benchmarks.measuring import command, medians, report, rounds
+from benchmarks.measuring import Result, command, medians, report, rounds
 from benchmarks.train_step import fresh_state
 from configs.compact import get_config
 from inr_sr.data.loaders import ResidentLoader, StreamingLoader
@@ -51,7 +51,7 @@ class Bench:
     def draw(self) -> jax.Array:
         """DRAWS batches of crops, on the device."""
         for _ in range(DRAWS):
-            crops = self._draw(self._resident.take(1), self._keys)
+            crops: jax.Array = self._draw(self._resident.take(1), self._keys)
         return crops
 
     def stream(self) -> jax.Array:
@@ -77,7 +77,7 @@ class Bench:
         return metrics
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Result:
     """Samples per second of everything, and the share of live steps spent waiting."""
     bench = Bench()
     parts = {
@@ -108,7 +108,7 @@ def measure() -> dict[str, Any]:
     return {"batch": bench.batch, "rounds": ROUNDS, "rows": rows}
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: Result) -> str:
     """The measurement in Markdown."""
     head = ["samples/s", "crops alone", "step, crops made", "step, live", "crops : step", "waiting"]
     rows = [

@@ -19,11 +19,11 @@ import jax
 import numpy as np
 
 from benchmarks.counting import growth, lattice_macs, liif_macs, operations, waves_macs
-from benchmarks.measuring import command, mebibytes, medians, report, rounds
+from benchmarks.measuring import Result, Work, command, mebibytes, medians, report, rounds
 from benchmarks.methods import axes, per_query, strip_macs
 from inr_sr import models
 from inr_sr.config import default
-from inr_sr.models import Model
+from inr_sr.models import Model, Params
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.reporting.tables import markdown
 from inr_sr.sizes import output_size
@@ -50,7 +50,7 @@ class Entry:
 
     method: str
     scale: str
-    work: Callable[[], Any]
+    work: Work
     counts: Mapping[str, float]
 
 
@@ -67,12 +67,12 @@ def entries() -> list[Entry]:
     ]
 
 
-def with_parameters(model: Model) -> tuple[Model, Any]:
+def with_parameters(model: Model) -> tuple[Model, Params]:
     """The model and parameters none of which are zero."""
     return model, jax.tree.map(lambda p: p + 1e-3, models.init(model, jax.random.key(0)))
 
 
-def tiles_of(model: Model, params: Any) -> list[np.ndarray]:
+def tiles_of(model: Model, params: Params) -> list[np.ndarray]:
     """Pictures [1, side, side, 3], as many and as large as the tiles are, their halos included."""
     planner = NetworkUpscaler(model, params, "network").planner
     side, _ = planner.tile_for((LR, LR), (LR, LR), row_pixels=LR)
@@ -85,7 +85,7 @@ def picture(side: int) -> np.ndarray:
     return np.random.default_rng(0).random((side, side, 3), np.float32)
 
 
-def network_entries(name: str, model: Model, params: Any) -> list[Entry]:
+def network_entries(name: str, model: Model, params: Params) -> list[Entry]:
     """The encoder alone, and whole pictures with the spectral decoder."""
     encode, variables = jax.jit(model.encoder.apply), {"params": params["encoder"]}
     tiles = tiles_of(model, params)
@@ -101,32 +101,33 @@ def network_entries(name: str, model: Model, params: Any) -> list[Entry]:
     return entries
 
 
-def query_entry(name: str, model: Model, params: Any, scale: str) -> Entry:
+def query_entry(name: str, model: Model, params: Params, scale: str) -> Entry:
     """Tiles encoded, and the spectral decoder's formula at every output pixel."""
     halo, grid = model.halo((LR, LR)), axes(LR, scale)
     (tile,) = tiles_of(model, params)
 
     def work() -> jax.Array:
-        return per_query(encode_tile(model, params, tile[0], halo).function, *grid)
+        colours: jax.Array = per_query(encode_tile(model, params, tile[0], halo).function, *grid)
+        return colours
 
     macs = waves_macs(sum(model.decoder.frequencies))
     return Entry(name, scale, work, counts(per_picture(model, params), scale, macs))
 
 
-def liif_entry(name: str, model: Model, params: Any, scale: str) -> Entry:
+def liif_entry(name: str, model: Model, params: Params, scale: str) -> Entry:
     """A whole picture with this project's LIIF decoder."""
     work = enlarged(model, params, scale)
     return Entry(name, scale, work, counts(per_picture(model, params), scale, liif_macs()))
 
 
-def enlarged(model: Model, params: Any, scale: str) -> Callable[[], int]:
+def enlarged(model: Model, params: Params, scale: str) -> Callable[[], int]:
     """The picture enlarged, strip by strip."""
     upscaler, size = NetworkUpscaler(model, params, "network"), (output_size(LR, float(scale)),) * 2
     image = picture(LR)
     return lambda: sum(len(strip) for strip in upscaler.strips(image, size))
 
 
-def per_picture(model: Model, params: Any) -> tuple[float, float]:
+def per_picture(model: Model, params: Params) -> tuple[float, float]:
     """Multiply-adds of what runs once per LR pixel, and XLA's operations."""
     tiles = tiles_of(model, params)
     lowered = encode_tile.lower(model, params, tiles[0][0], model.halo((LR, LR)))
@@ -143,7 +144,7 @@ def counts(once: tuple[float, float], scale: str, pixel_macs: float) -> dict[str
     }
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Result:
     """Seconds of everything."""
     lines = entries()
     works = {(entry.method, entry.scale): entry.work for entry in lines}
@@ -162,7 +163,7 @@ def measure() -> dict[str, Any]:
     return {"rounds": ROUNDS, "results": results}
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: Result) -> str:
     """The measurement in Markdown."""
     head = ["network", "scale", "s", "of its encoder", "MAC/pixel", "XLA flop/pixel"]
     head += ["memory grows by, MiB", "x LIIF", "x per query"]

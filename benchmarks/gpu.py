@@ -11,7 +11,6 @@ host. Training steps are of that system and of `configs/lp_large.py`. Medians of
 """
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +18,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.measuring import command, medians, report, rounds
+from benchmarks.measuring import Result, Work, command, medians, report, rounds
 from benchmarks.train_step import whole
 from configs import lp_large
 from inr_sr import models, render
 from inr_sr.config import default
 from inr_sr.coordinates import Axis, grid_axis
-from inr_sr.models import Model
+from inr_sr.models import Model, Params
 from inr_sr.reporting.tables import markdown
 
 DTYPES = ("float32", "bfloat16")
@@ -90,7 +89,7 @@ def ceilings(sizes: Sizes) -> dict[str, float]:
     """Bytes per second of a copy (read and written), operations per second of matrix products."""
     numbers = jnp.ones(sizes.copied, jnp.float32)
     copy = jax.jit(lambda x: x * 1.5)
-    works: dict[str, Callable[[], Any]] = {"copy": lambda: copy(numbers)}
+    works: dict[str, Work] = {"copy": lambda: copy(numbers)}
     kinds = {
         "float32": (jnp.float32, jax.lax.Precision.HIGHEST),
         "float32, GPU default": (jnp.float32, jax.lax.Precision.DEFAULT),
@@ -105,7 +104,7 @@ def ceilings(sizes: Sizes) -> dict[str, float]:
     return {name: amount.get(name, 2 * sizes.matrix**3) / median[name] for name in works}
 
 
-def network(dtype: str) -> tuple[Model, Any]:
+def network(dtype: str) -> tuple[Model, Params]:
     """EDSR-baseline and spectral decoder, computing in `dtype`."""
     config = default().model
     config.dtype = dtype
@@ -122,14 +121,14 @@ def picture(dtype: str, lr: tuple[int, int], scale: int, count: int) -> list[dic
     field_of = jax.jit(lambda p, x: model.apply({"params": p}, x))
     rendered = jax.jit(render.grid)
 
-    def enlarged(params: Any, image: jax.Array, rows: Axis, cols: Axis) -> jax.Array:
+    def enlarged(params: Params, image: jax.Array, rows: Axis, cols: Axis) -> jax.Array:
         field: Any = model.apply({"params": params}, image)
         return render.grid(field, rows, cols)
 
     whole = jax.jit(enlarged)
     field = field_of(params, image)
     output = whole(params, image, rows, cols)
-    works: dict[str, Callable[[], Any]] = {
+    works: dict[str, Work] = {
         "encoder": lambda: encode(params, image),
         "encoder and head": lambda: field_of(params, image),
         "render": lambda: rendered(field, rows, cols),
@@ -178,7 +177,7 @@ def training(system: str, dtype: str, batch: int, layout: str, sizes: Sizes) -> 
     }
 
 
-def measure(sizes: Sizes) -> dict[str, Any]:
+def measure(sizes: Sizes) -> Result:
     """Everything, one after the other."""
     return {
         "rounds": sizes.rounds,
@@ -199,7 +198,7 @@ def measure(sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: Result) -> str:
     """The measurement in Markdown."""
     rows = [
         [

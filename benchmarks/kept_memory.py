@@ -12,11 +12,10 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from typing import Any
 
 import jax
 
-from benchmarks.measuring import command, medians, report, seconds
+from benchmarks.measuring import Result, command, medians, report, seconds
 from benchmarks.train_step import whole
 from configs import compact, quickstart
 from configs.experiments import base
@@ -56,7 +55,7 @@ def trained(system: str, way: str) -> dict[str, float]:
     }
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Result:
     """All systems both ways."""
     found: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
     for _ in range(ROUNDS):
@@ -79,7 +78,7 @@ def measure() -> dict[str, Any]:
     }
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: Result) -> str:
     """The measurement in Markdown."""
     left = {row["system"]: row["step_s"] for row in result["results"] if row["memory"] == "left"}
     rows = [

@@ -13,12 +13,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.measuring import command, report
+from benchmarks.measuring import Result, command, report
 from inr_sr.data.sources import EmbeddedSource
 from inr_sr.reporting.tables import markdown
 
@@ -54,7 +53,7 @@ def once(folder: Path, scale: int) -> tuple[float, float]:
     return seconds, peak
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Result:
     """Medians of seconds and bytes at each scale."""
     results = []
     with tempfile.TemporaryDirectory() as name:
@@ -75,7 +74,7 @@ def measure() -> dict[str, Any]:
     return {"rounds": ROUNDS, "results": results}
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: Result) -> str:
     """The measurement in Markdown."""
     rows, before = [], (0.0, 0.0)
     for row in result["results"]:

@@ -4,9 +4,9 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
@@ -16,15 +16,22 @@ from inr_sr.reporting.machine import describe_machine
 SHORT = 0.5  # seconds
 WARMING = 1
 
+Name = TypeVar("Name", bound=Hashable)
+"""Of a piece of work."""
+Work = Callable[[], object]
+"""A piece of work; what it returns is waited for."""
+Result = dict[str, Any]
+"""A measurement as JSON holds it."""
 
-def seconds(work: Callable[[], Any]) -> float:
+
+def seconds(work: Work) -> float:
     """How long `work` takes until its result is there."""
     began = time.perf_counter()
     jax.block_until_ready(work())
     return time.perf_counter() - began
 
 
-def rounds(works: Mapping[Any, Callable[[], Any]], count: int) -> dict[Any, list[float]]:
+def rounds(works: Mapping[Name, Work], count: int) -> dict[Name, list[float]]:
     """Seconds of each piece of work in `count` rounds.
 
     They take turns, so that a machine that is busy now and then spoils all of them alike. Each is
@@ -35,7 +42,7 @@ def rounds(works: Mapping[Any, Callable[[], Any]], count: int) -> dict[Any, list
     for key, work in works.items():
         seconds(work)
         warming[key] = WARMING if seconds(work) < SHORT else 0
-    times: dict[Any, list[float]] = {key: [] for key in works}
+    times: dict[Name, list[float]] = {key: [] for key in works}
     for _ in range(count):
         for key, work in works.items():
             for _ in range(warming[key]):
@@ -44,7 +51,7 @@ def rounds(works: Mapping[Any, Callable[[], Any]], count: int) -> dict[Any, list
     return times
 
 
-def medians(times: Mapping[Any, Sequence[float]]) -> dict[Any, float]:
+def medians(times: Mapping[Name, Sequence[float]]) -> dict[Name, float]:
     """The median of each."""
     return {key: statistics.median(values) for key, values in times.items()}
 
@@ -65,9 +72,9 @@ def command(doc: str | None) -> argparse.ArgumentParser:
 
 def report(
     arguments: argparse.Namespace,
-    measure: Callable[[], dict[str, Any]],
-    table: Callable[[dict[str, Any]], str],
-) -> dict[str, Any]:
+    measure: Callable[[], Result],
+    table: Callable[[Result], str],
+) -> Result:
     """Measures, prints the table, and writes the numbers where asked to.
 
     Args:

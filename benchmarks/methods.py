@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.counting import liif_macs, waves_macs
+from benchmarks.measuring import Work
 from inr_sr import render
-from inr_sr.coordinates import Axis, aligned, grid_axis, upright_footprint
+from inr_sr.coordinates import Array, Axis, aligned, grid_axis, upright_footprint
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.models.decoders.spectral import LANES, SpectralField
 from inr_sr.models.field import SKIP_REACH, Field
@@ -40,7 +41,7 @@ class Case:
     scale: str
     lr: int
     k: int | None
-    work: Callable[[], Any]
+    work: Work
     input_bytes: int
     macs: float
     program: Any
@@ -154,21 +155,24 @@ def whole_case(scale: str, lr: int = 256, k: int = 32) -> Case:
     )  # fmt: skip
 
 
-def in_chunks(ask: Callable[[Any, Any], jax.Array], rows: Axis, cols: Axis) -> jax.Array:
+def in_chunks(
+    ask: Callable[[jax.Array, jax.Array], jax.Array], rows: Axis, cols: Axis
+) -> jax.Array:
     """ask(cell, delta), both [1, Q, 2], for all output pixels, some rows at once."""
     at_once = max(1, QUERIES_AT_ONCE // len(cols))
 
-    def pairs(r: Any, c: Any) -> jax.Array:
+    def pairs(r: jax.Array, c: Array) -> jax.Array:
         return jnp.stack(jnp.meshgrid(r, c, indexing="ij"), axis=-1).reshape(1, -1, 2)
 
-    def chunk(part: Any) -> jax.Array:
+    def chunk(part: tuple[jax.Array, jax.Array]) -> jax.Array:
         return ask(pairs(part[0], cols.cell), pairs(part[1], cols.delta))
 
     pad = -len(rows) % at_once
     parts = [
         jnp.pad(x, (0, pad), mode="edge").reshape(-1, at_once) for x in (rows.cell, rows.delta)
     ]
-    return jax.lax.map(chunk, tuple(parts))
+    colours: jax.Array = jax.lax.map(chunk, tuple(parts))
+    return colours
 
 
 def footprint(rows: Axis, cols: Axis) -> jax.Array:

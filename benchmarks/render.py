@@ -21,11 +21,10 @@ turns; the peak is what a program holds beside its input, by XLA's own account.
 
 import itertools
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import command, medians, report, rounds
+from benchmarks.measuring import Result, Work, command, medians, report, rounds
 from benchmarks.methods import (
     Case,
     fused_pass,
@@ -88,11 +87,11 @@ def describe(case: Case, median: float, bandwidth: float) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Result:
     """Times of everything."""
     lines, grown = cases(), growth()
     residual = spectral(256, 32).function
-    works: dict[Any, Callable[[], Any]] = {"floor": lambda: fused_pass(residual)}
+    works: dict[Any, Work] = {"floor": lambda: fused_pass(residual)}
     everything = [*lines, *itertools.chain(*(group.values() for group in grown.values()))]
     works |= {id(case): case.work for case in everything}
     median = medians(rounds(works, ROUNDS))
@@ -114,7 +113,7 @@ def measure() -> dict[str, Any]:
     }
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: Result) -> str:
     """The measurement in Markdown."""
     unit = {
         (row["method"], row.get("k")): row["ns_per_pixel"]
@@ -156,7 +155,7 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def plot(result: dict[str, Any], path: Path) -> None:
+def plot(result: Result, path: Path) -> None:
     """Four panels: what the time grows with."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator

@@ -22,7 +22,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.measuring import command, medians, report
+from benchmarks.measuring import Result, command, medians, report
 from inr_sr.data.sources import EmbeddedSource
 from inr_sr.reporting.tables import markdown
 
@@ -116,7 +116,7 @@ def upscale(folder: Path, side: int, scale: int) -> list[str]:
     return ["upscale", str(path), str(folder / "large.png"), "--scale", str(scale)]
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Result:
     """Medians of seconds, of processes and of the parts of a run."""
     processes: Times = defaultdict(list)
     parts: Times = defaultdict(list)
@@ -133,7 +133,7 @@ def measure() -> dict[str, Any]:
     }
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: Result) -> str:
     """The measurement in Markdown."""
     side, scale = SIZES[0]
     processes = [[name, f"{value:.2f}"] for name, value in result["processes"].items()]

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from benchmarks.measuring import command, mebibytes, medians, report, rounds
+from benchmarks.measuring import Result, command, mebibytes, medians, report, rounds
 from configs import lp_large
 from inr_sr import models, render
 from inr_sr.config import default
@@ -101,7 +101,9 @@ def by_query(field: Field, rows: Axis, cols: Axis, plain: bool) -> jax.Array:
 grid = jax.jit(render.grid)
 
 
-def methods(field: Field, scale: str, lr: int) -> dict[str, tuple[Callable[..., Any], tuple]]:
+def methods(
+    field: Field, scale: str, lr: int
+) -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
     """Each method: a jitted function, and its arguments."""
     rows, cols = (grid_axis(lr, output_size(lr, s)) for s in parse_scale(scale))
     return {
@@ -111,7 +113,7 @@ def methods(field: Field, scale: str, lr: int) -> dict[str, tuple[Callable[..., 
     }
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Result:
     """Times and memory of everything."""
     works, peaks = {}, {}
     for decoder, scale in CASES:
@@ -139,7 +141,7 @@ def measure() -> dict[str, Any]:
     }
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: Result) -> str:
     """The measurement in Markdown."""
     rows = [
         [

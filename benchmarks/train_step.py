@@ -27,14 +27,14 @@ from benchmarks.counting import (
     waves_macs,
 )
 from benchmarks.decoders import Pass, PublishedLiif
-from benchmarks.measuring import command, mebibytes, medians, report, rounds
+from benchmarks.measuring import Result, Work, command, mebibytes, medians, report, rounds
 from inr_sr import models, render
 from inr_sr.config import default
 from inr_sr.coordinates import upright_footprint
 from inr_sr.data.loaders import ResidentLoader, sampling, training_source
 from inr_sr.data.samples import Batch, make_batch
 from inr_sr.devices import make_mesh, place, replicated
-from inr_sr.models import Model
+from inr_sr.models import Model, Params
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.reporting.tables import markdown
 from inr_sr.training import state as training_state
@@ -63,7 +63,7 @@ def fresh_state(config: ConfigDict, model: Model) -> TrainState:
     return placed
 
 
-def whole(config: ConfigDict, model: Model) -> Callable[[], Any]:
+def whole(config: ConfigDict, model: Model) -> Work:
     """A dispatch of steps as training runs them, on the embedded pictures."""
     task, mesh = SuperResolution(config, model=model), make_mesh()
     count = config.train.steps_per_dispatch
@@ -94,10 +94,10 @@ def data(config: ConfigDict) -> Callable[[], Batch]:
     return lambda: made(jax.random.key(0), pictures)
 
 
-def loss_on(model: Model, batch: Batch) -> Callable[[Any], jax.Array]:
+def loss_on(model: Model, batch: Batch) -> Callable[[Params], jax.Array]:
     """The loss of parameters on a batch that is there."""
 
-    def loss(params: Any) -> jax.Array:
+    def loss(params: Params) -> jax.Array:
         field: Any = model.apply({"params": params}, batch.lr)
         footprint = upright_footprint(batch.size[:, None])
         out = render.points(field, batch.cell, batch.delta, footprint)
@@ -106,7 +106,7 @@ def loss_on(model: Model, batch: Batch) -> Callable[[Any], jax.Array]:
     return loss
 
 
-def part(config: ConfigDict, model: Model) -> Callable[[], Any]:
+def part(config: ConfigDict, model: Model) -> Work:
     """Gradients and update on a batch that is there."""
     loss = loss_on(model, data(config)())
     optimizer = make_optimizer(config.optimizer, config.train.steps, model.labels)
@@ -137,7 +137,7 @@ def counted(config: ConfigDict, model: Model, query_macs: int, batch: Batch) -> 
     return {"macs_per_patch": macs, "xla_flops_per_patch": flops}
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Result:
     """Seconds of whole steps and of parts."""
     config = configuration()
     spectral = models.build(config.model)
@@ -146,16 +146,17 @@ def measure() -> dict[str, Any]:
         for decoder in (LiifDecoder(256, 4), PublishedLiif(256, 4), Pass())
     )
     parts = "encoder and spectral decoder"
-    works = {
+    sampled = data(config)
+    works: dict[str, Work] = {
         "spectral": whole(config, spectral),
         "liif": whole(config, liif),
         "liif_published": whole(config, published),
         "encoder": part(config, none),
         parts: part(config, spectral),
-        "data": data(config),
+        "data": sampled,
     }
     median, grown = medians(rounds(works, ROUNDS)), growth(works)
-    patches, batch = config.train.batch_size, works["data"]()
+    patches, batch = config.train.batch_size, sampled()
     waves = waves_macs(sum(config.model.spectral.frequencies))
     counts = {
         "spectral": counted(config, spectral, waves, batch),
@@ -181,7 +182,7 @@ def measure() -> dict[str, Any]:
     }
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: Result) -> str:
     """The measurement in Markdown."""
     rows = [
         [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from inr_sr.reporting.plots import COLOURS, legend_beside, new_figure, plain, pn
 from inr_sr.studies.diagnosis.frequencies import QUERY, Frequencies
 from inr_sr.studies.diagnosis.measures import Measures
 from inr_sr.studies.diagnosis.modulation import Modulation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _NETWORK, _BICUBIC, _TRUTH = COLOURS[0], "0.55", "black"
 _FILL: tuple[dict[str, Any], ...] = ({"markerfacecolor": "none", "alpha": 0.5}, {})
@@ -111,6 +114,6 @@ def output_plot(measures: Measures) -> bytes:
     return png_bytes(figure)
 
 
-def _mark_nyquist(axes: Any) -> None:
+def _mark_nyquist(axes: Axes) -> None:
     axes.axvline(LR_NYQUIST, color="0.3", linewidth=1, linestyle="--")
     axes.text(LR_NYQUIST, 0.02, " LR Nyquist", transform=axes.get_xaxis_transform(), fontsize=8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -66,15 +65,15 @@ def measured(
     resampler = ResampleUpscaler("bicubic")
     bicubic = [resampler.upscale(to_float32(c.lr), size) for c in crops]
     same_size = [] if network.model.fixed_scale else [enlarged(f, lr_size) for f in fields]
-    functions: list[Any] = [field.function for field in fields]
-    modulated = isinstance(functions[0], ModulatedField)
+    functions = [field.function for field in fields]
+    modulated = [function for function in functions if isinstance(function, ModulatedField)]
     recipe = Recipe.of(network)
     measures = Measures(
         scale=scale.rows,
         recipe=recipe,
         course=Course.of(network.rows),
         frequencies=_frequencies(network, scale.rows, recipe.scales[1]),
-        modulation=modulation.measure(functions, size[0]) if modulated else None,
+        modulation=modulation.measure(modulated, size[0]) if modulated else None,
         output=output_quality.measure(crops, outputs, bicubic, same_size),
         shuffled=ablated(ablations.shuffled),
         zeroed=ablated(ablations.zeroed),

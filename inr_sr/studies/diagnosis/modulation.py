@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from inr_sr.coordinates import cells, located, upright_footprint
+from inr_sr.devices import PyTree
 from inr_sr.evaluation.spectra import Spectra, compare
 from inr_sr.models.decoders.modulated import ModulatedField
 from inr_sr.studies.diagnosis.output_quality import share_beyond
@@ -151,10 +152,9 @@ def spectrum(fields: Sequence[ModulatedField], side: int, out: int) -> Spectra:
     """Spectra of the channels of m on the grid of an output of out x out pixels."""
     queries = on_grid(side, out)
 
-    def planes(field: Any) -> Any:
-        return (
-            evaluated(jax.jit(modulation), field, queries).reshape(out, out, -1).transpose(2, 0, 1)
-        )
+    def planes(field: ModulatedField) -> np.ndarray:
+        found: np.ndarray = evaluated(jax.jit(modulation), field, queries)
+        return found.reshape(out, out, -1).transpose(2, 0, 1)
 
     channels = (plane for field in fields for plane in planes(field))
     return compare(((plane, plane) for plane in channels), out / side)
@@ -213,7 +213,9 @@ def _queries(cell: np.ndarray, delta: np.ndarray, scale: float) -> Queries:
     return Queries(jnp.asarray(cell[None]), jnp.asarray(delta[None], jnp.float32), footprint)
 
 
-def evaluated(function: Callable[[Any, Queries], Any], field: Any, queries: Queries) -> Any:
+def evaluated(
+    function: Callable[[ModulatedField, Queries], PyTree], field: ModulatedField, queries: Queries
+) -> PyTree:
     """A compiled `function(field, queries)` in parts of bounded memory: NumPy arrays [Q, ...].
 
     `function` returns arrays [1, Q, ...] for Q queries.

@@ -10,7 +10,7 @@ import numpy as np
 
 from inr_sr.evaluation.spectra import LR_NYQUIST
 from inr_sr.reporting.plots import COLOURS, legend_beside, new_figure, plain, write_svg
-from inr_sr.studies.experiments.comparison import Arm, Comparison, Interval
+from inr_sr.studies.experiments.comparison import Arm, Comparison, Interval, Spectrum
 from inr_sr.studies.experiments.experiment import PRIMARY
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def write_spectra(path: Path, comparison: Comparison) -> bool:
     Returns:
       Whether there was an arm to draw; if not, nothing is written.
     """
-    curves: list[tuple[str, Any, dict[str, Any]]] = [
+    curves: list[tuple[str, Spectrum, dict[str, Any]]] = [
         (
             arm.name,
             arm.quality[PRIMARY].spectrum,

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from inr_sr.files import atomic_path
 from inr_sr.reporting.tables import json_text
 from inr_sr.studies.experiments.experiment import Experiment
 from inr_sr.studies.experiments.runs import Run
-from inr_sr.studies.experiments.scoring import PROTOCOL, HeldOut, scores
+from inr_sr.studies.experiments.scoring import PROTOCOL, Entry, HeldOut, scores
 
 RESULTS = "results.json"
 FINISHED = "runs.jsonl"
@@ -78,7 +77,7 @@ def paired_bootstrap(differences: np.ndarray, photos: Sequence[str]) -> Interval
     return Interval(float(differences.mean()), float(low), float(high), seeds)
 
 
-Scored = Mapping[tuple[str, int], Mapping[str, Any]]
+Scored = Mapping[tuple[str, int], Mapping[str, Entry]]
 """`scoring.scores` of finished runs, by arm and seed."""
 
 
@@ -243,7 +242,7 @@ def _arm(name: str, experiment: Experiment, runs: Sequence[Run], scored: Scored)
     )
 
 
-def _gain(entry: Mapping[str, Any]) -> np.ndarray:
+def _gain(entry: Entry) -> np.ndarray:
     """PSNR above bicubic by crop, dB."""
     gain: np.ndarray = np.subtract(entry["network"]["psnr_y"], entry["bicubic"]["psnr_y"])
     return gain
@@ -263,7 +262,7 @@ def _differences(arm: str, experiment: Experiment, scored: Scored) -> dict[str, 
     return found
 
 
-def _quality(methods: Sequence[Mapping[str, Any]]) -> Quality:
+def _quality(methods: Sequence[Entry]) -> Quality:
     """Means over seeds of one method's entries at a scale."""
     by_crop = {n: _mean([_mean(m[n]) for m in methods]) for n in ("psnr_y", "ssim", "lr_psnr")}
     spectra = [method["spectrum"] for method in methods]
@@ -271,7 +270,7 @@ def _quality(methods: Sequence[Mapping[str, Any]]) -> Quality:
     return Quality(**by_crop, **beyond, spectrum=_spectrum(spectra))
 
 
-def _spectrum(spectra: Sequence[Mapping[str, Any]]) -> Spectrum:
+def _spectrum(spectra: Sequence[Entry]) -> Spectrum:
     """Means of the spectra of some seeds."""
     output, truth, coherence = (
         np.mean([s[n] for s in spectra], axis=0)

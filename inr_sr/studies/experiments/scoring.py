@@ -34,6 +34,9 @@ SCORES = "scores"
 VERSION = 2
 """Version of what is measured, and how; raise it to have every run scored again."""
 
+Entry = dict[str, Any]
+"""The scores at one scale as JSON holds them, see `scores`."""
+
 _ARRANGEMENTS = ((1, 2), (2, 1), (1, 1))
 _VALIDATED_ON = 4  # crops
 
@@ -146,7 +149,7 @@ class CropValidation:
         first = [crops.photos.index(photo) for photo in dict.fromkeys(crops.photos)]
         return cls(model, ArraySource([crops[i] for i in first[:_VALIDATED_ON]]), scale)
 
-    def __call__(self, params: Any) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    def __call__(self, params: models.Params) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """See `loop.Validate`."""
         upscaler = NetworkUpscaler(self.model, jax.tree.map(np.asarray, params), "network")
         found = evaluate([upscaler], self.crops, [self.scale], PROTOCOL, "crops")
@@ -166,9 +169,7 @@ class _Keeping:
         return self.outputs[-1]
 
 
-def scores(
-    run: Run, photos: HeldOut, scales: Sequence[Scale], lr_size: int
-) -> dict[str, dict[str, Any]]:
+def scores(run: Run, photos: HeldOut, scales: Sequence[Scale], lr_size: int) -> dict[str, Entry]:
     """Scores of a finished run by label of the scale; what was measured before is read.
 
     Each entry holds "photos", the photo of each crop, and for "bicubic" and "network" lists by crop
@@ -199,11 +200,11 @@ def scores(
     return found
 
 
-def _measured(network: NetworkUpscaler, crops: Crops, scale: Scale) -> dict[str, Any]:
+def _measured(network: NetworkUpscaler, crops: Crops, scale: Scale) -> Entry:
     upscalers = [_Keeping(ResampleUpscaler("bicubic")), _Keeping(network)]
     results = evaluate(upscalers, crops, [scale], PROTOCOL, "crops")
     truths = [luma(make_pair(crops[i], scale, PROTOCOL.lr_kernel)[1]) for i in range(len(crops))]
-    document: dict[str, Any] = {"photos": crops.photos}
+    document: Entry = {"photos": crops.photos}
     for upscaler in upscalers:
         pairs = zip(map(luma, upscaler.outputs), truths, strict=True)
         document[upscaler.name] = {
@@ -218,7 +219,7 @@ def _by_crop(images: Sequence[ImageScore]) -> dict[str, list[float]]:
     return {name: [min(image.scores[name], MAX_DB) for image in images] for name in names}
 
 
-def _spectrum(spectra: Spectra) -> dict[str, Any]:
+def _spectrum(spectra: Spectra) -> Entry:
     """Frequencies in cycles per LR pixel, and the spectra and means of `Spectra` at them."""
     return {
         "frequency": spectra.frequency.tolist(),
