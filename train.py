@@ -17,15 +17,15 @@ from inr_sr.devices import keep_compiled_programs, keep_freed_memory
 from inr_sr.errors import FAILED, INTERRUPTED, InputError
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="A file in configs/.")
-WORKDIR = flags.DEFINE_string("workdir", None, "The folder of this training.")
+WORKDIR = flags.DEFINE_string("workdir", None, "The folder of this training run.")
 program.define_host_flags()
 
 
 def main() -> int:
-    """Returns the exit code."""
+    """Trains, or resumes; returns the exit code."""
     if CONFIG.value is None or not WORKDIR.value:
         raise InputError("--config=FILE and --workdir=FOLDER are needed")
-    if CONFIG.value.data.mode == "resident":  # else threads read pictures of many sizes at once
+    if CONFIG.value.data.mode == "resident":  # streaming threads read images of many sizes at once
         keep_freed_memory()
     program.join_hosts()
     keep_compiled_programs()

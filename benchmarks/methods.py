@@ -112,7 +112,7 @@ def by_strips(fields: Field, rows: Axis, cols: Axis) -> int:
 
 def strip_program(found: Field, rows: Axis, cols: Axis) -> tuple[Any, int]:
     """The compiled program of a strip, and how often it runs."""
-    calls = [arguments for _, arguments in streaming.calls(found, rows, cols)]
+    calls = [arguments for _, arguments in streaming.strip_calls(found, rows, cols)]
     return streaming.render_strip.lower(*calls[0]).compile(), len(calls)
 
 

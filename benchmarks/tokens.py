@@ -71,23 +71,23 @@ def plain_points(
     field: ModulatedField, cell: jax.Array, delta: jax.Array, footprint: jax.Array
 ) -> jax.Array:
     """The equations of `modulated.function`, all tokens attended to but for a mask."""
-    places = field.places(cell, delta)
-    asked = field.asked(places, footprint)
-    q = field.queries(field.query(asked, field.fade(field.query, footprint)))
+    location = field.locate(cell, delta)
+    position = field.query_positions(location, footprint)
+    q = field.queries(field.query(position, field.fade(field.query, footprint)))
     rows, cols = field.keys.shape[1:3]
-    own = places.token + field.margin
+    own = location.token + field.margin
     token = jnp.stack(jnp.divmod(jnp.arange(rows * cols), cols), axis=-1)
     away = token[None, None] - own[:, :, None]
-    offset = places.offset[:, :, None] - (field.spacing * away).astype(delta.dtype)
+    offset = location.offset[:, :, None] - (field.spacing * away).astype(delta.dtype)
     squared = jnp.sum(jnp.square(offset), axis=-1)
     near = jnp.max(jnp.abs(away), axis=-1) <= field.margin
     keys, values = (x.reshape(len(x), -1, *x.shape[3:]) for x in (field.keys, field.values))
     logits = jnp.einsum("bqhe,bkhe->bqkh", q, keys)
     weights = field.softmax(logits, jnp.where(near, squared, jnp.inf))
     m = jnp.einsum("bqkh,bkhe->bqhe", weights, values)
-    hidden = [band.waves(asked, field.fade(band.waves, footprint)) for band in field.bands]
-    told = [jnp.einsum("bqhe,hed->bqd", m, band.projection) for band in field.bands]
-    return field.drawn(hidden, told)
+    hidden = [band.waves(position, field.fade(band.waves, footprint)) for band in field.bands]
+    projected = [jnp.einsum("bqhe,hed->bqd", m, band.projection) for band in field.bands]
+    return field.output_of(hidden, projected)
 
 
 @functools.partial(jax.jit, static_argnames="plain")
@@ -166,8 +166,8 @@ def table(result: Result) -> str:
         "x plain",
         "x gathered",
     ]
-    told = f"Medians of {result['rounds']} rounds."
-    return "\n".join([markdown(head, rows), "", told])
+    note = f"Medians of {result['rounds']} rounds."
+    return "\n".join([markdown(head, rows), "", note])
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""The configuration: default() composes what each part owns.
+"""The configuration: `default` composes the sections that each part defines.
 
-Where the fields of a section are, with their meaning:
+Fields and their meaning are in the file of each section:
 
     model          inr_sr/models/build.py; its encoders and decoders in their own files
     data           inr_sr/data/loaders.py and samples.py
@@ -23,29 +23,28 @@ from inr_sr.models.parts import Shared
 from inr_sr.training import adversary, losses, optimizer, setup
 
 RENAMED = {"eval.pictures": "eval.images"}
-"""Fields of earlier versions, and what they are called today."""
+"""Fields of earlier versions, and their names in this version."""
 
 MOVED = {
     "data.raw_targets": "data.targets = raw_hr, one of the controls in inr_sr/studies/controls.py",
     "model.modulated.control": "model.decoder = end_points or raster_distance, controls in "
     "inr_sr/studies/controls.py",
 }
-"""Fields of earlier versions, and what is set in their place today."""
+"""Fields of earlier versions, and what to set instead."""
 
 FOLLOWING = (
     *(f"model.{decoder}.max_scale" for decoder in ("spectral", "modulated")),
     "model.modulated.lr_size",
     "model.trained_size",
 )
-"""Fields that are one number with a field of `data`, which earlier versions stored on their own."""
+"""Fields that follow a field of `data`; earlier versions stored numbers of their own."""
 
 
 def default() -> ConfigDict:
-    """A locked configuration that other configurations change."""
+    """A locked ConfigDict with the defaults of all sections."""
     config = ConfigDict()
     config.seed = 0
-    # Weights to start from: a name in the package or a .safetensors file; "" starts from random
-    # parameters.
+    # Weights to start from: a name in the package, or a .safetensors file; "": random parameters.
     config.init = ""
     config.data = loaders.default_config()
     shared = Shared(config.data.get_ref("max_scale"), config.data.get_ref("patch"))
@@ -61,15 +60,14 @@ def default() -> ConfigDict:
 
 
 def renamed(field: str) -> str | None:
-    """What is set in place of a field of an earlier version, or None."""
+    """What to set instead of a field of an earlier version; None: not such a field."""
     return RENAMED.get(field) or MOVED.get(field)
 
 
 def migrated(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored configuration of this or an earlier version, with today's names.
+    """A stored configuration of this or an earlier version, with the names of this version.
 
-    Fields that follow another one are left out: that one decides.
-
+    Fields that follow another field are dropped.
     """
     flat = ConfigDict(stored).to_dict()
     for old, new in RENAMED.items():
@@ -78,17 +76,18 @@ def migrated(stored: Mapping[str, Any]) -> dict[str, Any]:
             _section(flat, new)[new.rpartition(".")[2]] = value
     for field in FOLLOWING:
         _pop(flat, field)
-    if _pop(flat, "data.raw_targets"):  # a target of its own now, in studies.controls
+    if _pop(flat, "data.raw_targets"):  # one of studies.controls now
         flat["data"]["targets"] = "raw_hr"
     return {**flat, "model": models.migrated(flat["model"])}
 
 
 def _section(config: dict[str, Any], field: str) -> dict[str, Any]:
+    """The section of a field by its dotted name, in nested dicts; {} if it does not exist."""
     for part in field.split(".")[:-1]:
         config = config.get(part, {})
     return config
 
 
 def _pop(config: dict[str, Any], field: str) -> Any:
-    """Takes a field by its dotted name out of nested dicts; None where it is not there."""
+    """Removes a field by its dotted name from nested dicts; its value, or None without it."""
     return _section(config, field).pop(field.rpartition(".")[2], None)

@@ -15,7 +15,7 @@ import __main__
 from inr_sr.config import default, renamed
 from inr_sr.errors import EXPECTED, MISTAKE, InputError, explain
 
-REPORT_TIMEOUT = 24 * 3600  # seconds the other hosts wait at the end while the first one evaluates
+REPORT_TIMEOUT = 24 * 3600  # seconds that other hosts wait while the first one evaluates
 
 
 def define_host_flags() -> None:
@@ -29,7 +29,11 @@ def define_host_flags() -> None:
 
 
 def join_hosts() -> None:
-    """Joins the other hosts when asked to by the flags."""
+    """Joins the other hosts of the job if the flags say so.
+
+    Raises:
+      InputError: flags that contradict each other, or hosts that cannot be reached.
+    """
     given = [
         n for n in ("coordinator_address", "num_processes", "process_id") if flags.FLAGS[n].present
     ]
@@ -61,7 +65,7 @@ def _parse(argv: list[str]) -> None:
     try:
         rest = flags.FLAGS(argv)[1:]
         if "config" in flags.FLAGS and flags.FLAGS["config"].present:
-            # A file that could not be loaded says so only when asked.
+            # A file that could not be loaded raises only on access.
             if not isinstance(flags.FLAGS.config, ConfigDict):
                 raise TypeError("get_config must return a ConfigDict")
             _ = flags.FLAGS.config.model
@@ -91,16 +95,16 @@ def _parse(argv: list[str]) -> None:
 
 
 def _refuse_renamed(argv: list[str], field: str) -> None:
-    """Raises InputError, naming today's, where an argument names a field of an earlier version."""
+    """Raises InputError, with the new name, for an argument of an earlier version's field."""
     for argument in argv:
         name = argument.lstrip("-").partition("=")[0].removeprefix("config.")
-        today = renamed(name)
-        if today is not None and name.split(".")[-1] == field:
-            raise InputError(f"config field {name!r} is gone; set {today}")
+        current = renamed(name)
+        if current is not None and name.split(".")[-1] == field:
+            raise InputError(f"config field {name!r} is gone; set {current}")
 
 
 def _siblings(argv: list[str], field: str) -> str:
-    """The fields that there are where an argument names an unknown one; "" if that is unclear."""
+    """A note of the fields in the section of an unknown field; "" if the section is unclear."""
     for name in (argument.lstrip("-").partition("=")[0].split(".") for argument in argv):
         if name[0] == "config" and field in name[1:]:
             section = default()
@@ -112,7 +116,7 @@ def _siblings(argv: list[str], field: str) -> str:
 
 def _line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    if "Traceback" in str(error):  # which ml_collections quotes; its last line says what happened
+    if "Traceback" in str(error):  # quoted by ml_collections; its last line is the reason
         return f"--config: {lines[-1].strip()}"
     return " ".join(" ".join(lines).split())
 

@@ -1,10 +1,9 @@
-"""Weights in one file: safetensors that hold the parameters, the model's configuration and facts.
+"""Weights files: safetensors with the parameters, the model's configuration, and facts.
 
-The file is read without running anything in it. Its metadata are strings: "format" is FORMAT,
-"name" what tables call the network, "config" the JSON of the `model` section of a configuration,
-"training" the JSON of facts about how it was made, and "sha256" the checksum of the tensors.
-The weights that come with the package are `pretrained/NAME.safetensors`, each with a model card
-NAME.md beside it.
+Reading one runs no code from it. Its metadata are strings: "format" is FORMAT, "name" the network's
+name in tables, "config" the JSON of the `model` section of a configuration, "training" the JSON of
+facts about the run, and "sha256" the checksum of the tensors. The weights in the package are
+`pretrained/NAME.safetensors`, each with a model card NAME.md beside it.
 """
 
 import hashlib
@@ -37,11 +36,11 @@ class Weights:
     """A network's parameters and what its file says about them.
 
     Attributes:
-      name: what tables and messages call it.
+      name: its name in tables and messages.
       params: nested dicts of float32 arrays.
       config: the `model` section of a configuration, for `models.build`.
-      facts: how it was made, such as steps, data and hardware.
-      sha256: checksum of the tensors, as in the file.
+      facts: about the training run, such as steps, data and hardware.
+      sha256: checksum of the tensors.
     """
 
     name: str
@@ -52,12 +51,12 @@ class Weights:
 
 
 def names() -> list[str]:
-    """Names of the weights that come with the package."""
+    """Names of the weights in the package."""
     return sorted(path.stem for path in PRETRAINED.glob(f"*{SUFFIX}"))
 
 
 def find(name_or_path: str | os.PathLike[str]) -> Path:
-    """The file of weights in the package, or the file itself.
+    """The weights file of a name in the package, or of a path.
 
     Raises:
       InputError: no such name, or no such file.
@@ -82,14 +81,14 @@ def save_weights(
     *,
     name: str | None = None,
 ) -> None:
-    """Writes parameters to a file, atomically.
+    """Writes a weights file, in an atomic write.
 
     Args:
       path: the file; its folder exists.
       params: nested mappings of arrays, float32.
       config: the `model` section of the configuration that built the model.
-      facts: anything that JSON holds: steps, data, hardware, seed, scores.
-      name: what tables call the network; the file's stem if not given.
+      facts: about the training run, values that JSON can hold.
+      name: the network's name in tables; None: the file's stem.
     """
     tensors = _flatten(params)
     metadata = {
@@ -104,12 +103,12 @@ def save_weights(
 
 
 def load_weights(name_or_path: str | os.PathLike[str]) -> Weights:
-    """Reads weights of the package by name, or a file, and checks them.
+    """Reads a weights file and checks it; does not import JAX.
 
-    Whether they fit their configuration is for `load_model`, which needs JAX.
+    `load_model` checks that parameters fit their configuration.
 
     Raises:
-      InputError: no such name or file; damaged, truncated or altered; not made by `save_weights`.
+      InputError: no such name or file; a file that is damaged or not from `save_weights`.
     """
     path = find(name_or_path)
     try:
@@ -147,8 +146,8 @@ def load_model(name_or_path: str | os.PathLike[str]) -> tuple["Model", Weights]:
       name_or_path: see `find`.
 
     Returns:
-      The model, and the weights; their `config` is complete, see `models.complete`: fields that
-      this version has and the file does not are at their defaults.
+      The model, and the weights, whose `config` has defaults for fields that the file lacks; see
+      `models.complete`.
 
     Raises:
       InputError: see `load_weights`; a configuration that this version cannot build; parameters
@@ -173,12 +172,12 @@ def load_model(name_or_path: str | os.PathLike[str]) -> tuple["Model", Weights]:
 
 
 def check_params(params: Mapping[str, Any], shapes: Mapping[str, Any], name: str) -> None:
-    """Makes sure that parameters are those of a model.
+    """Checks that parameters fit a model.
 
     Args:
       params: nested mappings of arrays.
-      shapes: nested mappings of anything with a shape, as `jax.eval_shape` of `models.init` gives.
-      name: what the message calls the parameters.
+      shapes: nested mappings of objects with a shape, such as `jax.eval_shape` of `models.init`.
+      name: names the parameters in the message.
 
     Raises:
       InputError: a tensor is missing, superfluous or of another shape.
@@ -211,7 +210,7 @@ def checksum(tensors: Mapping[str, np.ndarray]) -> str:
 
 
 def _as_written(value: Any) -> Any:
-    """JSON's lists back to the tuples that configurations hold, so that the two compare equal."""
+    """JSON's lists as the tuples of configurations, so that configurations compare equal."""
     if isinstance(value, dict):
         return {key: _as_written(item) for key, item in value.items()}
     return tuple(map(_as_written, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Adversarial training: its formulas, and steps and trainings of a tiny network with one."""
+"""Adversarial training: its formulas, and steps and runs of a tiny network with an adversary."""
 
 import functools
 import os
@@ -80,9 +80,9 @@ def test_losses_are_their_formulas():
 @pytest.mark.parametrize("name", GAMES)
 def test_each_side_gains_by_what_costs_the_other(name):
     r, f = (jnp.clip(jnp.asarray(x), -0.9, 0.9) for x in logits())  # where the hinge is open
-    theirs, ours = (jax.grad(loss, argnums=1)(r, f) for loss in GAMES[name][::-1])
-    assert (ours < 0).all()
-    assert (theirs > 0).all()
+    discriminator, generator = (jax.grad(loss, argnums=1)(r, f) for loss in GAMES[name][::-1])
+    assert (generator < 0).all()
+    assert (discriminator > 0).all()
 
 
 def test_the_penalty_of_linear_discriminators_is_that_of_their_weights():
@@ -171,8 +171,8 @@ def assert_same_steps(result: tuple, expected: tuple) -> None:
 
     def compared(steps: tuple) -> tuple:
         _, after, numbers = steps
-        theirs = after.adversary
-        return after.params, after.ema, theirs.params, theirs.statistics, numbers
+        adversary = after.adversary
+        return after.params, after.ema, adversary.params, adversary.statistics, numbers
 
     def close(a: Any, b: Any) -> None:
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=5e-6)
@@ -262,19 +262,21 @@ def test_gradients_are_those_of_the_losses(folder):
     adversary = Adversary(config, Judged(config, generate))
     opponent = adversary.create(jax.random.key(3))
     found = jax.jit(adversary.gradients)
-    (grads, theirs), metrics = found((params, opponent), batch, jax.random.key(0), ())
+    (grads, own_params), metrics = found((params, opponent), batch, jax.random.key(0), ())
     truth, condition = (x.reshape(8, 16, 16, 3) for x in (batch.target, enlarged(batch)))
 
-    def judge(theirs: Any, pictures: jax.Array) -> Any:
-        variables = {"params": theirs, STATISTICS: opponent.statistics}
-        return PatchDiscriminator(2).apply(variables, pictures, condition)
+    def discriminate(own_params: Any, images: jax.Array) -> Any:
+        variables = {"params": own_params, STATISTICS: opponent.statistics}
+        return PatchDiscriminator(2).apply(variables, images, condition)
 
-    def terms(params: Any, theirs: Any) -> jax.Array:
+    def terms(params: Any, own_params: Any) -> jax.Array:
         out = generate(params, batch)
-        real, fake = (judge(theirs, x) for x in (truth, out.reshape(truth.shape)))
-        ours, its = (loss(real.logits, fake.logits) for loss in GAMES["relativistic"])
+        real, fake = (discriminate(own_params, x) for x in (truth, out.reshape(truth.shape)))
+        generator, discriminator = (
+            loss(real.logits, fake.logits) for loss in GAMES["relativistic"]
+        )
         matching = feature_matching(real.features, fake.features)
-        return jnp.stack([formulas.l1(out, batch.target), ours, matching, its])
+        return jnp.stack([formulas.l1(out, batch.target), generator, matching, discriminator])
 
     by_term = jax.jit(jax.jacrev(terms))(params, opponent.params)
     length = [
@@ -290,23 +292,23 @@ def test_gradients_are_those_of_the_losses(folder):
         by_term,
     )
 
-    def their_loss(theirs: Any) -> jax.Array:
+    def discriminator_loss(own_params: Any) -> jax.Array:
         fakes = generate(params, batch).reshape(truth.shape)
         r1, r2 = (
-            gradient_penalty(lambda x: judge(theirs, x).logits, pictures)
-            for pictures in (truth, fakes)
+            gradient_penalty(lambda x: discriminate(own_params, x).logits, images)
+            for images in (truth, fakes)
         )
-        return terms(params, theirs)[3] + 0.5 * r1 + 0.25 * r2
+        return terms(params, own_params)[3] + 0.5 * r1 + 0.25 * r2
 
-    expected = jax.jit(jax.grad(their_loss))(opponent.params)
+    expected = jax.jit(jax.grad(discriminator_loss))(opponent.params)
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), theirs, expected
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), own_params, expected
     )
 
 
 @pytest.mark.parametrize("kind", DISCRIMINATORS)
 @pytest.mark.parametrize("loss", GAMES)
-def test_an_adversary_is_the_one_that_is_asked_for(folder, kind, loss):
+def test_an_adversary_is_the_configured_one(folder, kind, loss):
     changes = {"adversarial__discriminator": kind, "adversarial__loss": loss}
     config = tiny(folder, **{**SQUARE, **changes})
     adversary, batch = Adversary(config, Judged(config)), fixed_batch(folder)
@@ -314,35 +316,38 @@ def test_an_adversary_is_the_one_that_is_asked_for(folder, kind, loss):
     _, metrics = jax.jit(adversary.gradients)(((), opponent), batch, jax.random.key(0), ())
 
     @jax.jit
-    def judged(pictures: jax.Array) -> jax.Array:
+    def logits_of(images: jax.Array) -> jax.Array:
         variables = {"params": opponent.params, STATISTICS: opponent.statistics}
         shape = (8, 16, 16, 3)
         condition = enlarged(batch).reshape(shape)
-        return DISCRIMINATORS[kind](2).apply(variables, pictures.reshape(shape), condition).logits
+        return DISCRIMINATORS[kind](2).apply(variables, images.reshape(shape), condition).logits
 
-    logits = judged(batch.target), judged(enlarged(batch))
+    logits = logits_of(batch.target), logits_of(enlarged(batch))
     for name, value in zip(("generator", "discriminator"), GAMES[loss], strict=True):
         assert metrics[f"adversary_{name}"] == pytest.approx(float(value(*logits)), rel=1e-4)
 
 
 @pytest.mark.parametrize("loss", GAMES)
-def test_a_discriminator_learns_to_tell_bicubic_from_truth(folder, loss):
+def test_a_discriminator_learns_to_distinguish_bicubic_from_truth(folder, loss):
     changes = {"adversarial__loss": loss, "adversarial__learning_rate": 1e-2}
     config = tiny(folder, **{**SQUARE, **changes, "adversarial__width": 8})
     adversary, batch = Adversary(config, Judged(config)), fixed_batch(folder)
 
     @jax.jit
     def learn(opponent: Any) -> tuple[Any, dict]:
-        (_, theirs), metrics = adversary.gradients(((), opponent), batch, jax.random.key(0), ())
-        return adversary.updated(opponent, theirs), metrics
+        (_, own_params), metrics = adversary.gradients(((), opponent), batch, jax.random.key(0), ())
+        return adversary.updated(opponent, own_params), metrics
 
-    opponent, told = adversary.create(jax.random.key(3)), []
+    opponent, metrics_by_step = adversary.create(jax.random.key(3)), []
     for _ in range(120):
         opponent, metrics = learn(opponent)
-        told.append(metrics)
-    fell = [float(metrics["adversary_discriminator"]) for metrics in (told[0], told[-1])]
+        metrics_by_step.append(metrics)
+    fell = [
+        float(metrics["adversary_discriminator"])
+        for metrics in (metrics_by_step[0], metrics_by_step[-1])
+    ]
     assert fell[1] < 0.5 * fell[0]
-    assert told[-1]["logits_real"] > told[-1]["logits_fake"] + 1
+    assert metrics_by_step[-1]["logits_real"] > metrics_by_step[-1]["logits_fake"] + 1
 
 
 SHORT = {
@@ -363,7 +368,7 @@ def straight(tmp_path_factory, folder) -> tuple[Path, Any]:
     return workdir, train(tiny(folder, **SHORT), workdir, score)
 
 
-def test_a_resumed_training_is_the_same(tmp_path, folder, straight):
+def test_a_run_resumes_bit_identically(tmp_path, folder, straight):
     calls = []
 
     def stop_once(params: Any) -> tuple[dict, dict]:
@@ -400,7 +405,7 @@ def test_exported_weights_hold_the_generator_alone(straight):
     assert weights.facts["adversarial"]["start"] == 1
 
 
-def test_an_adversary_that_is_not_finite_ends_the_training(tmp_path, folder, monkeypatch):
+def test_an_adversary_that_is_not_finite_ends_the_run(tmp_path, folder, monkeypatch):
     make = training_step.make_advance
 
     def make_breaking(*arguments: Any, **named: Any) -> Any:
@@ -433,7 +438,7 @@ def test_an_adversary_that_is_not_finite_ends_the_training(tmp_path, folder, mon
         ({"adversarial__learning_rate": 0.0}, "learning_rate 0.0 must be above 0"),
         ({"adversarial__b1": 1.0}, "b1 1.0 must be at least 0 and below 1"),
         ({"data__layout": "points"}, "needs data.layout = 'square', not 'points': a discrim"),
-        ({"data__queries": 144}, "data.queries 144: .* pictures of 12x12 pixels; sides must be"),
+        ({"data__queries": 144}, "data.queries 144: .* images of 12x12 pixels; sides must be"),
         (
             {"adversarial__adaptive": True, "train__accumulate": 2},
             "adversarial.adaptive needs train.accumulate = 1, not 2",

@@ -64,7 +64,7 @@ def test_numbers_that_must_agree_are_one_number():
     assert config.model.modulated.bands == (0.25, 0.5, 1.0)
 
 
-def test_configurations_of_before_have_the_fields_of_today():
+def test_configurations_of_earlier_versions_are_migrated():
     """As stored by the first version: names that changed, numbers that did not follow another."""
     old = json.loads(default().to_json())
     old["eval"]["pictures"] = old["eval"].pop("images")
@@ -110,5 +110,5 @@ def test_experiments_can_be_run(name, monkeypatch):
         assert check(config) > 1000
     for scale in experiment.parsed_scales:
         assert HeldOut("embedded").crops(scale, experiment.lr_size)
-    trainings = {identity(config, "") for config in experiment.arms.values()}
-    assert len(trainings) == len(experiment.arms)
+    runs = {identity(config, "") for config in experiment.arms.values()}
+    assert len(runs) == len(experiment.arms)

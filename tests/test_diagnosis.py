@@ -153,7 +153,7 @@ def assert_tables_hold(measures: dict, shown: dict) -> None:
         (["run", "--data=photos", "--scale=8"], "every image of photos is smaller than 64x64"),
         (["run", "photos"], "unrecognized arguments: photos"),
         (["begun"], "no checkpoint"),
-        (["earlier"], f"no record of what its frequencies started from ({RECORD})"),
+        (["earlier"], f"no record of its initial frequencies ({RECORD})"),
         (["other"], "frequencies_0 has 3 waves there and 4 in its checkpoint"),
         (["taken"], "cannot write a diagnosis to"),
     ],

@@ -14,8 +14,8 @@ from inr_sr.data.sources import ArraySource
 from inr_sr.errors import InputError
 from inr_sr.evaluation.spectra import compare
 from inr_sr.models.decoders.liif import LiifField
-from inr_sr.models.decoders.modulated import ModulatedField, ring
-from inr_sr.models.decoders.modulated.layers import Affine, Waves
+from inr_sr.models.decoders.modulated import ModulatedField, nearest_offsets
+from inr_sr.models.decoders.modulated.layers import Affine, FourierLayer
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleField
 from inr_sr.sizes import Scale
 from inr_sr.studies.diagnosis import ablations, frequencies, modulation, output_quality
@@ -44,7 +44,7 @@ def modulated(nearest=9, frame="cell"):
 
 def two_tokens(tau, value=(1.0, -2.0)):
     """Tokens of 0 and `value` side by side: attention is by distance alone."""
-    nothing = Waves(jnp.zeros((1, 2)), Affine(jnp.zeros((2, 2)), jnp.zeros(2)))
+    nothing = FourierLayer(jnp.zeros((1, 2)), Affine(jnp.zeros((2, 2)), jnp.zeros(2)))
     values = jnp.stack([jnp.zeros(2), jnp.array(value)])
     return ModulatedField(
         keys=jnp.zeros((1, 1, 2, 1, 2)),
@@ -259,7 +259,7 @@ def test_shuffling_permutes_places_and_frames_them_again(decoder):
     if decoder == "modulated":
         np.testing.assert_array_equal(zeroed.keys, function.keys)
         assert not np.asarray(zeroed.modulation(*scattered(8, 2.0, 10))).any()
-        assert function.nearest == ring(9)
+        assert function.nearest == nearest_offsets(9)
 
 
 def test_pixels_of_shuffled_places_are_those_of_other_places():

@@ -18,9 +18,9 @@ def made(name, width=3):
     return discriminator, jax.jit(discriminator.init)(jax.random.key(0), nothing, nothing)
 
 
-def updated(discriminator, variables, times, picture=None):
+def updated(discriminator, variables, times, image=None):
     """Variables after so many updates of the statistics."""
-    x = jnp.zeros((1, 16, 16, 3)) if picture is None else picture
+    x = jnp.zeros((1, 16, 16, 3)) if image is None else image
 
     @jax.jit
     def once(variables):
@@ -47,8 +47,8 @@ def test_sizes_are_the_published_ones(name, parameters):
 def test_there_is_a_logit_for_each_place(name, size):
     discriminator = DISCRIMINATORS[name](3)
     variables = jax.eval_shape(lambda: made.__wrapped__(name)[1])
-    picture = jax.ShapeDtypeStruct((2, *size, 3), jnp.float32)
-    found = jax.eval_shape(discriminator.apply, variables, picture, picture)
+    image = jax.ShapeDtypeStruct((2, *size, 3), jnp.float32)
+    found = jax.eval_shape(discriminator.apply, variables, image, image)
     step = {"unet": 1, "patch": 8}[name]
     assert found.logits.shape == (2, size[0] // step, size[1] // step)
     assert {"unet": 9, "patch": 4}[name] == len(found.features)
@@ -59,7 +59,7 @@ def test_sizes_that_cannot_be_halved_are_refused(name):
     discriminator, variables = made(name)
     for size in ((8, 8), (16, 20), (17, 16)):
         x = jnp.zeros((1, *size, 3))
-        with pytest.raises(InputError, match=f"pictures of {size[0]}x{size[1]} pixels; sides must"):
+        with pytest.raises(InputError, match=f"images of {size[0]}x{size[1]} pixels; sides must"):
             discriminator.apply(variables, x, x)
 
 
@@ -79,10 +79,10 @@ def test_kernels_are_divided_by_their_largest_singular_value(name):
         layer: jax.tree.map(lambda p, f=3.0 if layer in normalised else 1.0: f * p, value)
         for layer, value in variables["params"].items()
     }
-    picture = random_images(16, 16)
+    image = random_images(16, 16)
     np.testing.assert_allclose(
-        discriminator.apply({**variables, "params": scaled}, picture, picture).logits,
-        discriminator.apply(variables, picture, picture).logits,
+        discriminator.apply({**variables, "params": scaled}, image, image).logits,
+        discriminator.apply(variables, image, image).logits,
         rtol=1e-4, atol=1e-6,
     )  # fmt: skip
 
@@ -90,15 +90,15 @@ def test_kernels_are_divided_by_their_largest_singular_value(name):
 @BOTH
 def test_statistics_are_of_the_kernels_alone(name):
     discriminator, variables = made(name)
-    pictures = random_images(24, 16, batch=2)
-    one, other = (updated(discriminator, variables, 2, x) for x in (None, pictures))
+    images = random_images(24, 16, batch=2)
+    one, other = (updated(discriminator, variables, 2, x) for x in (None, images))
     jax.tree.map(np.testing.assert_array_equal, one, other)
     before = jax.tree.leaves(variables[STATISTICS])
     assert all(np.any(a != b) for a, b in zip(before, jax.tree.leaves(one[STATISTICS])))
 
 
 @BOTH
-def test_the_condition_and_the_picture_matter_and_other_pictures_do_not(name):
+def test_the_condition_and_the_image_matter_and_other_images_do_not(name):
     discriminator, variables = made(name)
     a, b = random_images(16, 16, seed=1, batch=2), random_images(16, 16, seed=2, batch=2)
 
@@ -115,8 +115,8 @@ def test_the_condition_and_the_picture_matter_and_other_pictures_do_not(name):
 def test_a_pixel_is_seen_by_its_patches_alone():
     """70 x 70 pixels are a PatchGAN's patch (arXiv 1611.07004)."""
     discriminator, variables = made("patch")
-    picture = random_images(128, 128)
-    logits = jax.jit(lambda x: discriminator.apply(variables, x, picture).logits[0, 8, 8])
-    seen = np.abs(np.asarray(jax.grad(logits)(picture))).max((0, 3)) > 0
+    image = random_images(128, 128)
+    logits = jax.jit(lambda x: discriminator.apply(variables, x, image).logits[0, 8, 8])
+    seen = np.abs(np.asarray(jax.grad(logits)(image))).max((0, 3)) > 0
     rows, cols = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     assert [rows[-1] - rows[0] + 1, cols[-1] - cols[0] + 1] == [70, 70]

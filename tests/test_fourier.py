@@ -48,14 +48,14 @@ def test_each_initialisation_has_its_distribution(name, alpha):
         assert np.median(length) == pytest.approx(median, rel=0.02)
 
 
-def test_inverse_sigmas_are_of_the_picture():
+def test_inverse_sigmas_are_of_the_image():
     bands = band_initialisers("inverse_sigma", (128.0, 32.0), alpha=1.0, lr_size=16)
     for init, sigma in zip(bands, (128, 32), strict=True):
         b = np.asarray(init(jax.random.key(0), (20_000, 2)))
         assert b.std() == pytest.approx(1 / (sigma * 16), rel=0.02)
 
 
-def test_places_are_told_by_waves_of_periods_that_double():
+def test_position_features_have_periods_that_double():
     """The shortest period is two places, the longest 2^7; rows first, cosines before sines."""
     position = np.array([[2.0, 6.0], [10.0, 130.0]], np.float32)
     phase = 2 * np.pi * position[..., None] / (4.0 * 2.0 ** np.arange(1, 8))
@@ -97,7 +97,7 @@ def test_without_scales_or_order_there_is_no_gain():
         np.testing.assert_array_equal(gain(jnp.ones((1, 2)), coefficients, footprint, smallest), 1)
 
 
-def test_turned_pixels_are_answered_by_turned_waves():
+def test_rotated_pixels_attenuate_rotated_waves_alike():
     """What a pixel does to a wave depends on how they lie to each other alone."""
     rng = np.random.default_rng(0)
     b, coefficients = rng.normal(size=(5, 2)), jnp.asarray(rng.normal(size=(5, 3)), jnp.float32)

@@ -65,8 +65,8 @@ def pyramid(x: np.ndarray) -> float:
 def test_terms_are_their_formulas():
     prediction, target = pair()
     error = prediction - target
-    both = [squares(x) for x in (prediction, target)]
-    magnitudes = [np.abs(np.fft.rfft2(x, axes=(1, 2))) / SIDE for x in both]
+    images = [squares(x) for x in (prediction, target)]
+    magnitudes = [np.abs(np.fft.rfft2(x, axes=(1, 2))) / SIDE for x in images]
     expected = {
         "l1": np.abs(error).mean(),
         "charbonnier": np.sqrt(error**2 + 1e-6).mean(),

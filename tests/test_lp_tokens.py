@@ -51,7 +51,7 @@ def test_attention_is_the_formula():
 
 
 @pytest.mark.parametrize("patch", [2, 4, 8, 16])
-def test_pictures_of_any_size_are_mirrored_to_whole_patches(patch):
+def test_images_of_any_size_are_mirrored_to_whole_patches(patch):
     image = random_images(19, 9)
     tokens = encoded(image, patch=patch)
     side = max(patch, 4)
@@ -71,15 +71,15 @@ def test_tokens_leave_in_the_order_of_their_places(patch, spacing):
     assert float(jnp.abs(cross[0, 0, 0] - cross[0, 0, 1]).max()) > 0.1
 
 
-def test_tokens_and_patches_are_told_where_they_are():
-    """In a grey picture, of learned vectors that are one, nothing but places can differ."""
+def test_tokens_and_patches_know_their_positions():
+    """In a grey image, of learned vectors that are one, nothing but places can differ."""
     grey = jnp.full((1, 16, 12, 3), 0.5)
 
-    def spread(blocks, *told):
-        """How much tokens differ where only some are told their places."""
+    def spread(blocks, *positioned):
+        """How much tokens differ where only some have positions."""
         encoder = LpTokens(**{**SMALL, "learned": 1, "layout": "cross", "blocks": blocks})
         params = jax.jit(encoder.init)(jax.random.key(0), grey)["params"]
-        for name in {"position", "patch_position"} - set(told):
+        for name in {"position", "patch_position"} - set(positioned):
             params[name] = jax.tree.map(jnp.zeros_like, params[name])
         tokens = np.asarray(jax.jit(encoder.apply)({"params": params}, grey)).reshape(12, -1)
         apart = np.abs(tokens[:, None] - tokens[None]).max(axis=-1)
@@ -91,7 +91,7 @@ def test_tokens_and_patches_are_told_where_they_are():
 
 @pytest.mark.parametrize("layout", ["interleaved", "cross"])
 @pytest.mark.parametrize("mixer", ["attention", "state_space"])
-def test_each_token_hears_of_the_whole_picture(layout, mixer):
+def test_each_token_depends_on_the_whole_image(layout, mixer):
     """The first and the last pixel change all tokens: scans go both ways."""
     image = random_images(12, 12)
     tokens = encoded(image, layout=layout, mixer=mixer, blocks=2)
@@ -100,7 +100,7 @@ def test_each_token_hears_of_the_whole_picture(layout, mixer):
         assert float(jnp.abs(other - tokens).max(axis=-1).min()) > 1e-6
 
 
-def test_sizes_are_those_that_are_asked_for():
+def test_sizes_are_the_configured_ones():
     def parameters(**changes):
         encoder = LpTokens(**{**SMALL, **changes})
         return jax.eval_shape(encoder.init, jax.random.key(0), random_images(16, 16))["params"]
@@ -160,7 +160,7 @@ def test_tokens_are_read_after_the_patches_of_their_cell():
     assert reading_order(patches, tokens).tolist() == [0, 1, 4, 5, 8, 2, 3, 6, 7, 9]
 
 
-def test_attention_is_told_where_patches_and_tokens_are():
+def test_attention_reads_positions_of_patches_and_tokens():
     seen = []
 
     def watch(next_function, args, kwargs, context):
@@ -176,8 +176,8 @@ def test_attention_is_told_where_patches_and_tokens_are():
     assert patches_at.tolist() == [[r, c] for r in (2, 6) for c in (2, 6, 10, 14)]
 
 
-def test_learned_vectors_repeat_over_larger_pictures():
-    """In a flat picture nothing but learned vectors and places tells tokens apart."""
+def test_learned_vectors_repeat_over_larger_images():
+    """In a flat image tokens differ by learned vectors and positions alone."""
     encoder = LpTokens(**{**SMALL, "blocks": 0})
     flat = jnp.full((1, 24, 16, 3), 0.5)
     params = encoder.init(jax.random.key(0), flat)
@@ -207,7 +207,7 @@ def test_detail_is_what_the_local_mean_leaves():
     np.testing.assert_allclose(seen[0][..., 3:], 32 * (np.asarray(image) - mean), atol=1e-4)
 
 
-def test_blocks_computed_anew_give_the_same_gradients():
+def test_gradient_checkpointing_gives_the_same_gradients():
     image = random_images(8, 8)
 
     def gradient(remat):
@@ -222,6 +222,6 @@ def test_blocks_computed_anew_give_the_same_gradients():
 def test_too_many_tokens_are_refused_before_memory_is():
     encoder = LpTokens(**{**SMALL, "heads": 4})
     encoder.check_size(256, 256)
-    with pytest.raises(InputError, match="a picture of 1000x900 makes 112500 tokens"):
+    with pytest.raises(InputError, match="an image of 1000x900 makes 112500 tokens"):
         encoder.check_size(900, 1000)
     LpTokens(**{**SMALL, "mixer": "state_space"}).check_size(900, 1000)

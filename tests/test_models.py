@@ -144,7 +144,7 @@ def test_a_latent_may_be_a_vector_without_a_lattice():
     np.testing.assert_allclose(render.patches(field, *pairs, size, slots=9), whole, atol=1e-5)
 
 
-def test_blocks_computed_anew_give_the_same_gradients():
+def test_gradient_checkpointing_gives_the_same_gradients():
     config, image = small_config(), random_images(9, 9)
     params = models.init(models.build(config), jax.random.key(0))
 
@@ -161,9 +161,9 @@ def test_blocks_computed_anew_give_the_same_gradients():
     for a, b in zip(*(jax.tree.leaves(tree) for tree in found), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
     # A CPU's XLA merges the copies again, so memory shows nothing here: count the convolutions.
-    kept, anew = (str(jax.make_jaxpr(gradient(remat))(params)) for remat in (False, True))
+    kept, recomputed = (str(jax.make_jaxpr(gradient(remat))(params)) for remat in (False, True))
     convolution = "conv_general_dilated["
-    assert anew.count(convolution) > kept.count(convolution)
+    assert recomputed.count(convolution) > kept.count(convolution)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from inr_sr import models, render
 from inr_sr.coordinates import grid_axis, upright_footprint, window_axis
 from inr_sr.errors import InputError
-from inr_sr.models.decoders.modulated import FRAMES, ring
+from inr_sr.models.decoders.modulated import FRAMES, nearest_offsets
 from inr_sr.models.decoders.modulated import grid as modulated_grid
 from inr_sr.models.field import Field
 from inr_sr.studies import controls
@@ -18,7 +18,7 @@ from tests.test_render import at_once, axes, grid, points, queries
 
 SIZE = (9, 14)
 TOKENS = {"encoder": "lp_tokens"}
-PICTURE = {"frame": "picture", "nearest": 0}
+IMAGE_FRAME = {"frame": "picture", "nearest": 0}
 
 
 def field_of(size=SIZE, model_changes=TOKENS, seed=0, batch=1, decoder="modulated", **changes):
@@ -27,7 +27,7 @@ def field_of(size=SIZE, model_changes=TOKENS, seed=0, batch=1, decoder="modulate
 
 
 def formula(field, cell, delta, size):
-    """The equation of the decoder in float64, a query at a time, all tokens looked at."""
+    """The equation of the decoder in float64, a query at a time, over all tokens."""
     field = jax.tree.map(lambda x: np.asarray(x, np.float64), field.function)
     m, s = field.margin, field.spacing
     rows, cols, heads, part = field.keys.shape[1:]
@@ -44,8 +44,8 @@ def formula(field, cell, delta, size):
     def query(cell, delta):
         x = cell + field.origin + 0.5 + delta
         token = (cell + field.origin) // s
-        asked = x if field.frame == "picture" else x - (token + 0.5) * s
-        q = np.maximum(waves(field.query, asked), 0).reshape(heads, part)
+        position = x if field.frame == "picture" else x - (token + 0.5) * s
+        q = np.maximum(waves(field.query, position), 0).reshape(heads, part)
         squared = (places[0][:, None] - x[0]) ** 2 + (places[1][None] - x[1]) ** 2
         logits = np.einsum("he,ijhe->ijh", q, field.keys[0]) / np.sqrt(part)
         logits = logits - squared[..., None] / (2 * np.exp(2 * field.log_tau))
@@ -56,11 +56,11 @@ def formula(field, cell, delta, size):
             logits = logits + seen[..., None]
         weights = np.exp(logits - logits.max((0, 1)))
         weights /= weights.sum((0, 1))
-        told = np.einsum("ijh,ijhe->he", weights, field.values[0])
+        modulation = np.einsum("ijh,ijhe->he", weights, field.values[0])
         total, v = 0, None
         for band in field.bands:
             u = np.maximum(
-                waves(band.waves, asked) + np.einsum("he,hed->d", told, band.projection), 0
+                waves(band.waves, position) + np.einsum("he,hed->d", modulation, band.projection), 0
             )
             v = u if v is None else u + v
             for layer in band.layers:
@@ -78,7 +78,7 @@ def formula(field, cell, delta, size):
         {},
         {"nearest": 5, "frame": "picture", "layers": 2},
         {"nearest": 0},
-        PICTURE,
+        IMAGE_FRAME,
         {"fades": False},
     ],
 )
@@ -96,7 +96,7 @@ def test_points_are_the_formula(changes):
 KINDS = [
     (TOKENS, {}),
     (TOKENS, {"nearest": 13, "frame": "picture"}),
-    (TOKENS, PICTURE),
+    (TOKENS, IMAGE_FRAME),
     ({"encoder": "edsr"}, {"layers": 2}),
 ]
 
@@ -134,7 +134,7 @@ def test_memory_does_not_grow_with_the_output(changes):
     assert needed(48) - needed(24) < 3 * (outputs[1] - outputs[0])
 
 
-def test_cells_too_large_for_a_block_are_asked_point_by_point(monkeypatch):
+def test_cells_too_large_for_a_block_are_rendered_by_points(monkeypatch):
     field = field_of()
     rows, cols = axes(SIZE, (18, 28))
     expected = grid(field, rows, cols)
@@ -212,12 +212,12 @@ def test_fields_know_frame_and_largest_scale():
         assert (field.frame, field.smallest) == (frame, 1 / 3)
 
 
-def test_rings_are_the_nearest_cells():
-    assert ring(1) == ((0, 0),)
-    assert set(ring(9)) == {(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)}
-    assert max(r * r + c * c for r, c in ring(13)) == 4
+def test_nearest_offsets_are_those_of_the_nearest_cells():
+    assert nearest_offsets(1) == ((0, 0),)
+    assert set(nearest_offsets(9)) == {(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)}
+    assert max(r * r + c * c for r, c in nearest_offsets(13)) == 4
     with pytest.raises(InputError, match=r"nearest 4 must be 0 \(all\) or one of 1, 5, 9, 13, 21"):
-        ring(4)
+        nearest_offsets(4)
 
 
 def test_all_tokens_near_are_all_tokens():
@@ -253,7 +253,7 @@ def test_waves_fade_where_output_pixels_are_large():
 def test_controls_are_the_wrong_conventions_they_say(control):
     size, out = (8, 12), (22, 31)
     right, wrong = (
-        field_of(size, decoder=kind, **PICTURE).function for kind in ("modulated", control)
+        field_of(size, decoder=kind, **IMAGE_FRAME).function for kind in ("modulated", control)
     )
     cell, delta, footprint = queries(size, out)
     (_, expected), (_, found) = (f.attention(cell, delta, footprint) for f in (right, wrong))
@@ -261,19 +261,19 @@ def test_controls_are_the_wrong_conventions_they_say(control):
     if control == "end_points":  # the first and the last output pixel lie on tokens
         assert float(found[0, 0, 0]) == pytest.approx(0, abs=1e-3)
         assert float(found[0, -1, -1]) == pytest.approx(0, abs=1e-3)
-        # There the waves are asked, too: at the borders of the picture.
-        asked = wrong.asked(wrong.places(cell, delta), footprint)
-        np.testing.assert_allclose(asked[0, 0], 0, atol=1e-4)
-        np.testing.assert_allclose(asked[0, -1], size, atol=1e-4)
+        # The waves see those positions, too: at the borders of the image.
+        position = wrong.query_positions(wrong.locate(cell, delta), footprint)
+        np.testing.assert_allclose(position[0, 0], 0, atol=1e-4)
+        np.testing.assert_allclose(position[0, -1], size, atol=1e-4)
     else:  # the token below is a row of tokens away
         first = np.sqrt(np.asarray(found[0, 0]))
         np.testing.assert_allclose(np.diff(first), 4, atol=1e-4)
 
 
 @pytest.mark.parametrize("spacing", [2, 4, 8])
-@pytest.mark.parametrize("changes", [{}, PICTURE])
-def test_a_halo_is_only_looked_at(spacing, changes):
-    """The field inside is that of all that is seen, asked further inside."""
+@pytest.mark.parametrize("changes", [{}, IMAGE_FRAME])
+def test_a_halo_is_read_but_not_covered(spacing, changes):
+    """The field inside is that of the whole image, queried further inside."""
     lattice = {"patch": spacing, "spacing": spacing}
     model, params = random_model("modulated", **TOKENS, lp_tokens=lattice, modulated=changes)
     image, halo = random_images(24, 24), 3

@@ -83,7 +83,7 @@ def test_layers_and_what_they_need():
     assert features.LAYERS[-1] == "relu5_3"
     keys = [int(_torch_key(name).removeprefix("features.")) for name in features.CONVOLUTIONS]
     assert keys == [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
-    sides = [features.smallest_side([name]) for name in ("relu1_2", "relu3_3", "relu5_1")]
+    sides = [features.min_side([name]) for name in ("relu1_2", "relu3_3", "relu5_1")]
     assert sides == [1, 4, 16]
     for layer, side in (("relu3_1", 4), ("relu4_2", 8)):
         shapes = jax.eval_shape(

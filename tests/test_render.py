@@ -32,7 +32,7 @@ def field_of(decoder, size):
 
 
 def enlarged(n_in, n_out):
-    """The bicubic enlargement of `field_of`'s picture."""
+    """The bicubic enlargement of `field_of`'s image."""
     return resize(random_images(*n_in), n_out)
 
 
@@ -59,7 +59,7 @@ def at_once(monkeypatch, count):
 
 
 def in_one(strips):
-    """Strips as one picture, checked to follow each other."""
+    """Strips as one image, checked to follow each other."""
     strips = list(strips)
     ends = [0, *(strip.rows.stop for strip in strips)]
     assert [strip.rows.start for strip in strips] == ends[:-1]
@@ -114,7 +114,7 @@ def test_pixel_shuffle_answers_at_its_scale():
 
 
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
-def test_a_batch_is_its_pictures(decoder, monkeypatch):
+def test_a_batch_is_its_images(decoder, monkeypatch):
     model, params = random_model(decoder)
     encode = jax.jit(model.apply)
     batch = random_images(7, 6, batch=3)
@@ -151,7 +151,7 @@ def test_strips_take_what_they_may(n_out, monkeypatch):
     batch, (rows, cols) = 2, axes((70, 60), n_out)
     field = Field(None, waves(0, (70, 60), batch=batch))
     lengths = {}
-    monkeypatch.setattr(streaming, "ONE_STRIP", 1)
+    monkeypatch.setattr(streaming, "MAX_MERGED", 1)
     for size in (1, 2**17, 2**18, 2**24):
         monkeypatch.setattr(streaming, "STRIP_BYTES", size)
         strips = list(render.strips(field, rows, cols))
@@ -161,7 +161,7 @@ def test_strips_take_what_they_may(n_out, monkeypatch):
     assert lengths[1] == 70
     assert 70 > lengths[2**17] > lengths[2**18] > 1
     assert lengths[2**24] == 1
-    monkeypatch.setattr(streaming, "ONE_STRIP", 40)  # what may stay in one
+    monkeypatch.setattr(streaming, "MAX_MERGED", 40)  # what may stay in one
     monkeypatch.setattr(streaming, "STRIP_BYTES", 2**17)
     assert len(list(render.strips(field, rows, cols))) == 1
 
@@ -208,7 +208,7 @@ def test_a_window_equals_the_crop(decoder, seed, monkeypatch):
 
 
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
-def test_a_field_without_a_picture_is_its_residual(decoder):
+def test_a_field_without_an_image_is_its_residual(decoder):
     field = field_of(decoder, (4, 5))
     bare, (rows, cols) = Field(None, field.function), axes((4, 5), (11, 13))
     expected = grid(field, rows, cols) - enlarged((4, 5), (11, 13))
@@ -220,7 +220,7 @@ def test_a_field_without_a_picture_is_its_residual(decoder):
 
 @pytest.mark.parametrize("decoder", ["spectral", "liif"])
 def test_patches_equal_points(decoder):
-    """Each picture of a batch at a scale of its own; scales between whole ones and ties too."""
+    """Each image of a batch at a scale of its own; scales between whole ones and ties too."""
     model, params = random_model(decoder)
     field = jax.jit(model.apply)({"params": params}, random_images(12, 12, batch=5))
     scale = np.array([1.0, 1.5, 2.7, 3.0, 4.0], np.float32)
@@ -236,8 +236,8 @@ def test_patches_equal_points(decoder):
     np.testing.assert_allclose(found, expected, atol=3e-5)
 
 
-def test_a_halo_is_the_picture_around():
-    """A field of the middle of a picture, encoded with its surroundings, is the middle's field."""
+def test_a_halo_is_the_image_around():
+    """A field of the middle of an image, encoded with its surroundings, is the middle's field."""
     for decoder in ("spectral", "liif", "pixel_shuffle"):
         model, params = random_model(decoder)
         halo, image = model.receptive_field, random_images(30, 30)

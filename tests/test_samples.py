@@ -208,7 +208,7 @@ def test_a_configuration_says_how_samples_are_drawn(changes):
     assert sampling(config) == Sampling(**fields)
 
 
-def test_lr_targets_are_the_lr_picture_itself():
+def test_lr_targets_are_the_lr_image_itself():
     spec = dataclasses.replace(SPEC, targets="lr")
     batch = samples(noise(), spec)
     np.testing.assert_array_equal(batch.size, 1)
@@ -218,7 +218,7 @@ def test_lr_targets_are_the_lr_picture_itself():
     np.testing.assert_array_equal(batch.lr, samples(noise()).lr)
 
 
-def test_pseudo_hr_targets_are_the_lr_picture_enlarged():
+def test_pseudo_hr_targets_are_the_lr_image_enlarged():
     spec = dataclasses.replace(SPEC, targets="pseudo_hr", min_scale=3.0, max_scale=3.0)
     batch = samples(noise(spec), spec)
     pixels = hr_pixels(batch, spec) - spec.border
@@ -260,16 +260,16 @@ def test_mistakes(change, message):
 
 
 def resident(sizes: list[tuple[int, int]] = SIZES, border: int = 2) -> ResidentSet:
-    return ResidentSet.from_pictures(marked(*sizes), crop=16, border=border)
+    return ResidentSet.from_images(marked(*sizes), crop=16, border=border)
 
 
-def drawn(count: int, **options) -> np.ndarray:
+def random_crops(count: int, **options) -> np.ndarray:
     return np.asarray(jax.jit(ResidentSet.draw)(resident(**options), keys(count)))
 
 
 @pytest.mark.parametrize("border", [0, 2])
 def test_resident_crops_are_uniform_over_positions(border):
-    crops = drawn(8000, border=border)
+    crops = random_crops(8000, border=border)
     inner = crops[:, border : 16 - border, border : 16 - border].astype(int)
     side = 16 - 2 * border
     corner = inner[:, 0, 0]
@@ -282,7 +282,7 @@ def test_resident_crops_are_uniform_over_positions(border):
         for row, col in itertools.product(range(rows - side + 1), range(cols - side + 1))
     ]
     places, counts = np.unique(corner, axis=0, return_counts=True)
-    assert set(map(tuple, places.tolist())) <= set(expected)  # too small a picture is left out
+    assert set(map(tuple, places.tolist())) <= set(expected)  # too small an image is left out
     mean, freedom = len(crops) / len(expected), len(expected) - 1
     chi2 = np.square(counts - mean).sum() / mean + (len(expected) - len(counts)) * mean
     assert abs(chi2 - freedom) < 5 * np.sqrt(2 * freedom)
@@ -294,7 +294,7 @@ def test_resident_borders_are_mirrored():
         np.pad(source[i], ((20, 20), (20, 20), (0, 0)), "symmetric") for i in range(len(SIZES))
     ]
     beyond = 0
-    for crop in drawn(300):
+    for crop in random_crops(300):
         number, row, col = crop[2, 2].tolist()
         expected = padded[number][row + 18 : row + 34, col + 18 : col + 34]
         np.testing.assert_array_equal(crop, expected)
@@ -305,9 +305,9 @@ def test_resident_borders_are_mirrored():
 @pytest.mark.devices
 def test_streaming_and_resident_give_the_same_distribution():
     streamed = take(400).reshape(-1, 16, 16, 3).astype(float)
-    kept = drawn(2000).astype(float)
+    kept = random_crops(2000).astype(float)
     assert len(streamed) == OPTIONS["batch_size"] * 400 == len(kept)
-    # Picture, row and column of every pixel of a crop: means of 2,000, and their spread.
+    # Image, row and column of every pixel of a crop: means of 2,000, and their spread.
     error = np.sqrt((streamed.var(axis=0) + kept.var(axis=0)) / len(kept))
     assert (np.abs(streamed.mean(axis=0) - kept.mean(axis=0)) < 5 * error).all()
     np.testing.assert_allclose(streamed.std(axis=0), kept.std(axis=0), rtol=0.1)

@@ -149,7 +149,7 @@ def test_interrupted_resumed_finished_and_left_alone(place, tmp_path, here):
     code, stdout, stderr = here(workdir, images, "--config.model.edsr.blocks=2", **LONGER)
     assert (code, stdout) == (2, "")
     assert re.fullmatch(
-        r"error: .*holds another training: model\.edsr\.blocks is 1 there, 2 here.*\n", stderr
+        r"error: .*holds another run: model\.edsr\.blocks is 1 there, 2 here.*\n", stderr
     )
     assert content(workdir) == before
 

@@ -122,14 +122,14 @@ def test_loops_in_the_program_give_the_same_steps(folder, plain, plain_crops, mo
     assert_same_steps(steps(folder, one_device(), crops=True), plain_crops)
 
 
-def test_steps_draw_one_of_the_sizes_of_patches(folder, plain, monkeypatch):
+def test_each_step_draws_one_patch_size(folder, plain, monkeypatch):
     """Each as often as any other; some of the steps here have the smaller one, in both loops."""
     rng = plain[0].rng
-    drawn = jax.vmap(lambda step: training_step.drawn_shape(rng, step, 3))
-    counts = np.bincount(drawn(jnp.arange(3000)), minlength=3)
+    shapes = jax.vmap(lambda step: training_step.random_shape(rng, step, 3))
+    counts = np.bincount(shapes(jnp.arange(3000)), minlength=3)
     np.testing.assert_allclose(counts, 1000, atol=100)
     sizes = [
-        int(training_step.drawn_shape(rng, jnp.asarray(t, jnp.int32), 2)) for t in range(STEPS)
+        int(training_step.random_shape(rng, jnp.asarray(t, jnp.int32), 2)) for t in range(STEPS)
     ]
     assert 0 < sum(sizes) < STEPS
     mixed = steps(folder, one_device(), data__other_patches=(6,))
@@ -160,7 +160,7 @@ TOKENS = {
 
 
 @pytest.mark.devices
-def test_the_token_system_is_trained_whole(folder):
+def test_all_parameters_of_the_token_system_are_trained(folder):
     """All of its parameters move, alike however the batch is cut; so do those of scans."""
     for changes in (
         {},
@@ -250,7 +250,7 @@ def test_a_finished_run_stays_as_it_is(finished, folder, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_another_process_trains_is_left_to_it(folder, tmp_path):
+def test_a_run_of_another_process_is_left_to_it(folder, tmp_path):
     config = tiny(folder, train__steps=3)
     with locked(tmp_path / "run"), pytest.raises(InUse, match="in use by another process"):
         train(config, tmp_path / "run", score)
@@ -331,7 +331,7 @@ def test_numbers_that_are_not_finite_end_the_run(tmp_path, folder, monkeypatch, 
     assert [row["step"] for row in rows(tmp_path / METRICS)] == [2, 4, 6]
 
 
-def test_a_stop_asked_for_in_the_last_evaluation_is_heeded(tmp_path, folder):
+def test_a_stop_requested_in_the_last_validation_is_heeded(tmp_path, folder):
     def validate(params: Any) -> tuple[dict[str, float], dict]:
         os.kill(os.getpid(), signal.SIGTERM)
         return score(params)

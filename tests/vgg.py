@@ -1,6 +1,6 @@
 """Weights in the layout of torchvision's VGG16, and files of them.
 
-`python -m tests.vgg`, where torch is installed, writes what it says of them anew.
+`python -m tests.vgg`, where torch is installed, writes its golden values again.
 """
 
 import pickle

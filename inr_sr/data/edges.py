@@ -1,9 +1,8 @@
-"""Chooses the crop with most edges, from which a network learns most.
+"""Chooses the crop with most edges: a network learns most from edges.
 
-Much of a photograph is smooth, and bicubic is right there; noise, grass and gravel are rough, and
-cannot be recovered from the LR image. In between are edges. They are found by the structure tensor,
-the sum of the gradient's outer products over a block: at an edge it is large and has one direction
-(Bigun & Granlund 1987).
+Smooth areas of a photo are right with bicubic already; noise, grass and gravel cannot be recovered
+from the LR image. Edges are found by the structure tensor, the sum of the gradient's outer products
+over a block: at an edge it is large and has one direction (Bigun & Granlund 1987).
 """
 
 import jax
@@ -11,13 +10,13 @@ import jax.numpy as jnp
 
 BLOCK = 16  # side of a block, HR pixels
 MIN_STRENGTH = 0.04  # root mean square of the gradient, per two pixels, of values in [0, 1]
-MIN_COHERENCE = 0.5  # (l1 - l2) / (l1 + l2) of the structure tensor's eigenvalues
+MIN_COHERENCE = 0.5  # (l1 - l2) / (l1 + l2) for the structure tensor's eigenvalues
 
 
 def edge_blocks(image: jax.Array) -> jax.Array:
-    """Which blocks of an image hold an edge.
+    """The blocks of an image that contain an edge.
 
-    Gradients are taken at half resolution, where noise counts for less.
+    Gradients are taken at half resolution, which reduces noise.
 
     Args:
       image: uint8 [h, w, 3], both sides multiples of BLOCK.
@@ -27,8 +26,8 @@ def edge_blocks(image: jax.Array) -> jax.Array:
     """
     h, w, _ = image.shape
     half = image.astype(jnp.float32).reshape(h // 2, 2, w // 2, 2, 3).mean(axis=(1, 3, 4)) / 255
-    # Between four pixels: differences that share a single one would correlate, and noise would
-    # seem to have a direction.
+    # Both differences use the same four pixels: sharing a single one would correlate them, and
+    # noise would seem to have a direction.
     half = jnp.pad(half, ((0, 1), (0, 1)), mode="edge")
     a, b, c, d = half[:-1, :-1], half[:-1, 1:], half[1:, :-1], half[1:, 1:]
     by_row, by_col = (c + d - a - b) / 2, (b + d - a - c) / 2
@@ -44,7 +43,7 @@ def edge_blocks(image: jax.Array) -> jax.Array:
 
 
 def most_edges(crops: jax.Array, border: int, extent: jax.Array) -> jax.Array:
-    """The crop whose inside holds most blocks with an edge.
+    """The crop whose inside has most blocks with an edge.
 
     Args:
       crops: uint8 [n, side, side, 3].

@@ -1,4 +1,4 @@
-"""Loaders: what a training step reads, a resident set of images or a stream of crops."""
+"""Loaders of training data: a resident set of images, or a stream of crops."""
 
 import dataclasses
 from typing import Any, Protocol
@@ -19,14 +19,14 @@ MODES = ("resident", "streaming")
 
 
 class Loader(Protocol):
-    """Where the data of training steps come from."""
+    """Delivers the data of training steps."""
 
     def take(self, count: int) -> Any:
-        """The data of the next `count` steps: see `step.make_advance`."""
+        """The data of the next `count` steps, see `step.make_advance`."""
         ...
 
     def close(self) -> None:
-        """Ends what runs in the background."""
+        """Ends background threads."""
         ...
 
 
@@ -34,8 +34,8 @@ def default_config() -> ConfigDict:
     """The `data` section of a configuration."""
     config = ConfigDict()
     config.dataset = "embedded"  # embedded | tfds:NAME
-    config.split = "train"  # of the embedded images or a TFDS data set
-    config.folder = ""  # a folder of images; when given, it takes the place of `dataset`
+    config.split = "train"  # split of the embedded images or of a TFDS data set
+    config.folder = ""  # a folder of images; replaces `dataset`
     config.mode = "resident"  # resident: all images in device memory | streaming
     config.threads = 0  # streaming: threads that decode; 0 is one for each core
     config.cache_mib = 1024  # streaming: decoded images kept in memory
@@ -44,7 +44,7 @@ def default_config() -> ConfigDict:
 
 
 def sampling(config: ConfigDict) -> Sampling:
-    """The Sampling that a configuration describes."""
+    """The Sampling of a configuration, for its largest patches."""
     data = config.data
     return Sampling(
         patch=data.patch,
@@ -60,10 +60,10 @@ def sampling(config: ConfigDict) -> Sampling:
 
 
 def samplings(config: ConfigDict) -> list[Sampling]:
-    """One for each side of LR patches, the largest first: its crops hold those of the others.
+    """One Sampling per side of LR patches, the largest first: its crops contain the others'.
 
     Raises:
-      InputError: a Sampling that cannot be, or `data.other_patches` that are not smaller.
+      InputError: an invalid Sampling, or `data.other_patches` that are not smaller.
     """
     largest = sampling(config)
     others = tuple(config.data.other_patches)
@@ -80,22 +80,22 @@ def samplings(config: ConfigDict) -> list[Sampling]:
 
 
 def check_mode(config: ConfigDict) -> None:
-    """Raises InputError for a `data.mode` that there is not."""
+    """Raises InputError for an unknown `data.mode`."""
     if config.data.mode not in MODES:
         raise InputError(f"data.mode {config.data.mode!r} must be one of {', '.join(MODES)}")
 
 
 def training_source(config: ConfigDict) -> Source:
-    """The pictures to train on."""
+    """The images to train on."""
     return open_source(config.data.folder or config.data.dataset, config.data.split)
 
 
 class ResidentLoader:
-    """All pictures on every device; steps cut their own crops."""
+    """All images on every device; steps cut their own crops."""
 
     def __init__(self, source: Source, spec: Sampling, mesh: Mesh):
-        pictures = (source[i] for i in range(len(source)))
-        packed = ResidentSet.from_pictures(pictures, crop=spec.crop, border=spec.border)
+        images = (source[i] for i in range(len(source)))
+        packed = ResidentSet.from_images(images, crop=spec.crop, border=spec.border)
         self._set = place(packed, replicated(mesh))
 
     def take(self, count: int) -> ResidentSet:
@@ -107,10 +107,10 @@ class ResidentLoader:
 
 
 class StreamingLoader:
-    """Crops decoded ahead by threads of the host.
+    """Crops that threads of the host decode ahead.
 
-    Every host reads all crops of a batch and keeps its share: what a step sees depends on seed
-    and step alone, however many hosts there are.
+    Every host reads all crops of a batch and keeps its share, so a step's data depend on seed and
+    step alone, not on the number of hosts.
     """
 
     def __init__(self, config: ConfigDict, source: Source, spec: Sampling, mesh: Mesh, step: int):
@@ -127,13 +127,13 @@ class StreamingLoader:
             cache_bytes=config.data.cache_mib * 2**20,
         )
         self._shape = (config.train.batch_size, spec.candidates, spec.crop, spec.crop, 3)
-        self._most = config.train.steps_per_dispatch
+        self._max_count = config.train.steps_per_dispatch
         self._sharding = sharded(mesh)
 
     def take(self, count: int) -> jax.Array:
-        """uint8 [steps_per_dispatch, batch, candidates, crop, crop, 3]; `count` are to be used."""
+        """uint8 [steps_per_dispatch, batch, candidates, crop, crop, 3], `count` steps valid."""
         crops = np.stack([next(self._crops).reshape(self._shape) for _ in range(count)])
-        crops = np.pad(crops, ((0, self._most - count), *((0, 0),) * 5))
+        crops = np.pad(crops, ((0, self._max_count - count), *((0, 0),) * 5))
         return place(crops, self._sharding)
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class StreamingLoader:
 def open_loader(
     config: ConfigDict, source: Source, spec: Sampling, mesh: Mesh, step: int
 ) -> ResidentLoader | StreamingLoader:
-    """The loader of `config` from `source`, ready to go on after `step`."""
+    """The loader of a configuration, which continues after `step`."""
     if config.data.mode == "streaming":
         return StreamingLoader(config, source, spec, mesh, step)
     return ResidentLoader(source, spec, mesh)

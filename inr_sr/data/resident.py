@@ -1,4 +1,4 @@
-"""Pictures held in device memory, decoded once; crops are cut there."""
+"""Images in device memory, decoded once; crops are cut on the device."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,14 +15,14 @@ MAX_PIXELS = 2**31 - 1  # pixels are addressed by int32
 
 @flax.struct.dataclass
 class ResidentSet:
-    """All pictures in one buffer.
+    """All images in one buffer.
 
     Attributes:
-      pixels: uint8 [N, 3], the pictures one after the other, row by row.
-      offset: int32 [P] first pixel of each picture.
+      pixels: uint8 [N, 3], image after image, row by row.
+      offset: int32 [P] first pixel of each image.
       shape: int32 [P, 2] rows and columns.
-      cumulative: float32 [P] share of crop positions in this picture and those before it.
-      border: pixels by which a crop may reach over a picture's edge, mirrored.
+      cumulative: float32 [P] share of crop positions in this image and those before it.
+      border: pixels that a crop may extend over an image's edge, where it is mirrored.
       crop: side of a crop.
     """
 
@@ -34,20 +34,18 @@ class ResidentSet:
     crop: int = flax.struct.field(pytree_node=False)
 
     @classmethod
-    def from_pictures(
-        cls, pictures: Iterable[np.ndarray], *, crop: int, border: int
-    ) -> "ResidentSet":
-        """Packs uint8 [h, w, 3] pictures; those too small for a crop are left out.
+    def from_images(cls, images: Iterable[np.ndarray], *, crop: int, border: int) -> "ResidentSet":
+        """Packs uint8 [h, w, 3] images, without those too small for a crop.
 
         Raises:
-          InputError: no picture is large enough, or all together are too many pixels.
+          InputError: no image is large enough, or there are more than MAX_PIXELS in all.
         """
         smallest = crop - 2 * border
         kept, sizes = [], []
-        for picture in pictures:
-            sizes.append(picture.shape[:2])
-            if min(picture.shape[:2]) >= smallest:
-                kept.append(picture)
+        for image in images:
+            sizes.append(image.shape[:2])
+            if min(image.shape[:2]) >= smallest:
+                kept.append(image)
         positions = position_counts(sizes, smallest).prod(axis=1)
         positions = positions[positions > 0]
         shape = np.array([p.shape[:2] for p in kept], np.int64)
@@ -67,15 +65,15 @@ class ResidentSet:
         )
 
     def draw(self, keys: jax.Array) -> jax.Array:
-        """uint8 [B, crop, crop, 3], every crop position of the set as likely as any other.
+        """Random crops, uint8 [B, crop, crop, 3]; all positions in the set are equally likely.
 
-        Positions are such that the crop without its border lies in the picture.
+        A crop without its border lies inside the image.
         """
         return jax.vmap(self._draw)(keys)
 
     def _draw(self, key: jax.Array) -> jax.Array:
-        k_picture, k_corner = jax.random.split(key)
-        u = jax.random.uniform(k_picture)
+        k_image, k_corner = jax.random.split(key)
+        u = jax.random.uniform(k_image)
         i = jnp.minimum(jnp.searchsorted(self.cumulative, u, side="right"), len(self.offset) - 1)
         shape = self.shape[i]
         room = (shape - (self.crop - 2 * self.border) + 1).astype(jnp.float32)
@@ -88,9 +86,9 @@ class ResidentSet:
 
 
 def position_counts(sizes: Sequence[tuple[int, int]], side: int) -> np.ndarray:
-    """How many positions a square crop has in each image: down, across; 0 where it does not fit.
+    """Numbers of positions of a square crop in each image, down and across; 0 if it does not fit.
 
-    Both loaders draw every position of a set with the same probability.
+    Both loaders draw all positions of a set with equal probability.
 
     Args:
       sizes: (rows, cols) of each image.
@@ -100,7 +98,7 @@ def position_counts(sizes: Sequence[tuple[int, int]], side: int) -> np.ndarray:
       int64 [P, 2].
 
     Raises:
-      InputError: no image is large enough, or there is none.
+      InputError: no image, or none that is large enough.
     """
     if not sizes:
         raise InputError("there are no images to cut crops from")

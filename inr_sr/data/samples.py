@@ -1,6 +1,6 @@
-"""From HR crops to training samples, on the device: LR patch, queries, and their true colours.
+"""From HR crops to training samples, on the device: LR patch, queries, target colours.
 
-Scale is data, not shape: every sample of a batch has its own, and one program serves all.
+Scale is data, not shape: each sample has its own, and one program serves all scales.
 """
 
 import dataclasses
@@ -29,11 +29,11 @@ class Batch:
     """Training samples.
 
     Attributes:
-      lr: [B, patch, patch, 3] in [0, 1], rounded to 8 bits as files are.
+      lr: [B, patch, patch, 3] in [0, 1], rounded to 8 bits like an image file.
       cell: int32 [B, Q, 2] LR pixel of each query.
       delta: [B, Q, 2] its offset from that pixel's centre, LR pixels.
-      size: [B, 2] sides of an HR pixel, LR pixels.
-      target: [B, Q, 3] their true colours.
+      size: [B, 2] sides of an output pixel, LR pixels.
+      target: [B, Q, 3] target colours in [0, 1].
     """
 
     lr: jax.Array
@@ -47,7 +47,7 @@ def default_config() -> ConfigDict:
     """The fields of `config.data` that describe samples; see `Sampling`."""
     config = ConfigDict()
     config.patch = 32
-    config.other_patches = ()  # smaller sides; each step draws one of all
+    config.other_patches = ()  # smaller sides; each step draws one of all sides
     config.candidates = 1
     config.min_scale = 1.0
     config.max_scale = 4.0
@@ -61,20 +61,20 @@ def default_config() -> ConfigDict:
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """What a training sample looks like; the fields of `config.data` of the same names.
+    """The kind of training samples; fields as in `config.data`.
 
     Attributes:
-      patch: side of the LR patch, pixels.
-      min_scale, max_scale: scales are drawn uniformly between them.
-      queries: pixels that are queried per patch.
-      layout: "points": anywhere in the patch; "square": neighbouring pixels.
-      candidates: crops drawn for each patch; the one with most edges is used.
+      patch: side of the LR patch, LR pixels.
+      min_scale, max_scale: scales are uniform between them.
+      queries: queried pixels per patch.
+      layout: "points": random pixels of the patch; "square": a square of neighbouring pixels.
+      candidates: crops per sample, of which the one with most edges is used.
       targets: a name in TARGETS.
-      jitter: how far queries lie off pixel centres, in output pixels.
-      jitter_shape: "uniform": over that width; "normal": of that standard deviation.
+      jitter: size of random offsets from pixel centres, output pixels.
+      jitter_shape: "uniform": `jitter` is their width; "normal": their standard deviation.
 
     Raises:
-      InputError: a scale range, patch or query count that cannot be met.
+      InputError: an unknown name, a number out of range, or numbers that do not fit together.
     """
 
     patch: int
@@ -112,7 +112,7 @@ class Sampling:
         if self.jitter and self.layout == "square":
             raise InputError(
                 f"data.jitter {self.jitter} needs data.layout 'points', not {self.layout!r}: "
-                "squares are of whole pixels"
+                "squares consist of whole pixels"
             )
         if TARGETS[self.targets].needs_jitter and not self.jitter:
             raise InputError(f"data.targets {self.targets!r} needs data.jitter above 0, not 0.0")
@@ -126,17 +126,17 @@ class Sampling:
 
     @property
     def side(self) -> int:
-        """Of a square of all queries, HR pixels."""
+        """Side of the square of all queries, output pixels."""
         return math.isqrt(self.queries)
 
     @property
     def border(self) -> int:
-        """HR pixels around the patch that its border LR pixels are averaged from."""
+        """HR pixels around the patch that its outermost LR pixels depend on."""
         return math.ceil(CUBIC_REACH * self.max_scale)
 
     @property
     def crop(self) -> int:
-        """Side of the HR crop a sample is made from, border included."""
+        """Side of the HR crop of a sample, HR pixels, border included."""
         return math.ceil(self.patch * self.max_scale) + 2 * self.border
 
 
@@ -155,7 +155,7 @@ def _augment(key: jax.Array, crop: jax.Array) -> jax.Array:
 
 
 def _pixels(key: jax.Array, spec: Sampling, extent: jax.Array) -> jax.Array:
-    """int32 [Q, 2] HR pixels of the patch, whose side is `extent` HR pixels (traced)."""
+    """Random queried pixels, int32 [Q, 2], of a patch of `extent` (traced) pixels a side."""
     side = spec.side
     if spec.layout == "points":
         u = jax.random.uniform(key, (spec.queries, 2))
@@ -166,16 +166,16 @@ def _pixels(key: jax.Array, spec: Sampling, extent: jax.Array) -> jax.Array:
 
 
 class Scene(NamedTuple):
-    """What the target colours of one sample are taken from.
+    """One sample, from which its target colours are computed.
 
     Attributes:
       hr: [crop, crop, 3] the HR crop in [0, 1], its border included.
       lr: [patch, patch, 3] the LR patch in [0, 1].
       scale: of this sample, HR pixels per LR pixel; a scalar, traced.
-      pixel: int32 [Q, 2] the pixel of each query, from the patch's first on.
-      position: [Q, 2] of each query, LR pixels from the patch's corner; off the pixel's centre
-        where queries are jittered.
-      spec: what samples look like.
+      pixel: int32 [Q, 2] the pixel of each query, counted from the patch's corner.
+      position: [Q, 2] of each query, LR pixels from the patch's corner; with jitter, off the
+        pixel's centre.
+      spec: the kind of samples.
     """
 
     hr: jax.Array
@@ -190,9 +190,9 @@ class Target(NamedTuple):
     """A kind of target.
 
     Attributes:
-      colours: [Q, 3] of a Scene's queries.
-      of_lr: whether queries are pixels of the LR image, not of the HR image.
-      needs_jitter: whether it is the same as "hr" without jitter.
+      colours: from a Scene to the colours [Q, 3] of its queries.
+      of_lr: whether queries are pixels of the LR image instead of the HR image.
+      needs_jitter: whether it equals "hr" without jitter.
     """
 
     colours: Callable[[Scene], jax.Array]
@@ -201,13 +201,13 @@ class Target(NamedTuple):
 
 
 def pixel_colours(scene: Scene) -> jax.Array:
-    """The colours of the HR pixels."""
+    """The colours of the queried HR pixels, jitter ignored."""
     row, col = jnp.moveaxis(scene.pixel + scene.spec.border, -1, 0)
     return scene.hr[row, col]
 
 
 def hr_colours(scene: Scene) -> jax.Array:
-    """The colours of the HR image where the queries are."""
+    """The HR image at the queries' positions, bicubic between pixels."""
     if not scene.spec.jitter:
         return pixel_colours(scene)
     position = scene.position * scene.scale + (scene.spec.border - SKIP_REACH)
@@ -215,7 +215,7 @@ def hr_colours(scene: Scene) -> jax.Array:
 
 
 def lr_colours(scene: Scene) -> jax.Array:
-    """The colours of the LR image's bicubic enlargement where the queries are."""
+    """The LR image's bicubic enlargement at the queries' positions."""
     return _interpolated(with_margin(scene.lr[None], 0, SKIP_REACH), scene.position)
 
 
@@ -228,7 +228,7 @@ TARGETS: dict[str, Target] = {
 def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     k_scale, k_augment, k_pixels = jax.random.split(key, 3)
     scale = jax.random.uniform(k_scale, (), minval=spec.min_scale, maxval=spec.max_scale)
-    # All of them, before the choice: which part of a crop is used depends on how it is turned.
+    # Before the choice: which part of a crop is used depends on its orientation.
     crops = jax.vmap(_augment, in_axes=(None, 0))(k_augment, crops)
     crop = most_edges(crops, spec.border, spec.patch * scale) if spec.candidates > 1 else crops[0]
     origin = jnp.full((2,), spec.border, jnp.float32)
@@ -236,7 +236,7 @@ def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     lr = resample(hr, (spec.patch, spec.patch), origin, scale, max_step=spec.max_scale)
     lr = jnp.floor(255 * jnp.clip(lr, 0, 1) + 0.5) / 255
     target = TARGETS[spec.targets]
-    # Target pixel j has its centre at (j + 0.5) / density; those below patch exist.
+    # Target pixel j has its centre at (j + 0.5) / density.
     density = jnp.ones_like(scale) if target.of_lr else scale
     pixel = _pixels(k_pixels, spec, jnp.floor(spec.patch * density + 0.5))
     x = (pixel.astype(jnp.float32) + 0.5) / density
@@ -253,7 +253,7 @@ def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
 
 
 def _jittered(key: jax.Array, centre: jax.Array, density: jax.Array, spec: Sampling) -> jax.Array:
-    """Positions [Q, 2] about those centres, in LR pixels, kept in the patch."""
+    """Random positions [Q, 2] around pixel centres, LR pixels, clipped to the patch."""
     if spec.jitter_shape == "uniform":
         moved = jax.random.uniform(key, centre.shape, minval=-0.5, maxval=0.5)
     else:
@@ -271,10 +271,9 @@ def make_batch(keys: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     """Samples from HR crops.
 
     Args:
-      keys: [B] random keys, one for each sample, so that a sample does not depend on its batch.
-      crops: uint8 [B, candidates, crop, crop, 3], of which each sample uses one; the last sizes
-        are those of spec.
-      spec: what to draw.
+      keys: [B] random keys, one per sample, so that a sample does not depend on its batch.
+      crops: uint8 [B, candidates, crop, crop, 3]; each sample uses one candidate.
+      spec: the kind of samples.
 
     Returns:
       A Batch of B samples.

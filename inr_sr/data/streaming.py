@@ -1,4 +1,4 @@
-"""Random crops of a source that is larger than memory, decoded by threads ahead of their use."""
+"""Random crops of a source that is larger than memory, decoded ahead by threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inr_sr.data.resident import position_counts
 from inr_sr.data.sources import ImageSource, Source
 from inr_sr.errors import InputError
 
-AHEAD = 4  # batches
+PREFETCHED = 4  # batches decoded ahead
 
 
 def stream_crops(
@@ -32,33 +32,31 @@ def stream_crops(
 ) -> Generator[np.ndarray]:
     """An endless sequence of batches of random crops.
 
-    The crops have the distribution of resident mode: every crop position of the set is as likely as
-    any other, so an image is drawn in proportion to the positions it holds. Images too small for a
-    crop are left out. Batch t is a function of (source, seed, t) alone: neither threads nor
-    the cache change it, and resuming is starting at a step. There are no epochs: crops are drawn
-    independently, as in resident mode.
+    As in resident mode, all crop positions of the set are equally likely, images too small for a
+    crop are left out, and there are no epochs: crops are independent. Batch t is a function of
+    (source, seed, t) alone, not of threads or cache, so a run resumes bit-identically.
 
-    A source that reads windows by itself is asked for the window of each crop. An `ImageSource`
-    decodes the whole image for each crop whose image is not in the cache: cut large images into
-    pieces of some 500 pixels beforehand.
+    A source that reads windows reads the window of each crop. An `ImageSource` decodes the whole
+    image for each crop whose image is not in the cache: cut large images into pieces of some 500
+    pixels beforehand.
 
     Args:
       source: the images.
       batch_size: crops in a batch.
       crop: side of a crop, pixels.
-      border: how far a crop may reach over the edge of its image, which is mirrored there (the
-        pixels at the edge included). An image must have crop - 2 * border pixels a side.
+      border: pixels that a crop may extend over the edge of its image, which is mirrored there
+        (edge pixels repeated). An image needs crop - 2 * border pixels a side.
       seed: any integer.
       start_step: step of the first batch.
-      threads: that decode, AHEAD batches before their use; 0 is one for each core.
-      cache_bytes: of decoded images that are kept, those used last.
+      threads: number of decoding threads, which prefetch PREFETCHED batches; 0: one per core.
+      cache_bytes: maximum size of decoded images in the cache, the most recently used.
 
     Yields:
       uint8 [batch_size, crop, crop, 3].
 
     Raises:
-      InputError: no image is large enough, one cannot be read, or a negative number of threads
-        or bytes.
+      InputError: no image is large enough, one cannot be read, or threads or cache_bytes are
+        negative.
     """
     import grain
 
@@ -69,7 +67,7 @@ def stream_crops(
     crops = _Crops(source, crop, border, seed, start_step * batch_size, cache_bytes)
     threads = threads or os.cpu_count() or 1
     options = grain.ReadOptions(
-        num_threads=threads, prefetch_buffer_size=max(threads, AHEAD * batch_size)
+        num_threads=threads, prefetch_buffer_size=max(threads, PREFETCHED * batch_size)
     )
     dataset = grain.MapDataset.source(crops).to_iter_dataset(options).batch(batch_size)
 
@@ -84,12 +82,12 @@ def stream_crops(
 
 
 class _Crops:
-    """The endless sequence of crops, by index."""
+    """The endless sequence of crops, with random access by index."""
 
     def __init__(
         self, source: Source, crop: int, border: int, seed: int, start: int, cache_bytes: int
     ) -> None:
-        self._images = _Cached(source, cache_bytes)
+        self._images = _CachedImages(source, cache_bytes)
         self._crop, self._border = crop, border
         self._seed, self._start = seed % 2**64, start
         self._sizes = [source.size(i) for i in range(len(source))]
@@ -100,14 +98,14 @@ class _Crops:
         return sys.maxsize
 
     def __getitem__(self, index: int) -> np.ndarray:
-        # A counter-based generator: any place of the sequence is reached without those before it.
+        # A counter-based generator: crop `index` needs none of the crops before it.
         key = np.array([self._seed, self._start + index], np.uint64)
-        drawn = np.random.Generator(np.random.Philox(key=key)).integers(self._ends[-1])
-        which = int(np.searchsorted(self._ends, drawn, side="right"))
+        position = np.random.Generator(np.random.Philox(key=key)).integers(self._ends[-1])
+        which = int(np.searchsorted(self._ends, position, side="right"))
         rows, cols = self._positions[which]
-        corner = divmod(int(drawn - self._ends[which] + rows * cols), int(cols))
+        corner = divmod(int(position - self._ends[which] + rows * cols), int(cols))
         rows, cols = (
-            _Places.of(start - self._border, self._crop, int(size))
+            _AxisPixels.of(start - self._border, self._crop, int(size))
             for start, size in zip(corner, self._sizes[which], strict=True)
         )
         window = self._images.read(which, rows.window, cols.window)
@@ -115,28 +113,28 @@ class _Crops:
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Pixels of one axis of a crop: the window that holds all of them, and where they lie in it."""
+class _AxisPixels:
+    """A crop's pixels along one axis: the window that contains them, and their indices in it."""
 
     window: slice
     within: slice | np.ndarray
 
     @classmethod
-    def of(cls, start: int, length: int, size: int) -> _Places:
-        """Pixels start .. start + length - 1 of an axis of `size` that is mirrored at its edges."""
+    def of(cls, start: int, length: int, size: int) -> _AxisPixels:
+        """Pixels start .. start + length - 1 of an axis of `size` pixels, mirrored at its edges."""
         if start >= 0 and start + length <= size:
-            # Ten times as fast as indices, and the usual case.
+            # The usual case; ten times as fast as indices.
             return cls(slice(start, start + length), slice(None))
-        places = mirrored(np.arange(start, start + length), size)
-        first = int(places.min())
-        return cls(slice(first, int(places.max()) + 1), places - first)
+        pixels = mirrored(np.arange(start, start + length), size)
+        first = int(pixels.min())
+        return cls(slice(first, int(pixels.max()) + 1), pixels - first)
 
 
-class _Cached:
+class _CachedImages:
     """Windows of a source's images.
 
-    Images that a source only decodes whole are kept, those used last, up to a number of bytes.
-    Where a source reads windows by itself nothing is kept.
+    Caches whole images of an `ImageSource`, the most recently used up to `limit` bytes. Of other
+    sources, which read windows, nothing is cached.
     """
 
     def __init__(self, source: Source, limit: int) -> None:

@@ -1,4 +1,4 @@
-"""From configuration to model: the defaults of all parts, and build(config)."""
+"""From configuration to model: `default_config` and `build`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,14 +20,14 @@ def default_config(shared: Shared | None = None) -> ConfigDict:
     """The `model` section of a configuration; encoders and decoders own theirs.
 
     Args:
-      shared: the numbers of `config.data` that it follows; without them it has its own.
+      shared: fields of `config.data` that it follows; None: constants.
     """
     shared = Shared.of() if shared is None else shared
     config = ConfigDict()
     config.dtype = "float32"  # of computation: float32 | bfloat16; parameters are float32
-    config.skip = True  # whether the network adds to the bicubic enlargement
-    # LR pixels a side that a model of whole images is given at most: data.patch. Others have no
-    # such limit.
+    config.skip = True  # whether the network adds to the bicubic enlargement of the LR image
+    # Side in LR pixels (data.patch) of the largest tile for a model whose receptive field is the
+    # whole image. Other models have no such limit.
     config.trained_size = shared.patch
     config.encoder = "edsr"
     config.decoder = "spectral"
@@ -47,10 +47,10 @@ def unused_sections(encoder: str, decoder: str) -> set[str]:
 
 
 def migrated(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored `model` section of this or an earlier version, with today's fields.
+    """A stored `model` section of this or an earlier version, with the fields of this version.
 
-    Wrong conventions of the modulated decoder were its field `control`; they are decoders of their
-    own now, in `studies.controls`.
+    The field `modulated.control` of earlier versions is now the decoder itself, one of
+    `studies.controls`.
     """
     model = {name: dict(v) if isinstance(v, Mapping) else v for name, v in stored.items()}
     control = model.get("modulated", {}).pop("control", "none")
@@ -60,10 +60,10 @@ def migrated(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def complete(stored: Mapping[str, Any]) -> ConfigDict:
-    """A `model` section as a weights file holds it; fields that came later have their defaults.
+    """A `model` section from a weights file, with defaults for fields that the file lacks.
 
-    Only the sections of the encoder and the decoder in use are read: the others may have numbers
-    that do not fit these.
+    Only the sections of the encoder and decoder in use are read: the others may hold values that
+    this version refuses.
 
     Raises:
       AttributeError, KeyError, TypeError, ValueError: fields or types this version does not know.
@@ -79,12 +79,11 @@ def build(config: ConfigDict, *, remat: bool = False) -> Model:
 
     Args:
       config: the `model` section of a configuration.
-      remat: gradient checkpointing: gradients recompute the encoder's blocks instead of keeping
-        their activations.
+      remat: gradient checkpointing of the encoder's blocks.
 
     Raises:
-      InputError: an unknown encoder, decoder or dtype, numbers out of range, bands that do not fit
-        together, or an encoder and a decoder that do not.
+      InputError: an unknown encoder, decoder or dtype, a number out of range, bands that do not
+        rise, or a decoder that cannot use the encoder's features.
     """
     if config.trained_size < MIN_TRAINED_SIZE:
         raise InputError(

@@ -1,8 +1,8 @@
-"""Discriminators: whether a picture is real, given the LR picture it belongs to.
+"""Discriminators: whether an image is real, given the LR image it belongs to.
 
 Kernels are divided by an estimate of their largest singular value (spectral normalisation, arXiv
-1802.05957): one power iteration a call, from a vector in the collection `batch_stats`. There is no
-batch normalisation, so that a picture is judged by itself, wherever its batch lies.
+1802.05957), from one power iteration per call on a vector in the collection `batch_stats`. Without
+batch normalisation, an image's logits do not depend on the rest of its batch.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ import jax.numpy as jnp
 from inr_sr.errors import InputError
 
 HALVINGS = 3
-LEAST_SIDE, STEP = 2 ** (HALVINGS + 1), 2**HALVINGS  # of a picture, pixels
+MIN_SIDE, SIDE_MULTIPLE = 2 ** (HALVINGS + 1), 2**HALVINGS  # of an image, pixels
 STATISTICS = "batch_stats"  # what flax calls the collection
 
 
-class Judgement(NamedTuple):
-    """What a discriminator makes of pictures.
+class Discrimination(NamedTuple):
+    """A discriminator's output.
 
     Attributes:
-      logits: [B, n, m], one for each place; above 0 means real.
+      logits: [B, n, m], one for each patch or pixel; above 0 means real.
       features: [B, ., ., C] after each activation, in order.
     """
 
@@ -32,26 +32,26 @@ class Judgement(NamedTuple):
 
 
 def check_sides(sides: Sequence[int]) -> None:
-    """Raises InputError unless pictures of these sides can be halved HALVINGS times."""
-    if any(side < LEAST_SIDE or side % STEP for side in sides):
+    """Raises InputError unless images of these sides, pixels, can be halved HALVINGS times."""
+    if any(side < MIN_SIDE or side % SIDE_MULTIPLE for side in sides):
         raise InputError(
-            f"a discriminator cannot judge pictures of {'x'.join(map(str, sides))} pixels; sides "
-            f"must be multiples of {STEP}, at least {LEAST_SIDE}"
+            f"a discriminator cannot take images of {'x'.join(map(str, sides))} pixels; sides "
+            f"must be multiples of {SIDE_MULTIPLE}, at least {MIN_SIDE}"
         )
 
 
 class _Layers(nn.Module):
-    """What the two have in common: how layers are made, and that activations are noted."""
+    """Layers that the discriminators share."""
 
     width: int
 
     def start(self, image: jax.Array, condition: jax.Array) -> jax.Array:
-        """Picture and condition in one array, centred on 0."""
+        """Image and condition in one array [B, n, m, 6], centred on 0."""
         check_sides(image.shape[1:3])
         return 2 * jnp.concatenate([image, condition], axis=-1) - 1
 
     def activated(self, layer: nn.Conv, x: jax.Array, update: bool | None = None) -> jax.Array:
-        """LeakyReLU of a layer; normalised where `update` (of the statistics) is given."""
+        """LeakyReLU of a layer; with spectral normalisation unless `update` is None."""
         if update is None:
             return nn.leaky_relu(layer(x), 0.2)
         normalised = nn.SpectralNorm(layer, name=f"{layer.name}_norm")
@@ -61,20 +61,22 @@ class _Layers(nn.Module):
 class UNetDiscriminator(_Layers):
     """A U-Net with a logit for each pixel (Real-ESRGAN, arXiv 2107.10833).
 
-    Its `width` is 64 in the paper.
+    The paper's `width` is 64.
     """
 
     @nn.compact
-    def __call__(self, image: jax.Array, condition: jax.Array, update: bool = False) -> Judgement:
-        """Judges pictures.
+    def __call__(
+        self, image: jax.Array, condition: jax.Array, update: bool = False
+    ) -> Discrimination:
+        """Logits and features of images.
 
         Args:
-          image: [B, n, m, 3] in [0, 1]; fakes may reach beyond.
-          condition: [B, n, m, 3] in [0, 1], the LR picture of the same places, enlarged.
-          update: whether the spectral statistics move on; their collection must be mutable then.
+          image: [B, n, m, 3] in [0, 1]; generated images may reach beyond.
+          condition: [B, n, m, 3] in [0, 1], the LR image, enlarged to the same pixels.
+          update: whether to update `batch_stats`, which must then be mutable.
 
         Raises:
-          InputError: sides that are no multiples of 8, or below 16.
+          InputError: a side that is no multiple of SIDE_MULTIPLE, or below MIN_SIDE.
         """
         first = nn.Conv(self.width, (3, 3), name="first")
         x = self.activated(first, self.start(image, condition))
@@ -93,18 +95,20 @@ class UNetDiscriminator(_Layers):
             same = nn.Conv(self.width, (3, 3), use_bias=False, name=f"same_{i}")
             x = self.activated(same, x, update)
             features.append(x)
-        return Judgement(nn.Conv(1, (3, 3), name="logits")(x)[..., 0], tuple(features))
+        return Discrimination(nn.Conv(1, (3, 3), name="logits")(x)[..., 0], tuple(features))
 
 
 class PatchDiscriminator(_Layers):
     """A logit for each patch of 70 x 70 pixels, every 8 pixels (PatchGAN, arXiv 1611.07004).
 
-    Its `width` is 64 in the paper, which has batch normalisation in place of the spectral one.
+    The paper's `width` is 64, and it has batch normalisation in place of the spectral one.
     """
 
     @nn.compact
-    def __call__(self, image: jax.Array, condition: jax.Array, update: bool = False) -> Judgement:
-        """Judges pictures; see `UNetDiscriminator`."""
+    def __call__(
+        self, image: jax.Array, condition: jax.Array, update: bool = False
+    ) -> Discrimination:
+        """See `UNetDiscriminator`."""
         first = nn.Conv(self.width, (4, 4), 2, name="first")
         x = self.activated(first, self.start(image, condition))
         features = [x]
@@ -115,7 +119,7 @@ class PatchDiscriminator(_Layers):
             )
             x = self.activated(down, x, update)
             features.append(x)
-        return Judgement(nn.Conv(1, (4, 4), name="logits")(x)[..., 0], tuple(features))
+        return Discrimination(nn.Conv(1, (4, 4), name="logits")(x)[..., 0], tuple(features))
 
 
 DISCRIMINATORS = {"unet": UNetDiscriminator, "patch": PatchDiscriminator}

@@ -1,4 +1,4 @@
-"""VGG16 up to a layer (arXiv 1409.1556), whose activations losses compare; never trained here."""
+"""Activations of VGG16 (arXiv 1409.1556), which losses compare; its weights are never trained."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from inr_sr.errors import InputError
 
-# Width of each 3x3 convolution; a 2x2 maximum lies between the blocks.
+# Widths of the 3x3 convolutions; 2x2 max pooling lies between the blocks.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-# convK_N to (inputs, outputs), from the picture on.
+# convK_N to (inputs, outputs), from the image on.
 CONVOLUTIONS = {
     f"conv{block}_{i}": (before[-1] if i == 1 else widths[i - 2], width)
     for block, (before, widths) in enumerate(zip(((3,), *BLOCKS), BLOCKS), 1)
@@ -19,13 +19,13 @@ CONVOLUTIONS = {
 }
 LAYERS = tuple(name.replace("conv", "relu") for name in CONVOLUTIONS)
 
-# Of the pictures of ImageNet, as the weights of torchvision expect them.
+# Of RGB on ImageNet, as the weights of torchvision expect them.
 MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
+STD = (0.229, 0.224, 0.225)
 
 
 def convolutions(layers: Sequence[str]) -> list[str]:
-    """Names of the convolutions that `layers` depend on, from the picture on.
+    """Names of the convolutions that `layers` depend on, in the order of the network.
 
     Raises:
       InputError: no layer, or one that does not exist.
@@ -38,8 +38,8 @@ def convolutions(layers: Sequence[str]) -> list[str]:
     return list(CONVOLUTIONS)[: max(map(LAYERS.index, layers)) + 1]
 
 
-def smallest_side(layers: Sequence[str]) -> int:
-    """Side in pixels of the smallest picture of which something is left in every layer."""
+def min_side(layers: Sequence[str]) -> int:
+    """Minimum side of an image, pixels, at which every layer still has a pixel."""
     return 2 ** (int(convolutions(layers)[-1][len("conv")]) - 1)
 
 
@@ -51,14 +51,14 @@ def features(
     Args:
       params: {"conv1_1": {"kernel": [3, 3, inputs, outputs], "bias": [outputs]}, ...}, of
         `convolutions(layers)`, float32; no gradient reaches them.
-      image: [B, h, w, 3], h and w at least `smallest_side(layers)`; RGB in [0, 1], not clipped.
-      layers: which ones; reluK_N is the Nth of block K.
+      image: [B, h, w, 3], h and w at least `min_side(layers)`; RGB in [0, 1], not clipped.
+      layers: names reluK_N, the Nth layer of block K.
 
     Returns:
       An array [B, h / 2^(K-1), w / 2^(K-1), C], sides rounded down, for each of the layers.
     """
-    mean, deviation = (jnp.array(x, jnp.float32).reshape(1, 1, 1, 3) for x in (MEAN, DEVIATION))
-    x, found = (image - mean) / deviation, {}
+    mean, std = (jnp.array(x, jnp.float32).reshape(1, 1, 1, 3) for x in (MEAN, STD))
+    x, found = (image - mean) / std, {}
     for name in convolutions(layers):
         block, index = map(int, name[len("conv") :].split("_"))
         if index == 1 and block > 1:

@@ -1,10 +1,9 @@
-"""A field: an image as a function of position, to be queried at any scale.
+"""A field: an image as a function of position, which `render` queries at any scale.
 
     y(x) = up(LR)(x) + f(x)
 
-`f` is the field's function, made by a decoder, and `up` the bicubic enlargement of the LR image
-that the field carries; a field without an image is its function alone. Everything expensive is done
-when a field is made. `render` queries it.
+f is the field's function, made by a decoder; up is the bicubic enlargement of the LR image that the
+field carries. A field without an image is f alone. Making a field is expensive, querying it is not.
 """
 
 import dataclasses
@@ -30,18 +29,17 @@ Points = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 class FieldFunction(Protocol):
-    """What a decoder returns: a function on a lattice of cells, one file each in `models.decoders`.
+    """A function on a lattice of cells, as a decoder returns it.
 
-    The lattice is that of the LR image in super-resolution, and the field's own otherwise. It is a
-    pytree; all its arrays but those in `spatial_arrays` are shared by all cells and images.
+    The cells are LR pixels in super-resolution; otherwise the field defines them. A FieldFunction
+    is a pytree. Arrays that are not in `spatial_arrays` are shared by all cells and images.
 
     Attributes:
-      prefers_grid: whether a patch of neighbouring output pixels costs less by `grid` than by
-        `points`.
-      spatial_arrays: names of its arrays [B, rows + 2 margin, cols + 2 margin, ...]: the first axis
-        is the batch, the next two are places, LR pixels or tokens.
-      lattice: (rows, cols) of its cells.
-      margin: places around those of the lattice.
+      prefers_grid: whether `grid` is cheaper than `points` for a patch of neighbouring pixels.
+      spatial_arrays: names of the arrays [B, rows + 2 margin, cols + 2 margin, ...], one entry per
+        LR pixel or token of each image.
+      lattice: (rows, cols) of cells.
+      margin: entries of spatial arrays beyond the lattice, on each side.
     """
 
     prefers_grid: ClassVar[bool]
@@ -54,23 +52,23 @@ class FieldFunction(Protocol):
     def margin(self) -> int: ...
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """Values [B, Q, 3] at arbitrary queries; the arguments are those of `render.points`."""
+        """Values [B, Q, 3] at arbitrary queries; arguments as of `render.points`."""
         ...
 
     def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
-        """What is computed once for a grid.
+        """Arrays that are computed once for a grid.
 
         Returns:
-          Arrays with an entry per row of cells, and arrays that all rows share.
+          A pytree of arrays with one entry per row of cells, and one of arrays for all rows.
         """
         ...
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
-        """Values [B, len(rows), len(cols), 3]; the lattice is exactly the cells of the axes."""
+        """Values [B, len(rows), len(cols), 3]; the axes cover the whole lattice."""
         ...
 
     def cut(self, rows: Axis, cols: Axis, take: Take) -> Self:
-        """The same function on the cells of the axes alone."""
+        """The function on the cells of the axes alone."""
         ...
 
 
@@ -80,7 +78,7 @@ class Field:
 
     Attributes:
       image: [B, h + 2 SKIP_REACH, w + 2 SKIP_REACH, 3] the LR image and SKIP_REACH pixels around
-        it; None where there is none, and the field is its function alone.
+        it; None: no skip, the field is its function alone.
       function: a FieldFunction on [B, h, w] cells.
     """
 
@@ -89,25 +87,22 @@ class Field:
 
     @property
     def batch(self) -> int:
-        """How many images the field holds."""
+        """Number of images in the field."""
         return int(getattr(self.function, self.function.spatial_arrays[0]).shape[0])
 
     @property
     def batch_axes(self) -> "Field":
-        """The field with 0 in place of each array that has a batch axis, None for the others.
-
-        It is what `jax.vmap` takes as `in_axes`.
-        """
+        """`in_axes` for `jax.vmap`: 0 for each array with a batch axis, None for the others."""
         shared = jax.tree.map(lambda _: None, self.function)
         axes = dict.fromkeys(self.function.spatial_arrays, 0)
         function: Any = dataclasses.replace(shared, **axes)  # type: ignore[type-var]
         return Field(None if self.image is None else 0, function)  # type: ignore[arg-type]
 
     def cut(self, rows: Axis, cols: Axis, take: Take) -> "Field":
-        """The same field over the cells of the axes alone.
+        """The field on the cells of the axes alone.
 
         Raises:
-          InputError: axes whose cells, where they are known, do not lie in the field.
+          InputError: the cells do not lie in the field; not checked for traced axes.
         """
         for axis, cells in zip((rows, cols), self.function.lattice, strict=True):
             first = 0 if isinstance(axis.first, jax.core.Tracer) else int(axis.first)
@@ -121,9 +116,9 @@ class Field:
 
 
 def with_margin(x: jax.Array, halo: int, margin: int) -> jax.Array:
-    """Gives x [B, h + 2 halo, w + 2 halo, C] a margin of `margin` pixels instead of `halo`.
+    """[B, h + 2 halo, w + 2 halo, C] to [B, h + 2 margin, w + 2 margin, C].
 
-    Pixels that are missing are mirrored.
+    Missing pixels are mirrored.
     """
     if halo >= margin:
         cut = halo - margin
@@ -142,7 +137,7 @@ def take(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array:
 
 
 def take_on_host(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array:
-    """`take` outside a program: on a CPU without a copy, as long as LR rows are whole."""
+    """`take` outside a program; on a CPU without a copy where rows are whole."""
     (device,) = x.devices()
     if device.platform != "cpu":
         return take(rows, cols, x, margin)
@@ -154,24 +149,19 @@ def take_on_host(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array
     return jax.device_put(part, device, may_alias=True)
 
 
-MANY = 64  # things that a query reads which take as much memory as the layers of an MLP
-
-
-def _queries_per_chunk() -> int:
-    """As many as stay in a processor's caches, or fill an accelerator."""
-    return 2**10 if on_cpu() else 2**17
+TOKENS_PER_MLP = 64  # attended tokens that take as much memory per query as an MLP's layers
 
 
 def grid_by_points(
     points: Points, batch: int, rows: Axis, cols: Axis, attended: int = 1
 ) -> jax.Array:
-    """`FieldFunction.grid` query by query, in chunks of bounded memory.
+    """`FieldFunction.grid` by `points`, in chunks of bounded memory.
 
     Args:
-      points: the function, see `FieldFunction.points`.
-      batch: images in the field.
-      rows, cols: the grid.
-      attended: how many tokens a query attends to; more make chunks smaller.
+      points: see `FieldFunction.points`.
+      batch: number of images in the field.
+      rows, cols: the axes of the grid.
+      attended: tokens that a query attends to; many make chunks smaller.
 
     Returns:
       Values [batch, len(rows), len(cols), 3].
@@ -179,11 +169,11 @@ def grid_by_points(
     n_rows, n_cols = len(rows), len(cols)
     footprint = upright_footprint(jnp.stack([rows.step, cols.step]))[None, None]
     total = n_rows * n_cols
-    count = min(total, max(1, _queries_per_chunk() // max(1, attended // MANY)))
+    count = min(total, max(1, _queries_per_chunk() // max(1, attended // TOKENS_PER_MLP)))
 
     def pairs(r: Any, c: Any) -> jax.Array:
-        both = jnp.stack([jnp.asarray(r), jnp.asarray(c)], axis=-1)[None]
-        return jnp.broadcast_to(both, (batch, count, 2))
+        pair = jnp.stack([jnp.asarray(r), jnp.asarray(c)], axis=-1)[None]
+        return jnp.broadcast_to(pair, (batch, count, 2))
 
     def chunk(first: jax.Array) -> jax.Array:
         query = jnp.minimum(first + jnp.arange(count, dtype=jnp.int32), total - 1)
@@ -195,3 +185,8 @@ def grid_by_points(
     out = jax.lax.map(chunk, jnp.arange(0, total, count, dtype=jnp.int32))
     out = jnp.moveaxis(out, 0, 1).reshape(batch, -1, 3)
     return out[:, :total].reshape(batch, n_rows, n_cols, 3)
+
+
+def _queries_per_chunk() -> int:
+    """Queries whose layers stay in a processor's caches, or fill an accelerator."""
+    return 2**10 if on_cpu() else 2**17

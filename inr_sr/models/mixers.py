@@ -1,4 +1,4 @@
-"""How tokens are mixed: attention with a learned distance penalty, or a selective state space.
+"""Mixers of tokens: attention with a learned distance penalty, or a selective state space.
 
 The state space (arXiv 2312.00752) scans a sequence in both directions. Per channel and state, with
 step d_t, input B_t and output C_t that depend on the token:
@@ -7,8 +7,8 @@ step d_t, input B_t and output C_t that depend on the token:
     h_t = exp(d_t A) h_{t-1} + d_t B_t u_t,    y_t = C_t . h_t + D u_t
 
 The recurrence is linear in h, so pairs of steps compose, and an associative scan takes time linear
-in the length. The sum over the REACH newest tokens makes a token depend on the one before it from
-the first training step on: steps d start small, so that h holds much of the past and little of it.
+in the length. The steps d start small, so h_t changes little from token to token; the convolution
+over KERNEL_SIZE tokens makes each depend on its neighbours from the first training step on.
 """
 
 from typing import Any
@@ -18,12 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-REACH = 4  # tokens that the convolution sees, as in the paper
-STEPS = (1e-3, 1e-1)  # where the steps d start, spread over the channels (the paper's range)
+KERNEL_SIZE = 4  # of the convolution, tokens, as in the paper
+INITIAL_STEPS = (1e-3, 1e-1)  # range of d over the channels at the start, as in the paper
 
 
 def distance_bias(squared: jax.Array, log_tau: jax.Array) -> jax.Array:
-    """-|x - c|^2 / (2 tau_h^2), what is added to the logits of head h.
+    """-|x - c|^2 / (2 tau_h^2), the bias of the logits of head h (arXiv 2310.05624).
 
     Args:
       squared: [...] squared distances, LR pixels.
@@ -36,10 +36,11 @@ def distance_bias(squared: jax.Array, log_tau: jax.Array) -> jax.Array:
     return -squared[..., None] * scale.reshape((1,) * squared.ndim + (-1,))
 
 
-def first_widths(spacing: float) -> nn.initializers.Initializer:
-    """Log widths of heads that see further one after the other: 1/3, 2/3, 4/3, 8/3 spacings.
+def initial_widths(spacing: float) -> nn.initializers.Initializer:
+    """Log widths of the heads, 1/3, 2/3, 4/3 and 8/3 spacings; further heads have 8/3.
 
-    The first hardly sees more than one token: at wider ones all tokens begin as the same mean.
+    The first head sees little more than one token. With wide heads alone all tokens would start as
+    the same mean.
     """
 
     def init(key: jax.Array, shape: tuple[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
@@ -54,7 +55,7 @@ class Attention(nn.Module):
 
     Attributes:
       heads: they divide the width.
-      spacing: LR pixels between tokens, from which the heads' widths start.
+      spacing: LR pixels between tokens, the unit of the heads' initial widths.
     """
 
     heads: int
@@ -69,7 +70,7 @@ class Attention(nn.Module):
 
         Args:
           x, others: tokens.
-          at, others_at: float32 [T, 2] and [S, 2], their places in LR pixels, (row, col).
+          at, others_at: float32 [T, 2] and [S, 2] their positions (row, col), LR pixels.
         """
         width = x.shape[-1]
 
@@ -77,7 +78,7 @@ class Attention(nn.Module):
             projected = nn.Dense(width, dtype=self.dtype, name=name)(tokens)
             return projected.reshape(*tokens.shape[:2], self.heads, -1)
 
-        log_tau = self.param("log_tau", first_widths(self.spacing), (self.heads,))
+        log_tau = self.param("log_tau", initial_widths(self.spacing), (self.heads,))
         squared = jnp.sum(jnp.square(jnp.asarray(at)[:, None] - jnp.asarray(others_at)[None]), -1)
         bias = distance_bias(squared, log_tau).transpose(2, 0, 1)[None]
         q, k, v = heads(x, "query"), heads(others, "key"), heads(others, "value")
@@ -87,33 +88,21 @@ class Attention(nn.Module):
 
 
 def scan(decay: jax.Array, drive: jax.Array, *, reverse: bool = False) -> jax.Array:
-    """All h_t = decay_t h_{t-1} + drive_t, from h = 0, along axis 1 of two [B, T, ...] arrays."""
+    """h_t = decay_t h_{t-1} + drive_t for all t, from h = 0, along axis 1 of [B, T, ...]."""
 
-    def after(first: Any, second: Any) -> Any:
+    def compose(first: Any, second: Any) -> Any:
         (a, x), (b, y) = first, second
         return a * b, b * x + y
 
-    return jax.lax.associative_scan(after, (decay, drive), reverse=reverse, axis=1)[1]
-
-
-def _first_steps(key: jax.Array, shape: tuple[int], dtype: Any = jnp.float32) -> jax.Array:
-    """Biases that softplus takes to STEPS, in equal ratios."""
-    low, high = STEPS
-    step = low * (high / low) ** jnp.linspace(0, 1, shape[0], dtype=dtype)
-    return jnp.log(jnp.expm1(step))
-
-
-def _first_decays(key: jax.Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
-    """log(-A) of A = -1, -2, -3 ... for the states of every channel."""
-    return jnp.broadcast_to(jnp.log(jnp.arange(1, shape[1] + 1, dtype=dtype))[None], shape)
+    return jax.lax.associative_scan(compose, (decay, drive), reverse=reverse, axis=1)[1]
 
 
 class SelectiveScan(nn.Module):
-    """Tokens [B, T, width] to the same: two scans, forth and back, and a gate.
+    """Tokens [B, T, width] to the same shape: a scan in each direction, and a gate.
 
     Attributes:
-      states: per channel.
-      dtype: of the projections; scans are float32, where products of many decays are taken.
+      states: states per channel.
+      dtype: of the projections; scans multiply many decays and stay in float32.
     """
 
     states: int
@@ -124,15 +113,15 @@ class SelectiveScan(nn.Module):
         width = x.shape[-1]
         tokens = nn.Dense(width, dtype=self.dtype, name="input")(x).astype(jnp.float32)
         gate = nn.silu(nn.Dense(width, dtype=self.dtype, name="gate")(x)).astype(jnp.float32)
-        both = self._scanned(tokens, reverse=False) + self._scanned(tokens, reverse=True)
-        return nn.Dense(width, dtype=self.dtype, name="output")(both * gate)
+        mixed = self._scanned(tokens, reverse=False) + self._scanned(tokens, reverse=True)
+        return nn.Dense(width, dtype=self.dtype, name="output")(mixed * gate)
 
     def _scanned(self, x: jax.Array, *, reverse: bool) -> jax.Array:
         side, width = "back" if reverse else "forth", x.shape[-1]
         u = nn.silu(self._near(x, side, reverse=reverse))
-        log_decay = self.param(f"log_decay_{side}", _first_decays, (width, self.states))
+        log_decay = self.param(f"log_decay_{side}", _initial_decays, (width, self.states))
         through = self.param(f"through_{side}", nn.initializers.ones, (width,))
-        step = nn.softplus(nn.Dense(width, bias_init=_first_steps, name=f"step_{side}")(u))
+        step = nn.softplus(nn.Dense(width, bias_init=_initial_steps, name=f"step_{side}")(u))
         read, write = (
             nn.Dense(self.states, use_bias=False, name=f"{name}_{side}")(u)[:, :, None]
             for name in ("read", "write")
@@ -142,13 +131,25 @@ class SelectiveScan(nn.Module):
         return jnp.sum(h * read, axis=-1) + through[None, None] * u
 
     def _near(self, x: jax.Array, side: str, *, reverse: bool) -> jax.Array:
-        """The convolution of each channel with the REACH tokens that a scan has come to last."""
-        shape = (REACH, x.shape[-1])
+        """Depthwise convolution with the KERNEL_SIZE latest tokens of the scan."""
+        shape = (KERNEL_SIZE, x.shape[-1])
         kernel = self.param(f"near_{side}_kernel", nn.initializers.lecun_normal(), shape)
         bias = self.param(f"near_{side}_bias", nn.initializers.zeros, shape[1:])
-        before = (0, REACH - 1) if reverse else (REACH - 1, 0)
+        before = (0, KERNEL_SIZE - 1) if reverse else (KERNEL_SIZE - 1, 0)
         padded = jnp.pad(x, ((0, 0), before, (0, 0)))
-        # Element by element: a convolution in as many groups as channels is slow on processors.
-        first = 0 if reverse else REACH - 1
-        shifted = (padded[:, abs(first - k) :][:, : x.shape[1]] for k in range(REACH))
+        # Element by element: XLA's depthwise convolution is slow on CPUs.
+        first = 0 if reverse else KERNEL_SIZE - 1
+        shifted = (padded[:, abs(first - k) :][:, : x.shape[1]] for k in range(KERNEL_SIZE))
         return sum((w[None, None] * s for w, s in zip(kernel, shifted)), bias[None, None])
+
+
+def _initial_steps(key: jax.Array, shape: tuple[int], dtype: Any = jnp.float32) -> jax.Array:
+    """Biases that softplus maps to INITIAL_STEPS, geometrically spaced."""
+    low, high = INITIAL_STEPS
+    step = low * (high / low) ** jnp.linspace(0, 1, shape[0], dtype=dtype)
+    return jnp.log(jnp.expm1(step))
+
+
+def _initial_decays(key: jax.Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
+    """log(-A) of A = -1, -2, -3 ... for the states of every channel."""
+    return jnp.broadcast_to(jnp.log(jnp.arange(1, shape[1] + 1, dtype=dtype))[None], shape)

@@ -1,4 +1,4 @@
-"""What encoders and decoders have in common: numbers they share, checks, optimizer groups."""
+"""For every encoder and decoder: shared config numbers, config checks, optimizer groups."""
 
 import math
 import re
@@ -13,21 +13,21 @@ Params = Mapping[str, Any]
 """Parameters: nested dicts of float32 arrays, by the names of modules."""
 
 Groups = tuple[tuple[str, str], ...]
-"""Optimizer groups and the parameters in them: (group, regular expression of names)."""
+"""Rules (group, regular expression); a parameter's group is that of the first rule that matches."""
 
 FREQUENCIES, UNDECAYED, KERNELS = "frequencies", "undecayed", "kernels"
-"""The groups: frequency matrices, what weight decay spares, and what it does not."""
+"""The groups: frequency matrices, parameters without weight decay, kernels with weight decay."""
 
 LAYERS: Groups = ((UNDECAYED, r"(bias|scale)$"), (KERNELS, r"kernel$"))
-"""Of flax's layers; modules add the parameters that they make themselves."""
+"""Rules for the parameters of flax's layers; modules add rules for parameters of their own."""
 
 
 class Shared(NamedTuple):
-    """References to numbers that are set in `config.data` and that parts of the model follow.
+    """References to fields of `config.data` that fields of the model follow.
 
     Attributes:
       max_scale: largest trained scale.
-      patch: side of the LR patches that are trained on, LR pixels.
+      patch: side of the training patches, LR pixels.
     """
 
     max_scale: FieldReference
@@ -35,24 +35,18 @@ class Shared(NamedTuple):
 
     @classmethod
     def of(cls, max_scale: float = 4.0, patch: int = 32) -> "Shared":
-        """References of their own, where there is no `config.data`."""
+        """References to these values, where there is no `config.data`."""
         return cls(FieldReference(max_scale), FieldReference(patch))
 
 
-class _Operation(NamedTuple):
-    """A computed reference, in the form that FieldReference takes."""
-
-    fn: Any
-    args: list[Any]
-
-
 BAND_SHARES = (1 / 8, 1 / 4, 1 / 2)
+"""Highest frequencies of the default bands, cycles per output pixel of the largest scale."""
 
 
 def bands_of(max_scale: FieldReference) -> FieldReference:
-    """Bands that follow the largest scale: its output's Nyquist frequency, a half and a quarter.
+    """Default bands, max_scale * BAND_SHARES, in cycles per LR pixel.
 
-    They are max_scale times BAND_SHARES, in cycles per LR pixel, until a configuration sets them.
+    They follow max_scale until a configuration sets them. The highest is the output's Nyquist.
     """
 
     def bands(_: tuple[float, ...], scale: float) -> tuple[float, ...]:
@@ -61,21 +55,28 @@ def bands_of(max_scale: FieldReference) -> FieldReference:
     return FieldReference((), tuple, op=_Operation(bands, [max_scale]))
 
 
+class _Operation(NamedTuple):
+    """A computed reference, as FieldReference expects it."""
+
+    fn: Any
+    args: list[Any]
+
+
 def check_name(field: str, name: Any, allowed: Sequence[Any]) -> None:
-    """Raises InputError unless a name is one of those allowed."""
+    """Raises InputError unless `name`, the value of `field`, is allowed."""
     if name not in allowed:
         raise InputError(f"unknown {field} {name!r}; there are: {', '.join(map(str, allowed))}")
 
 
 def check_minimums(section: str, config: ConfigDict, minimums: Mapping[str, int]) -> None:
-    """Raises InputError where a field of a section is below its minimum."""
+    """Raises InputError where a field of a `model` section is below its minimum."""
     for name, minimum in minimums.items():
         if config[name] < minimum:
             raise InputError(f"model.{section}.{name} {config[name]} must be at least {minimum}")
 
 
 def check_max_scale(section: str, scale: float) -> None:
-    """Raises InputError for a largest scale that cannot be."""
+    """Raises InputError unless a section's max_scale is finite and at least 1."""
     if not 1 <= scale < math.inf:
         raise InputError(f"model.{section}.max_scale {scale} must be finite and at least 1")
 
@@ -86,10 +87,14 @@ def all_positive(numbers: Sequence[Any]) -> bool:
 
 
 def group_of(name: str, groups: Groups) -> str:
-    """The optimizer group of a parameter; the first rule that matches its path.
+    """The optimizer group of a parameter.
+
+    Args:
+      name: its path, such as "decoder/cos/kernel".
+      groups: rules, in order.
 
     Raises:
-      ValueError: no rule matches, so that no parameter changes groups unseen.
+      ValueError: no rule matches; a default would hide parameters of the wrong group.
     """
     for group, rule in groups:
         if re.search(rule, name):

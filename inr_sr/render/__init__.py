@@ -1,6 +1,6 @@
 """Renders a Field to colours: at points, on a grid, on patches, or in strips that bound the memory.
 
-y(x) = up(LR)(x) + f(x),   up = bicubic (a = -0.5), borders mirrored.
+y(x) = up(LR)(x) + f(x),   up = bicubic (a = -0.5), borders mirrored
 """
 
 from inr_sr.render.streaming import Strip, programs, strips

@@ -1,6 +1,6 @@
-"""Fields to colours in one program: at points, on a grid, on patches of a batch.
+"""Colours of a field in one program: at points, on a grid, on patches of a batch.
 
-Pure functions, for programs that go on with the image; `streaming` bounds the memory.
+Pure functions, for use inside compiled programs; `streaming` bounds the memory.
 """
 
 import functools
@@ -18,7 +18,7 @@ def points(field: Field, cell: jax.Array, delta: jax.Array, footprint: jax.Array
     """Colours at arbitrary queries.
 
     Args:
-      field: over [B, h, w] cells.
+      field: on [B, h, w] cells.
       cell: int32 [B, Q, 2] cell of each query, (row, col).
       delta: float32 [B, Q, 2] offset from that cell's centre, in [-0.5, 0.5] cells.
       footprint: float32 [B, Q, 2, 2] J J^T of each output pixel, see
@@ -32,19 +32,19 @@ def points(field: Field, cell: jax.Array, delta: jax.Array, footprint: jax.Array
 
 
 def grid(field: Field, rows: Axis, cols: Axis) -> jax.Array:
-    """Colours on a grid, or on the window of it that the two axes describe.
+    """Colours on a grid, or on a window of it.
 
-    `strips` bounds the memory, and is several times as fast on a CPU.
+    `strips` gives the same in bounded memory, several times as fast on a CPU.
 
     Args:
-      field: over [B, h, w] cells.
+      field: on [B, h, w] cells.
       rows, cols: from `coordinates.grid_axis` or `coordinates.window_axis`.
 
     Returns:
       float32 [B, len(rows), len(cols), 3], not clipped.
 
     Raises:
-      InputError: axes that do not lie in the field, or a scale that its decoder cannot render.
+      InputError: axes outside the field, or a scale that the decoder cannot render.
     """
     field = field.cut(rows, cols, functools.partial(take, rows, cols))
     return rendered(field.function, tables(field, rows, cols), rows, cols)
@@ -52,12 +52,13 @@ def grid(field: Field, rows: Axis, cols: Axis) -> jax.Array:
 
 @flax.struct.dataclass
 class Tables:
-    """What is computed once for a grid.
+    """Arrays that are computed once for a grid.
 
     Attributes:
-      wide: [B, h + 4, len(cols), 3] the skip's image, enlarged along its rows; or None.
-      per_row: the function's tables with an entry per row of cells.
-      shared: those that all rows share.
+      wide: [B, h + 2 SKIP_REACH, len(cols), 3] the LR image enlarged to the output's width; None
+        without a skip.
+      per_row: the function's tables with one entry per row of cells.
+      shared: the function's tables for all rows.
     """
 
     wide: jax.Array | None
@@ -66,13 +67,13 @@ class Tables:
 
 
 def tables(field: Field, rows: Axis, cols: Axis) -> Tables:
-    """Tables for a field that covers exactly the cells of the axes."""
+    """Tables of a field whose lattice the axes cover."""
     wide = None if field.image is None else bicubic.resize_columns(field.image, cols)
     return Tables(wide, *field.function.tables(rows, cols))
 
 
 def rendered(function: Any, tables: Tables, rows: Axis, cols: Axis) -> jax.Array:
-    """The colours [B, len(rows), len(cols), 3] of some rows of cells and their tables."""
+    """Colours [B, len(rows), len(cols), 3] from a field's function and its tables."""
     values: jax.Array = function.grid(rows, cols, (tables.per_row, tables.shared))
     return values if tables.wide is None else bicubic.resize_rows(tables.wide, rows) + values
 
@@ -82,16 +83,16 @@ def patches(
 ) -> jax.Array:
     """Colours on a patch of output pixels for each image of a batch, each at a scale of its own.
 
-    Equal to `points`. A field that `prefers_grid` makes all slots of all its cells by matrix
-    products, and those of the patch are taken: for accelerators, where products are cheap and
-    summing gradients by index is not.
+    Equal to `points`. A field that `prefers_grid` renders all slots of all its cells by matrix
+    products, of which the patch's are taken: faster on accelerators, where matrix products are
+    cheap and scatter-adding gradients is not.
 
     Args:
-      field: over [B, h, w] cells.
-      cell: int32 [B, n, m, 2] cell of each output pixel (row, col), rising along the axes.
+      field: on [B, h, w] cells.
+      cell: int32 [B, n, m, 2] cell (row, col) of each output pixel, ascending along the axes.
       delta: float32 [B, n, m, 2] its offset from that cell's centre, cells.
-      size: float32 [B, 2] of an output pixel, cells.
-      slots: at least the output pixels of a cell along an axis: ceil of the largest scale.
+      size: float32 [B, 2] sides (row, col) of an output pixel, cells.
+      slots: ceil of the largest scale: at least the output pixels of a cell along an axis.
 
     Returns:
       float32 [B, n, m, 3], not clipped.

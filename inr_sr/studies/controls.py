@@ -22,7 +22,7 @@ from inr_sr.data.samples import TARGETS, Target, lr_colours, pixel_colours
 from inr_sr.errors import InputError
 from inr_sr.models.decoders import DECODERS
 from inr_sr.models.decoders.modulated import ModulatedDecoder, ModulatedFunction
-from inr_sr.models.decoders.modulated.layers import Places
+from inr_sr.models.decoders.modulated.layers import Location
 
 
 @flax.struct.dataclass
@@ -34,11 +34,11 @@ class EndPointsFunction(ModulatedFunction):
         rows, cols = (jnp.linspace(0, n * self.spacing, n) for n in self.tokens)
         return rows, cols
 
-    def in_image(self, places: Places, footprint: jax.Array) -> jax.Array:
-        """See `ModulatedFunction.in_image`."""
+    def image_positions(self, location: Location, footprint: jax.Array) -> jax.Array:
+        """See `ModulatedFunction.image_positions`."""
         size = jnp.sqrt(jnp.diagonal(footprint, axis1=-2, axis2=-1))
         extent = self.spacing * jnp.array(self.tokens, size.dtype)[None, None]
-        number = places.position / size - 0.5
+        number = location.position / size - 0.5
         return number * extent / jnp.maximum(extent / size - 1, 1)
 
 

@@ -1,4 +1,4 @@
-"""An adversary: a discriminator, what it adds to a step, and how it is trained."""
+"""The adversary: a discriminator, its terms in the generator's loss, and its own training."""
 
 import math
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from inr_sr.data.loaders import sampling
 from inr_sr.errors import InputError
 from inr_sr.models.discriminators import (
     DISCRIMINATORS,
-    LEAST_SIDE,
+    MIN_SIDE,
     STATISTICS,
-    Judgement,
+    Discrimination,
     check_sides,
 )
 from inr_sr.training.losses.adversarial import (
@@ -31,7 +31,7 @@ from inr_sr.training.task import Metrics, PatchTask
 def default_config() -> ConfigDict:
     """The `adversarial` section of a configuration; docs/adversarial.md explains it."""
     config = ConfigDict()
-    config.weight = 0.0  # of the adversarial term; 0: no adversary, nothing below holds
+    config.weight = 0.0  # of the adversarial term; 0: no adversary, and nothing below is used
     config.discriminator = "unet"  # unet: a logit per pixel | patch: one per 8 x 8
     config.width = 32  # channels of its first layer
     config.loss = "hinge"  # hinge | non_saturating | relativistic
@@ -48,7 +48,7 @@ def default_config() -> ConfigDict:
 
 
 def check(config: ConfigDict) -> None:
-    """Refuses an `adversarial` section that cannot work, alone or with the rest of `config`.
+    """Checks the `adversarial` section, and that it fits the rest of `config`.
 
     Raises:
       InputError: naming the field, its value and what is allowed.
@@ -79,7 +79,7 @@ def _check_together(config: ConfigDict) -> None:
     if data.layout != "square":
         raise InputError(
             f"adversarial.weight {c.weight} needs data.layout = 'square', not {data.layout!r}: a "
-            "discriminator judges pictures, not points apart"
+            "discriminator needs images, not scattered points"
         )
     side = sampling(config).side
     try:
@@ -93,20 +93,19 @@ def _check_together(config: ConfigDict) -> None:
     if c.adaptive and config.train.accumulate > 1:
         raise InputError(
             f"adversarial.adaptive needs train.accumulate = 1, not {config.train.accumulate}: the "
-            "weight is of the gradients of a whole batch"
+            "weight depends on the gradients of a whole batch"
         )
 
 
 class Adversary:
-    """A discriminator that judges squares of the output, given the LR picture.
+    """A discriminator of squares of the output, given the LR image.
 
-    Both sides' gradients are of the same fakes and of both networks as they were before the step,
-    and only then are both updated: the generator goes first, in the common way of saying it, and
-    its forward pass serves both. The other order would need every fake to be made, or kept, twice.
+    The gradients of generator and discriminator use the same generated images and the parameters
+    before the step; then both are updated. So one forward pass of the generator serves both.
 
     Args:
-      config: a full configuration with `adversarial.weight` above 0, which `check` has passed.
-      task: whose images are judged.
+      config: a full configuration that `check` accepts, with `adversarial.weight` above 0.
+      task: the task whose images are discriminated.
     """
 
     def __init__(self, config: ConfigDict, task: PatchTask):
@@ -120,74 +119,72 @@ class Adversary:
 
     def create(self, key: jax.Array) -> AdversaryState:
         """The state before the first step."""
-        nothing = jnp.zeros((1, LEAST_SIDE, LEAST_SIDE, 3), jnp.float32)
-        variables = jax.jit(self._discriminator.init)(key, nothing, nothing)
+        image = jnp.zeros((1, MIN_SIDE, MIN_SIDE, 3), jnp.float32)
+        variables = jax.jit(self._discriminator.init)(key, image, image)
         params = variables["params"]
         return AdversaryState(params, variables[STATISTICS], self._optimizer.init(params))
 
-    def judge(
-        self, params: Any, statistics: Any, pictures: jax.Array, condition: jax.Array
-    ) -> Judgement:
-        """Of pictures [B, n, m, 3], given the LR pictures of the same places, enlarged."""
+    def discriminate(
+        self, params: Any, statistics: Any, images: jax.Array, condition: jax.Array
+    ) -> Discrimination:
+        """Logits and features of images [B, n, m, 3]; `condition`: enlarged LR images, alike."""
         variables = {"params": params, STATISTICS: statistics}
-        judgement: Any = self._discriminator.apply(variables, pictures, condition)
-        return judgement
+        found: Any = self._discriminator.apply(variables, images, condition)
+        return found
 
     def gradients(
         self, variables: tuple[Any, AdversaryState], batch: Any, key: jax.Array, constants: Any
     ) -> tuple[Any, Metrics]:
-        """Gradients of (parameters, adversary's parameters) for a batch, and metrics.
+        """Gradients by (params, discriminator params) for a batch, and metrics.
 
-        The generator minimises reconstruction + weight · loss of the game + feature matching, the
-        discriminator the game's other loss + r1 R1 + r2 R2.
+        The generator minimises reconstruction + weight · generator loss + feature_matching ·
+        feature matching; the discriminator its loss + r1 R1 + r2 R2.
         """
         (params, state), task = variables, self._task
         condition, truth = task.condition(batch), task.truth(batch)
-        out, by_params = jax.vjp(lambda p: task.generate(p, batch), params)
-        (loss, metrics), by_out = jax.value_and_grad(
+        out, params_vjp = jax.vjp(lambda p: task.generate(p, batch), params)
+        (loss, metrics), out_grad = jax.value_and_grad(
             lambda x: task.reconstruction(x, batch, constants), has_aux=True
         )(out)
-        values, by_values = jax.vjp(
-            lambda x: self._against(state, task.images(x), truth, condition), out
+        values, values_vjp = jax.vjp(
+            lambda x: self._generator_terms(state, task.images(x), truth, condition), out
         )
-        weights = self._weights(params, by_params, by_out, by_values)
-        (grads,) = by_params(by_out + by_values(weights)[0])
+        weights = self._weights(params_vjp, out_grad, values_vjp)
+        (grads,) = params_vjp(out_grad + values_vjp(weights)[0])
         loss = loss + sum(weights[name] * value for name, value in values.items())
         fakes = jax.lax.stop_gradient(task.images(out))
-        theirs, judged = jax.grad(self._loss, has_aux=True)(
+        own_grads, own_metrics = jax.grad(self._discriminator_loss, has_aux=True)(
             state.params, state.statistics, truth, fakes, condition
         )
-        logged = {"adversary_weight": weights["adversary_generator"], **values, **judged}
-        return (grads, theirs), {**metrics, **logged, "loss": loss}
+        logged = {"adversary_weight": weights["adversary_generator"], **values, **own_metrics}
+        return (grads, own_grads), {**metrics, **logged, "loss": loss}
 
     def updated(self, state: AdversaryState, gradients: Any) -> AdversaryState:
-        """The state after a step; the spectral statistics move on with the step's parameters."""
-        # They depend on no picture: this one is as good as any, and XLA computes nothing of it.
-        nothing = jnp.zeros((1, LEAST_SIDE, LEAST_SIDE, 3), jnp.float32)
+        """The state after a step; updates the spectral statistics by the parameters before it."""
+        # Statistics do not depend on the image, so XLA drops the computation of its logits.
+        image = jnp.zeros((1, MIN_SIDE, MIN_SIDE, 3), jnp.float32)
         variables = {"params": state.params, STATISTICS: state.statistics}
         _, moved = self._discriminator.apply(
-            variables, nothing, nothing, update=True, mutable=[STATISTICS]
+            variables, image, image, update=True, mutable=[STATISTICS]
         )
         with jax.numpy_dtype_promotion("standard"):  # optax mixes int32 counts and floats
             updates, opt_state = self._optimizer.update(gradients, state.opt_state)
         params = optax.apply_updates(state.params, updates)
         return AdversaryState(params, moved[STATISTICS], opt_state)
 
-    def _against(
+    def _generator_terms(
         self, state: AdversaryState, out: jax.Array, truth: jax.Array, condition: jax.Array
     ) -> Metrics:
-        """The terms that the generator's loss gains, unweighted."""
-        real = self.judge(state.params, state.statistics, truth, condition)
-        fake = self.judge(state.params, state.statistics, out, condition)
+        """The adversary's terms of the generator's loss, unweighted."""
+        real = self.discriminate(state.params, state.statistics, truth, condition)
+        fake = self.discriminate(state.params, state.statistics, out, condition)
         values = {"adversary_generator": self._game.generator(real.logits, fake.logits)}
         if self._config.feature_matching:
             values["feature_matching"] = feature_matching(real.features, fake.features)
         return values
 
-    def _weights(
-        self, params: Any, by_params: Callable, by_out: jax.Array, by_values: Callable
-    ) -> Metrics:
-        """What the terms of `_against` are weighted by."""
+    def _weights(self, params_vjp: Callable, out_grad: jax.Array, values_vjp: Callable) -> Metrics:
+        """Weights of the terms of `_generator_terms`."""
         names = {"adversary_generator": "weight", "feature_matching": "feature_matching"}
         weights = {
             name: jnp.float32(self._config[field])
@@ -196,15 +193,15 @@ class Adversary:
         }
         if self._config.adaptive:
             alone = {name: jnp.float32(name == "adversary_generator") for name in weights}
-            # XLA leaves out what lies below the last layer.
+            # XLA drops the computation of the other layers' gradients.
             norms = [
-                self._task.last_layer(by_params(cotangent)[0])
-                for cotangent in (by_out, by_values(alone)[0])
+                self._task.last_layer(params_vjp(cotangent)[0])
+                for cotangent in (out_grad, values_vjp(alone)[0])
             ]
             weights["adversary_generator"] *= adaptive_weight(*norms)
         return weights
 
-    def _loss(
+    def _discriminator_loss(
         self,
         params: Any,
         statistics: Any,
@@ -212,10 +209,10 @@ class Adversary:
         fakes: jax.Array,
         condition: jax.Array,
     ) -> tuple[jax.Array, Metrics]:
-        """What the discriminator minimises, and its parts for the journal."""
+        """The discriminator's loss, and its parts as metrics."""
 
-        def logits(pictures: jax.Array) -> jax.Array:
-            return self.judge(params, statistics, pictures, condition).logits
+        def logits(images: jax.Array) -> jax.Array:
+            return self.discriminate(params, statistics, images, condition).logits
 
         real, fake = logits(truth), logits(fakes)
         loss = self._game.discriminator(real, fake)
@@ -224,8 +221,8 @@ class Adversary:
             "logits_real": jnp.mean(real),
             "logits_fake": jnp.mean(fake),
         }
-        for name, pictures in (("r1", truth), ("r2", fakes)):
+        for name, images in (("r1", truth), ("r2", fakes)):
             if self._config[name]:
-                values[name] = gradient_penalty(logits, pictures)
+                values[name] = gradient_penalty(logits, images)
                 loss = loss + self._config[name] * values[name]
         return loss, values

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: the newest and the best, written in the background, whole or not at all."""
+"""Checkpoints on disk, the newest and the best; atomic writes in the background."""
 
 import logging
 import math
@@ -17,12 +17,12 @@ from inr_sr.training.task import SCORE
 from inr_sr.weights import checksum
 
 CHECKPOINTS = "checkpoints"  # their folder in a working directory
-_UNOPENED = "checkpoints in {} cannot be opened"
-_UNWRITTEN = "checkpoints in {} cannot be written"
+_CANNOT_OPEN = "checkpoints in {} cannot be opened"
+_CANNOT_WRITE = "checkpoints in {} cannot be written"
 
 
-class _Meant(logging.Filter):
-    """Drops Orbax's warnings of what is done on purpose: saving without a score, reading only."""
+class _ExpectedWarnings(logging.Filter):
+    """Drops Orbax's warnings about saving without a score and about reading only."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = str(record.msg)
@@ -34,36 +34,36 @@ def _score(metrics: Mapping[str, float]) -> float:
 
 
 def _checksum(tree: Any) -> str:
-    """Of all leaves, by their paths: the storage below does not notice a flipped byte."""
+    """SHA-256 of all leaves and their paths: Orbax does not detect a flipped byte."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return checksum({jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves})
 
 
 def _rest(state: TrainState) -> dict[str, Any]:
-    """What only a training that goes on needs."""
+    """The parts of a state that only a resumed run needs."""
     rest = {"opt_state": state.opt_state, "rng": state.rng, "adversary": state.adversary}
     return {name: item for name, item in rest.items() if item is not None}
 
 
 def latest_step(folder: Path) -> int | None:
-    """Step of the newest whole checkpoint in `folder`, which need not exist."""
+    """Step of the newest complete checkpoint in `folder`; None without one, or without a folder."""
     return max(ocp.utils.checkpoint_steps(folder), default=None) if folder.is_dir() else None
 
 
 class Checkpoints:
-    """The checkpoints of one working directory.
+    """The checkpoints of one run.
 
-    Parameters and their average are an item of their own, so that evaluation can read them
-    without knowing the optimizer.
+    Parameters and their average are an item of their own, so that evaluation reads them without the
+    optimizer's state.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False):
-        """Opens `folder` on every host together; `read_only` on this one alone.
+        """Opens `folder` on all hosts together; `read_only` on this host alone.
 
-        Reading only leaves everything as it is, also what a training is writing there just now.
+        Reading only changes nothing, so it is safe while a run writes there.
         """
-        logging.getLogger("absl").addFilter(_MEANT)
-        # max_to_keep with best_fn would delete the newest step, and with it the place to resume.
+        logging.getLogger("absl").addFilter(_EXPECTED_WARNINGS)
+        # max_to_keep with best_fn would delete the newest step, from which a run resumes.
         keep = AnyPreservationPolicy(
             [
                 LatestN(1),
@@ -75,8 +75,8 @@ class Checkpoints:
             primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"reader_{me}"
         )
         self._folder = folder.absolute()
-        self._manager = self._told(
-            _UNOPENED,
+        self._manager = self._orbax(
+            _CANNOT_OPEN,
             ocp.CheckpointManager,
             self._folder,
             options=ocp.CheckpointManagerOptions(
@@ -92,13 +92,13 @@ class Checkpoints:
             item_names=("parameters", "rest", "checksums"),
         )
 
-    def _told(self, failure: str, ask: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Asks Orbax, which raises whatever its storage does, and makes one line of that."""
+    def _orbax(self, failure: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Calls Orbax; turns whatever its storage raises into an InputError of one line."""
         logger = logging.getLogger("absl")
         level = logger.level
-        logger.setLevel(logging.CRITICAL)  # it would say first what becomes an error here
+        logger.setLevel(logging.CRITICAL)  # Orbax logs first what it raises
         try:
-            return ask(*args, **options)
+            return call(*args, **options)
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise InputError(f"{failure.format(self._folder)}: {reason}") from error
@@ -106,14 +106,14 @@ class Checkpoints:
             logger.setLevel(level)
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints there are, ascending."""
+        """Steps of all checkpoints, ascending."""
         return sorted(self._manager.all_steps())
 
     def save(self, state: TrainState, step: int, score: float | None) -> None:
-        """Begins to write `state`; a `score` (dB) lets it become the best.
+        """Starts to write `state`; with a `score` (dB) it can become the best.
 
         Raises:
-          InputError: this one or the one before cannot be written, for lack of space perhaps.
+          InputError: this checkpoint or the one before cannot be written.
         """
         if step in self._manager.all_steps():
             return
@@ -123,8 +123,8 @@ class Checkpoints:
         }
         sums = {name: _checksum(item) for name, item in items.items()}
         saved = {name: ocp.args.StandardSave(item) for name, item in items.items()}
-        self._told(
-            _UNWRITTEN,
+        self._orbax(
+            _CANNOT_WRITE,
             self._manager.save,
             step,
             args=ocp.args.Composite(**saved, checksums=ocp.args.JsonSave(sums)),
@@ -132,10 +132,10 @@ class Checkpoints:
         )
 
     def restore(self, like: TrainState) -> TrainState:
-        """The newest checkpoint in the form and on the devices of `like`.
+        """The newest checkpoint, with the structure and on the devices of `like`.
 
         Raises:
-          InputError: there is none, it cannot be read, or it is of another model.
+          InputError: there is no checkpoint, it cannot be read, or it is of another model.
         """
         step = self._existing(self._manager.latest_step())
         found = self._read(
@@ -149,14 +149,14 @@ class Checkpoints:
         """Step and averaged parameters of the newest checkpoint, or of the best scored one.
 
         Args:
-          like: parameters of the same model, whose form and devices are taken.
-          best: choose by the score of the validation.
+          like: parameters of the same model, with the structure and devices to use.
+          best: the checkpoint of the best score instead of the newest.
 
         Raises:
           InputError: there is no checkpoint, it cannot be read, or it is of another model.
         """
         choose = self._manager.best_step if best else self._manager.latest_step
-        step = self._existing(self._told(_UNOPENED, choose))
+        step = self._existing(self._orbax(_CANNOT_OPEN, choose))
         found = self._read(step, parameters={"params": like, "ema": like})
         return step, found["parameters"]["ema"]
 
@@ -169,7 +169,7 @@ class Checkpoints:
         args = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
         composite = ocp.args.Composite(**args, checksums=ocp.args.JsonRestore())
         failure = f"checkpoint {step} in {{}} cannot be opened"
-        found = self._told(failure, self._manager.restore, step, args=composite)
+        found = self._orbax(failure, self._manager.restore, step, args=composite)
         for name in items:
             if _checksum(found[name]) != found["checksums"][name]:
                 raise InputError(
@@ -179,12 +179,16 @@ class Checkpoints:
         return found
 
     def wait(self) -> None:
-        """Returns when all that was saved is on disk; InputError where that cannot be."""
-        self._told(_UNWRITTEN, self._manager.wait_until_finished)
+        """Returns when everything is on disk.
+
+        Raises:
+          InputError: a checkpoint cannot be written.
+        """
+        self._orbax(_CANNOT_WRITE, self._manager.wait_until_finished)
 
     def close(self) -> None:
-        """Waits as `wait` does, and frees what the manager holds."""
-        self._told(_UNWRITTEN, self._manager.close)
+        """Waits as `wait` does, and closes the folder."""
+        self._orbax(_CANNOT_WRITE, self._manager.close)
 
 
-_MEANT = _Meant()
+_EXPECTED_WARNINGS = _ExpectedWarnings()

@@ -1,4 +1,4 @@
-"""The frequency matrices of a run: what they started from, and their numbers by step."""
+"""The frequency matrices of a run: their initial values, and metrics of each step."""
 
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ RECORD = "first_frequencies.safetensors"
 
 
 def matrices(params: Any, labels: Any) -> dict[str, Any]:
-    """The frequency matrices [K, 2] by their names, in cycles per LR pixel.
+    """The frequency matrices [K, 2] by name, cycles per LR pixel.
 
     Args:
-      params: parameters, or anything of their form, such as gradients.
+      params: parameters, or a tree like them, such as gradients.
       labels: the optimizer group of each.
     """
     leaves = jax.tree_util.tree_leaves_with_path(params)
@@ -33,7 +33,7 @@ def matrices(params: Any, labels: Any) -> dict[str, Any]:
 
 
 def statistics(params: Any, labels: Any) -> dict[str, jax.Array]:
-    """Mean and largest |b| in cycles per LR pixel, where there are frequencies."""
+    """Mean and maximum of |b|, cycles per LR pixel; {} without frequencies."""
     matrix = matrices(params, labels)
     if not matrix:
         return {}
@@ -42,20 +42,20 @@ def statistics(params: Any, labels: Any) -> dict[str, jax.Array]:
 
 
 def gradient_norm(gradients: Any, labels: Any) -> dict[str, jax.Array]:
-    """The norm of the frequencies' share of the gradients, where there are frequencies."""
+    """Norm of the frequencies' gradients; {} without frequencies."""
     matrix = matrices(gradients, labels)
     return {"frequency_gradient_norm": optax.tree.norm(matrix)} if matrix else {}
 
 
 def record(workdir: Path, params: Any, labels: Any) -> None:
-    """Stores the frequencies before the first step."""
+    """Stores the initial frequencies in a run's folder."""
     found = {name: np.asarray(matrix) for name, matrix in matrices(params, labels).items()}
     with atomic_path(workdir / RECORD) as temporary:
         temporary.write_bytes(save(found))
 
 
 def recorded(workdir: Path) -> dict[str, np.ndarray]:
-    """What `record` stored.
+    """The initial frequencies that `record` stored, by name.
 
     Raises:
       InputError: there is no record, or it cannot be read.
@@ -65,7 +65,7 @@ def recorded(workdir: Path) -> dict[str, np.ndarray]:
         return dict(load_file(path))
     except FileNotFoundError:
         raise InputError(
-            f"{workdir} has no record of what its frequencies started from ({RECORD}): it was "
+            f"{workdir} has no record of its initial frequencies ({RECORD}): it was "
             "trained by an earlier version"
         ) from None
     except (OSError, SafetensorError) as error:

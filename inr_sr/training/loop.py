@@ -1,4 +1,4 @@
-"""The training loop: from a task and a configuration to parameters, resumable at any time."""
+"""The training loop: steps, validation and checkpoints of a run that resumes bit-identically."""
 
 import dataclasses
 import math
@@ -27,15 +27,15 @@ from inr_sr.training.optimizer import show_parameters
 from inr_sr.training.setup import Setup, Stages, check
 from inr_sr.training.state import TrainState
 from inr_sr.training.task import SCORE, Metrics, Task
-from inr_sr.training.workdir import agree, check_layout, store
+from inr_sr.training.workdir import check_layout, check_same_run, store
 
 
 class NotFinite(Exception):
-    """The loss was no longer a finite number."""
+    """The loss or a gradient became NaN or infinite."""
 
 
 class Interrupted(Exception):
-    """The run was asked to stop, saved its state and did so."""
+    """The run was stopped before its last step; its state is saved."""
 
 
 _LESS_MEMORY = "lower train.batch_size, raise train.accumulate, or set data.mode = streaming"
@@ -49,25 +49,26 @@ def train(
     Args:
       task: what is trained.
       config: a full configuration; it is stored in `workdir`.
-      workdir: the folder for everything that this run writes.
-      deadline: reading of time.monotonic after which to stop as if asked to.
+      workdir: the run's folder, for all files that it writes.
+      deadline: time.monotonic() at which to save and stop, as on Ctrl-C.
 
     Returns:
       The final state.
 
     Raises:
       InputError: a configuration or files that cannot work, or a workdir of another run; nothing
-        has been written then. Also a workdir that another process trains in.
+        has been written.
+      InUse: another process trains in workdir.
       Interrupted: Ctrl-C, SIGTERM or the deadline; the state is saved.
-      NotFinite: loss or gradient became NaN or infinite; the last checkpoint before that stays.
-      MemoryError: a batch, or all images at once, are too much for a device.
+      NotFinite: loss or gradient became NaN or infinite; the last checkpoint stays.
+      MemoryError: a batch, or all images at once, do not fit a device.
     """
     check(config)
     check_layout(workdir)
     step = latest_step(workdir / CHECKPOINTS) or 0
     setup = Setup.of(task, config, None if step else task.initial())
-    if step:  # before the first checkpoint there is nothing that another request could spoil
-        agree(workdir, config)
+    if step:  # before the first checkpoint another configuration may take the folder over
+        check_same_run(workdir, config)
         task.check_inputs(workdir)
     if step >= config.train.steps:
         with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
@@ -75,10 +76,10 @@ def train(
     with ExitStack() as opened:
         opened.enter_context(explain_out_of_memory(_LESS_MEMORY))
         loader = opened.enter_context(closing(task.loader(setup.mesh, step)))
-        lead = jax.process_index() == 0
-        opened.enter_context(_alone(workdir, step))
-        state, checkpoints = _begun(opened, task, config, workdir, setup, step)
-        writer = opened.enter_context(closing(MetricWriter(workdir, step))) if lead else None
+        first_host = jax.process_index() == 0
+        opened.enter_context(_exclusive(workdir, step))
+        state, checkpoints = _start_or_resume(opened, task, config, workdir, setup, step)
+        writer = opened.enter_context(closing(MetricWriter(workdir, step))) if first_host else None
         progress = TrainingProgress(config.train.steps, step, config.train.batch_size)
         opened.enter_context(closing(progress))
         loop = _Loop(config.train, setup.stages, task, loader, checkpoints, writer, progress)
@@ -86,13 +87,13 @@ def train(
 
 
 def run(task: Task, config: ConfigDict, workdir: Path) -> None:
-    """Trains to the end and finishes; what is finished already is left as it is.
+    """Trains to the end and finishes; leaves a finished run as it is.
 
     Raises:
       InputError, Interrupted, NotFinite, MemoryError: see `train`.
     """
     if task.finished(workdir):
-        agree(workdir, config)
+        check_same_run(workdir, config)
         task.check_inputs(workdir, moved_only=True)
         print(f"{workdir} is finished already; eval.py evaluates it again", file=sys.stderr)
         return
@@ -102,8 +103,12 @@ def run(task: Task, config: ConfigDict, workdir: Path) -> None:
 
 
 @contextmanager
-def _alone(workdir: Path, step: int) -> Iterator[None]:
-    """Keeps other jobs out; InUse on all hosts where one is there, or went on from `step`."""
+def _exclusive(workdir: Path, step: int) -> Iterator[None]:
+    """Locks `workdir`.
+
+    Raises:
+      InUse: on all hosts, if another job holds it, or has trained there beyond `step`.
+    """
     with ExitStack() as held:
         refusal: InputError | None = None
         if jax.process_index() == 0:
@@ -118,31 +123,31 @@ def _alone(workdir: Path, step: int) -> Iterator[None]:
         yield
 
 
-def _begun(
+def _start_or_resume(
     opened: ExitStack, task: Task, config: ConfigDict, workdir: Path, setup: Setup, step: int
 ) -> tuple[TrainState, Checkpoints]:
-    """The state to go on from, and the checkpoints; `workdir` records from now on what it holds."""
-    lead = jax.process_index() == 0
-    if lead and not step:
+    """The state to continue from, and the checkpoints; records the run in `workdir`."""
+    first_host = jax.process_index() == 0
+    if first_host and not step:
         store(workdir, config)
         task.record_inputs(workdir)
         frequencies.record(workdir, setup.state.params, setup.labels)
     checkpoints = opened.enter_context(closing(Checkpoints(workdir / CHECKPOINTS)))
     if not step:
-        if lead:
+        if first_host:
             adversary = setup.state.adversary
-            opponent = adversary.params if adversary else None
-            show_parameters(setup.state.params, setup.labels, opponent)
+            discriminator = adversary.params if adversary else None
+            show_parameters(setup.state.params, setup.labels, discriminator)
         return setup.state, checkpoints
     state = checkpoints.restore(setup.state)
-    if lead:  # only now that it can go on
+    if first_host:  # only once the checkpoint could be restored
         store(workdir, config)
         task.record_inputs(workdir)
     return state, checkpoints
 
 
 def _next_stop(step: int, train: ConfigDict, stages: Stages) -> int:
-    """The step at which the host stops next: where something is due, or the dispatch ends."""
+    """The step that ends the next dispatch: its longest, or one at which something is due."""
     due = [step + train.steps_per_dispatch, train.steps, *stages.changes(step)]
     due += [
         (step // every + 1) * every
@@ -153,7 +158,7 @@ def _next_stop(step: int, train: ConfigDict, stages: Stages) -> int:
 
 @dataclasses.dataclass
 class _Loop:
-    """The loop over the steps of one run, and what it works with."""
+    """The loop over the steps of one run."""
 
     train: ConfigDict
     stages: Stages
@@ -162,20 +167,22 @@ class _Loop:
     checkpoints: Checkpoints
     writer: MetricWriter | None
     progress: TrainingProgress
-    _unread: tuple[int, Metrics] | None = None  # a step, and its metrics still on the device
+    _unread: tuple[int, Metrics] | None = None  # a step and its metrics, still on the device
 
     def until_done(self, state: TrainState, stop: "StopRequest") -> TrainState:
-        """Runs to the last step, or raises Interrupted after saving."""
+        """Runs to the last step; saves and raises Interrupted on a stop request."""
         step = int(state.step)
         while step < self.train.steps:
-            stretch = _next_stop(step, self.train, self.stages) - step
-            state, metrics = self.stages.at(step)(state, self.loader.take(stretch), stretch)
+            count = _next_stop(step, self.train, self.stages) - step
+            state, metrics = self.stages.at(step)(state, self.loader.take(count), count)
             # Metrics are read one dispatch late, so that the device never waits for the host.
             self._read()
-            step += stretch
+            step += count
             self._unread = (step, metrics)
             last = step == self.train.steps
-            stopping = not last and stop.agreed()  # the last step is validated and saved anyway
+            stopping = (
+                not last and stop.on_any_host()
+            )  # the last step is validated and saved anyway
             validating = last or step % self.train.eval_every == 0
             if stopping or validating or step % self.train.checkpoint_every == 0:
                 score = self._validated(state) if validating else None
@@ -184,7 +191,7 @@ class _Loop:
             if stopping:
                 break
         self.checkpoints.wait()
-        if stop.agreed():
+        if stop.on_any_host():
             raise Interrupted(f"stopped at step {step} of {self.train.steps}, saved")
         return state
 
@@ -202,18 +209,18 @@ class _Loop:
         return found[SCORE]
 
     def _read(self) -> None:
-        """Logs the metrics of the dispatch before, if there was one."""
+        """Logs the metrics of the previous dispatch, unless that was done."""
         if self._unread is not None:
             step, numbers = self._fetch()
             self._log(step, numbers, step == self.train.steps or step % self.train.log_every == 0)
 
     def _fetch(self) -> tuple[int, dict[str, float]]:
-        """Brings the unread metrics to the host, and stops on NaN."""
+        """Moves the unread metrics to the host; raises NotFinite."""
         assert self._unread is not None
         step, metrics = self._unread
         self._unread = None
         numbers = {name: float(value) for name, value in metrics.items()}
-        # A gradient spoils the parameters before the loss.
+        # A gradient that is not finite ruins the parameters one step before the loss shows it.
         for name, section in (
             ("loss", "optimizer"),
             ("gradient_norm", "optimizer"),
@@ -228,7 +235,7 @@ class _Loop:
         return step, numbers
 
     def _log(self, step: int, numbers: dict[str, float], due: bool) -> None:
-        """Moves the bar and, where a row is `due`, writes it."""
+        """Advances the progress bar and, where a row is `due`, writes it."""
         self.progress.tick(step, numbers)
         if self.writer and due:
             self.writer.write(step, numbers)
@@ -236,13 +243,16 @@ class _Loop:
 
 
 class StopRequest:
-    """Turns the first Ctrl-C or SIGTERM into a question the loop asks between dispatches.
+    """Ctrl-C, SIGTERM or a deadline, on which the loop stops between two dispatches.
 
-    So does the time: `deadline` is a reading of time.monotonic.
+    A second Ctrl-C raises KeyboardInterrupt at once.
+
+    Args:
+      deadline: time.monotonic() from which the loop stops.
     """
 
     def __init__(self, deadline: float = math.inf) -> None:
-        self.asked = False
+        self.requested = False
         self._deadline = deadline
         self._before: dict[int, Any] = {}
 
@@ -252,17 +262,17 @@ class StopRequest:
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         if number == signal.SIGINT:
             # Not print: a handler may run in the middle of another one.
             os.write(2, b"\nstopping after this step; Ctrl-C again stops without saving\n")
-        self.asked = True
+        self.requested = True
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def agreed(self) -> bool:
-        """Whether any host was asked: all must stop at the same step."""
-        return any_host(self.asked or time.monotonic() >= self._deadline)
+    def on_any_host(self) -> bool:
+        """Whether any host has a request: all must stop at the same step."""
+        return any_host(self.requested or time.monotonic() >= self._deadline)

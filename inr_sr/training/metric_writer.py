@@ -1,4 +1,4 @@
-"""What a run logs: metrics.jsonl, and TensorBoard with images."""
+"""The metric writer of a run: metrics.jsonl, and TensorBoard with images."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ BOARD = "tensorboard"
 
 
 def rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.jsonl, up to a line that is none: a kill may tear the last one."""
+    """The rows of a metrics.jsonl up to the first invalid line: a kill may leave half a line."""
     found = []
     for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
@@ -28,10 +28,10 @@ def rows(path: Path) -> list[dict[str, float]]:
 
 
 class MetricWriter:
-    """Rows of numbers by step. It holds no clock readings, so equal runs write equal files."""
+    """Writes a row of numbers per step; without any time, so that equal runs write equal files."""
 
     def __init__(self, workdir: Path, step: int):
-        """Opens the files for going on after `step`: later rows and torn lines are removed."""
+        """Opens the files to continue after `step`; removes later rows and invalid lines."""
         path = workdir / METRICS
         kept = [row for row in rows(path) if row["step"] <= step]
         with atomic_path(path) as temporary:
@@ -41,7 +41,7 @@ class MetricWriter:
         self._board = SummaryWriter(str(workdir / BOARD), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """One row, on disk when this returns."""
+        """Writes one row; it is on disk when this returns."""
         numbers = {name: float(value) for name, value in values.items()}
         self._file.write(json.dumps({"step": step, **numbers}) + "\n")
         self._file.flush()
@@ -49,11 +49,11 @@ class MetricWriter:
             self._board.add_scalar(name, value, step)
 
     def speed(self, step: int, samples_per_second: float) -> None:
-        """Pace, which goes to TensorBoard only: it differs between equal runs."""
+        """Writes the speed, to TensorBoard only: it differs between equal runs."""
         self._board.add_scalar("samples_per_second", samples_per_second, step)
 
     def image(self, step: int, name: str, image: np.ndarray) -> None:
-        """An image [h, w, 3] in [0, 1] for TensorBoard."""
+        """Writes an image [h, w, 3] in [0, 1] to TensorBoard."""
         self._board.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""AdamW in parts: kernels, what never decays, and the frequency matrices at their own rate."""
+"""AdamW by groups: kernels, parameters without decay, and frequencies at their own rate."""
 
 import math
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def default_config() -> ConfigDict:
     config.learning_rate = 1e-3
     # Steps of linear warm-up, at most half of all; then cosine to 0.
     config.warmup = 200
-    config.weight_decay = 0.0  # of kernels; of nothing else
+    config.weight_decay = 0.0  # of kernels only
     config.b1 = 0.9  # Adam's decay of the mean gradient
     config.b2 = 0.99  # and of its square
     config.clip = 1.0  # global gradient norm
@@ -32,7 +32,7 @@ def default_config() -> ConfigDict:
 
 
 def check(config: ConfigDict) -> None:
-    """Refuses an `optimizer` section that cannot work; InputError names the field."""
+    """Raises InputError for an `optimizer` section that cannot work; it names the field."""
     for name, fits, allowed in (
         ("learning_rate", 0 < config.learning_rate < math.inf, "above 0, and finite"),
         (
@@ -52,7 +52,7 @@ def check(config: ConfigDict) -> None:
 
 
 def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Schedule]:
-    """Learning rate of the weights, and of the frequency matrices, by step.
+    """Learning rates by step: of the weights, and of the frequency matrices.
 
     Raises:
       InputError: an unknown schedule.
@@ -82,12 +82,12 @@ def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Sch
 def make_optimizer(
     config: ConfigDict, steps: int, labels: Callable[[Any], Any]
 ) -> optax.GradientTransformation:
-    """Clipping over all parameters, then Adam per part; only kernels decay.
+    """Clips the global gradient norm, then applies Adam by group; only kernels decay.
 
     Args:
       config: `optimizer` section of a configuration.
       steps: of the whole run.
-      labels: the group of each parameter, in the form of the parameters; see `models.parts`.
+      labels: from parameters to the group of each, a tree like them; see `models.parts`.
 
     Raises:
       InputError: an unknown schedule, or a number out of its range.
@@ -108,9 +108,9 @@ def make_optimizer(
 
 
 def show_parameters(params: Any, labels: Any, adversary: Any | None) -> None:
-    """Prints every parameter, its shape, size and optimizer group, on standard error.
+    """Prints shape, count and optimizer group of every parameter to standard error.
 
-    Of an adversary's parameters, which are not part of the network, their count is enough.
+    An adversary is not part of the network: only its parameter count is printed.
     """
     table = Table("parameter", "shape", "count", "optimizer group", box=None)
     rows = jax.tree_util.tree_leaves_with_path(params)

@@ -1,4 +1,4 @@
-"""What a run needs before its first step: a valid configuration, programs, a first state."""
+"""What a run needs before its first step: a valid configuration, programs, an initial state."""
 
 import dataclasses
 import functools
@@ -25,11 +25,11 @@ def default_config() -> ConfigDict:
     config = ConfigDict()
     config.steps = 1000
     config.batch_size = 16
-    config.accumulate = 1  # slices a batch is cut into, one after the other, to save memory
+    config.accumulate = 1  # slices of a batch, whose gradients are accumulated to save memory
     # Gradient checkpointing of the encoder's blocks: less memory, a third more time. On a CPU it
     # changes nothing.
     config.remat = False
-    # Steps run on the device between two stops of the host; it stops at every log_every at least.
+    # Steps per dispatch at most; a dispatch also ends at each log_every.
     config.steps_per_dispatch = 10
     config.ema = 0.999  # decay of the averaged parameters that are validated and kept
     config.log_every = 10
@@ -39,7 +39,7 @@ def default_config() -> ConfigDict:
 
 
 def check(config: ConfigDict) -> None:
-    """Refuses what no run can be made of, whatever its task; opens no file.
+    """Checks what every task needs; opens no file.
 
     Raises:
       InputError: naming the field, its value and what is allowed.
@@ -72,25 +72,25 @@ def check(config: ConfigDict) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Stages:
-    """The programs of a run's steps: one, and another from where an adversary joins.
+    """The programs of a run's steps: one without and one with an adversary.
 
     Attributes:
-      alone: of the steps before.
-      against: of the steps from `joins` on; None without an adversary.
-      joins: the first step with the adversary.
+      alone: runs steps without the adversary.
+      adversarial: runs steps from `start` on; None if there is no adversary.
+      start: the first step with the adversary.
     """
 
     alone: Advance
-    against: Advance | None
-    joins: int
+    adversarial: Advance | None
+    start: int
 
     def at(self, step: int) -> Advance:
-        """The program that runs a step and those up to the next change."""
-        return self.against if self.against and step >= self.joins else self.alone
+        """The program of a step."""
+        return self.adversarial if self.adversarial and step >= self.start else self.alone
 
     def changes(self, step: int) -> list[int]:
-        """The steps to come at which the program changes."""
-        return [self.joins] if self.against and step < self.joins else []
+        """The steps after `step` at which the program changes."""
+        return [self.start] if self.adversarial and step < self.start else []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Setup:
     Attributes:
       mesh: the devices.
       stages: the programs of its steps.
-      state: before the first step, on the devices.
+      state: the state before the first step, on the devices.
       labels: the optimizer group of each parameter.
     """
 
@@ -111,10 +111,15 @@ class Setup:
 
     @classmethod
     def of(cls, task: Task, config: ConfigDict, initial: Any | None) -> "Setup":
-        """The parts of a run of `task`, from `initial` parameters or new ones.
+        """The parts of a run of `task`.
+
+        Args:
+          task: what is trained.
+          config: a full configuration.
+          initial: parameters to start from; None: those of `task.init`.
 
         Raises:
-          InputError: files of the task's constants that cannot be read.
+          InputError: a file of the task's constants cannot be read.
         """
         mesh = make_mesh()
         optimizer = optimizers.make_optimizer(config.optimizer, config.train.steps, task.labels)
@@ -125,16 +130,16 @@ class Setup:
         advance = functools.partial(
             make_advance, config, task, optimizer, mesh, constants=constants
         )
-        against = advance(adversary=adversary) if adversary else None
+        adversarial = advance(adversary=adversary) if adversary else None
         key = jax.random.key(config.seed)
         if initial is None:
             initial = task.init(key)
-        # A key of its own: not that of the parameters, nor of any step.
-        opponent = adversary.create(jax.random.fold_in(key, 2**30)) if adversary else None
-        state = training_state.create(initial, optimizer, config.seed, opponent)
+        # A key that neither the parameters nor any step uses.
+        adversary_state = adversary.create(jax.random.fold_in(key, 2**30)) if adversary else None
+        state = training_state.create(initial, optimizer, config.seed, adversary_state)
         return cls(
             mesh=mesh,
-            stages=Stages(advance(), against, config.adversarial.start),
+            stages=Stages(advance(), adversarial, config.adversarial.start),
             state=place(jax.tree.map(np.asarray, state), replicated(mesh)),
             labels=task.labels(initial),
         )

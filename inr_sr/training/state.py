@@ -1,4 +1,4 @@
-"""What training changes from step to step."""
+"""The state of a run, which each step replaces."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ import optax
 
 @flax.struct.dataclass
 class AdversaryState:
-    """What an adversary changes from step to step.
+    """The state of an adversary.
 
     Attributes:
       params: the discriminator's parameters, float32.
-      statistics: of its spectral normalisation, float32.
-      opt_state: its optimizer's.
+      statistics: vectors of its spectral normalisation, float32.
+      opt_state: state of its optimizer.
     """
 
     params: Any
@@ -25,15 +25,15 @@ class AdversaryState:
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything a resumed training needs.
+    """Everything that a resumed run needs.
 
     Attributes:
-      step: int32 scalar, steps done.
+      step: int32 scalar, number of steps done.
       params: parameters, float32.
-      ema: their exponential moving average, which is evaluated and kept.
-      opt_state: the optimizer's.
+      ema: their exponential moving average, which is validated and exported.
+      opt_state: state of the optimizer.
       rng: uint32 key data; the randomness of step t is fold_in(rng, t).
-      adversary: None where there is none.
+      adversary: None without an adversary.
     """
 
     step: jax.Array

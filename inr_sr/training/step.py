@@ -1,7 +1,7 @@
-"""The training step: a batch, its gradients, the update; several in one program, over a mesh.
+"""The training step: a batch, its gradients, the update; several steps in one program, on a mesh.
 
-A step's batch is cut into `train.accumulate` slices, one after the other, each spread over the
-devices. All randomness of step t comes from fold_in(key, t), so that a run resumes bit-identically.
+A batch is cut into `train.accumulate` slices, which follow each other; each slice is spread over
+the devices. All randomness of step t comes from fold_in(key, t), so a run resumes bit-identically.
 """
 
 import dataclasses
@@ -28,15 +28,6 @@ Advance = Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]
 Gradients = Callable[[Any, jax.Array, Any, Any], tuple[Any, Metrics]]
 
 
-def loops_are_slow() -> bool:
-    """Whether convolution gradients must stay out of compiled loops.
-
-    XLA's CPU backend runs them there some 80 times slower (github.com/jax-ml/jax/issues/12868),
-    and a dispatch costs next to nothing on a CPU.
-    """
-    return on_cpu()
-
-
 def make_advance(
     config: ConfigDict,
     task: Task,
@@ -47,17 +38,17 @@ def make_advance(
 ) -> Advance:
     """The function that runs `count` <= train.steps_per_dispatch training steps on the devices.
 
-    Its `data` is what the task's loader gave: an array [steps_per_dispatch, batch, ...], or any
-    other pytree, which all steps and samples share. The count is data, so that one program serves
-    every stretch between two stops of the host. The state is donated.
+    Its `data` is what the task's loader returned: an array [steps_per_dispatch, batch, ...], or
+    another pytree that all steps and samples share. `count` is data, not shape, so one program
+    serves every number of steps. The state is donated.
 
     Args:
       config: a full configuration.
       task: what is trained.
-      optimizer: of its parameters, see `optimizer.make_optimizer`.
+      optimizer: of the task's parameters, see `optimizer.make_optimizer`.
       mesh: the devices.
-      adversary: trained against it in these steps; without one, what the state has of it stays.
-      constants: the task's, on the devices.
+      adversary: trained with the task in these steps; None leaves its state unchanged.
+      constants: the task's constants, on the devices.
     """
     step = _Step(config, task, optimizer, mesh, adversary)
     only = 0 if task.shapes == 1 else None
@@ -66,22 +57,188 @@ def make_advance(
     return _looped(step, constants, only)
 
 
-def _one_by_one(step: "_Step", constants: Any, only: int | None) -> Advance:
-    """A dispatch for each step."""
+@dataclasses.dataclass(frozen=True, eq=False)  # compiled methods are looked up by identity
+class _Step:
+    """One training step; for the attributes see `make_advance`."""
+
+    config: ConfigDict
+    task: Task
+    optimizer: optax.GradientTransformation
+    mesh: Mesh
+    adversary: Adversary | None
+
+    def __call__(
+        self, state: TrainState, data: Any, constants: Any, shape: int | None
+    ) -> tuple[TrainState, Metrics]:
+        """The state after the step, and float32 metrics.
+
+        Args:
+          state: the state before the step.
+          data: of this step.
+          constants: the task's constants.
+          shape: index of the batch's shape; None: drawn on the device.
+        """
+        adversary_state = state.adversary
+        if self.adversary is None:
+            grads, metrics = self._gradients(state, state.params, data, constants, shape)
+        else:
+            assert adversary_state is not None
+            params = (state.params, adversary_state)
+            (grads, adversary_grads), metrics = self._gradients(
+                state, params, data, constants, shape
+            )
+            adversary_state = self.adversary.updated(adversary_state, adversary_grads)
+            metrics["adversary_gradient_norm"] = optax.tree.norm(adversary_grads)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes int32 counts and floats
+            updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        keep = ema_decay(self.config.train.ema, state.step)
+        ema = optax.incremental_update(params, state.ema, 1 - keep)
+        metrics.update(self._step_metrics(state, params, grads, metrics))
+        new = TrainState(state.step + 1, params, ema, opt_state, state.rng, adversary_state)
+        return new, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), metrics)
+
+    def shape(self, state: TrainState) -> jax.Array:
+        """Index of the batch's shape in the step after `state`."""
+        return random_shape(state.rng, state.step, self.task.shapes)
+
+    def _gradients(
+        self, state: TrainState, params: Any, data: Any, constants: Any, shape: int | None
+    ) -> tuple[Any, Metrics]:
+        by_shape = [
+            make_gradients(self.config, self.task, index, self.mesh, self.adversary)
+            for index in range(self.task.shapes)
+        ]
+        arguments = (params, step_key(state.rng, state.step), data, constants)
+        if shape is not None:
+            return by_shape[shape](*arguments)
+        found: tuple[Any, Metrics] = jax.lax.switch(self.shape(state), by_shape, *arguments)
+        return found
+
+    def _step_metrics(
+        self, state: TrainState, params: Any, grads: Any, metrics: Metrics
+    ) -> Metrics:
+        """Metrics of every task's steps; replaces "error" in `metrics` by "psnr"."""
+        rate, frequency_rate = schedules(self.config.optimizer, self.config.train.steps)
+        with jax.numpy_dtype_promotion("standard"):
+            rates = {
+                "learning_rate": rate(state.step),
+                "frequency_learning_rate": frequency_rate(state.step),
+            }
+        found = {"gradient_norm": optax.tree.norm(grads), **rates}
+        if "error" in metrics:
+            # A squared error of zero would be infinite decibels, which JSON cannot hold.
+            error = jnp.maximum(metrics.pop("error"), 10 ** (-MAX_DB / 10))
+            found["psnr"] = -10 * jnp.log10(error)
+        labels = self.task.labels(params)
+        return {
+            **found,
+            **frequencies.gradient_norm(grads, labels),
+            **frequencies.statistics(params, labels),
+            **self.task.statistics(params),
+        }
+
+
+def make_gradients(
+    config: ConfigDict, task: Task, shape: int, mesh: Mesh, adversary: Adversary | None = None
+) -> Gradients:
+    """The function from a step's data to gradients and metrics, means over the whole batch.
+
+    Args:
+      config: a full configuration.
+      task: what is trained.
+      shape: index of the batch's shape.
+      mesh: the devices.
+      adversary: if given, `params` and gradients are pairs: the task's and the adversary's, where
+        the adversary's params are an AdversaryState.
+    """
+    batch_size, slices = config.train.batch_size, config.train.accumulate
+    if adversary is None:
+        of_batch = jax.grad(task.loss, has_aux=True)
+    else:
+        of_batch = adversary.gradients
+
+    def sliced(x: jax.Array) -> jax.Array:
+        x = x.reshape(slices, batch_size // slices, *x.shape[1:])
+        return jax.lax.with_sharding_constraint(x, sharded(mesh))
+
+    def gradients(params: Any, key: jax.Array, data: Any, constants: Any) -> tuple[Any, Metrics]:
+        # One key per sample: results do not depend on how the batch is cut or spread.
+        keys = sliced(jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(batch_size)))
+
+        def of_slice(keys: jax.Array, data: Any) -> tuple[Any, Metrics]:
+            batch = task.batch(keys, data, shape)
+            own_key = jax.random.fold_in(keys[0], 1)  # differs from every sample's key
+            found: tuple[Any, Metrics] = of_batch(params, batch, own_key, constants)
+            return found
+
+        if isinstance(data, jax.Array):
+            total = _summed(lambda part: of_slice(*part), (keys, sliced(data)))
+        else:
+            total = _summed(lambda part: of_slice(part, data), keys)
+        return jax.tree.map(lambda x: x / slices, total)
+
+    return gradients
+
+
+def _summed(function: Callable[[Any], Any], parts: Any) -> Any:
+    """Sum of `function` over the slices: the entries along the first axis of the leaves."""
+    count = len(jax.tree.leaves(parts)[0])
+    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], parts))
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+    def add(total: Any, part: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, function(part)), None
+
+    if not loops_are_slow():
+        return jax.lax.scan(add, zero, parts)[0]
+    total = zero
+    for i in range(count):
+        total, _ = add(total, jax.tree.map(lambda x, i=i: x[i], parts))
+    return total
+
+
+def step_key(rng: jax.Array, step: jax.Array) -> jax.Array:
+    """The key of all randomness of a step."""
+    return jax.random.fold_in(jax.random.wrap_key_data(rng), step)
+
+
+def random_shape(rng: jax.Array, step: jax.Array, count: int) -> jax.Array:
+    """Index of a step's batch shape, int32 in [0, count), uniform."""
+    return jax.random.randint(jax.random.fold_in(step_key(rng, step), 2**30), (), 0, count)
+
+
+def ema_decay(decay: float, step: jax.Array) -> jax.Array:
+    """Decay of the average at `step`; smaller in early steps, so that the average forgets them."""
+    t = step.astype(jnp.float32)
+    return jnp.minimum(decay, (1 + t) / (10 + t))
+
+
+def loops_are_slow() -> bool:
+    """Whether convolution gradients must stay out of compiled loops.
+
+    XLA's CPU backend runs them there some 80 times slower (github.com/jax-ml/jax/issues/12868),
+    and a dispatch costs next to nothing on a CPU.
+    """
+    return on_cpu()
+
+
+def _one_by_one(step: _Step, constants: Any, only: int | None) -> Advance:
+    """One dispatch per step."""
     single = jax.jit(step.__call__, donate_argnums=0, static_argnums=3)
-    drawn = jax.jit(step.drawn)
+    next_shape = jax.jit(step.shape)
 
     def advance(state: TrainState, data: Any, count: int) -> tuple[TrainState, Metrics]:
         for i in range(count):
-            shape = int(drawn(state)) if only is None else only
+            shape = int(next_shape(state)) if only is None else only
             state, metrics = single(state, _at(data, i), constants, shape)
         return state, metrics
 
     return advance
 
 
-def _looped(step: "_Step", constants: Any, only: int | None) -> Advance:
-    """All steps in one program."""
+def _looped(step: _Step, constants: Any, only: int | None) -> Advance:
+    """All steps in one dispatch."""
 
     def steps(
         state: TrainState, data: Any, count: jax.Array, constants: Any
@@ -100,151 +257,3 @@ def _looped(step: "_Step", constants: Any, only: int | None) -> Advance:
 def _at(data: Any, i: Any) -> Any:
     """The data of step `i` of a dispatch."""
     return data[i] if isinstance(data, jax.Array) else data
-
-
-def step_key(rng: jax.Array, step: jax.Array) -> jax.Array:
-    """The key of all randomness of a step."""
-    return jax.random.fold_in(jax.random.wrap_key_data(rng), step)
-
-
-def drawn_shape(rng: jax.Array, step: jax.Array, count: int) -> jax.Array:
-    """Which of the task's shapes a step has, each as likely as any other."""
-    return jax.random.randint(jax.random.fold_in(step_key(rng, step), 2**30), (), 0, count)
-
-
-def ema_decay(decay: float, step: jax.Array) -> jax.Array:
-    """Decay at `step`: a short memory at first, so that the average forgets its start."""
-    t = step.astype(jnp.float32)
-    return jnp.minimum(decay, (1 + t) / (10 + t))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)  # compiled methods are looked up by identity
-class _Step:
-    """One training step; the attributes are the arguments of `make_advance`."""
-
-    config: ConfigDict
-    task: Task
-    optimizer: optax.GradientTransformation
-    mesh: Mesh
-    adversary: Adversary | None
-
-    def __call__(
-        self, state: TrainState, data: Any, constants: Any, shape: int | None
-    ) -> tuple[TrainState, Metrics]:
-        """The state after the step, and float32 metrics.
-
-        Args:
-          state: before it.
-          data: of this step.
-          constants: the task's.
-          shape: of the batch; None: the one that is drawn, on the device.
-        """
-        opponent = state.adversary
-        if self.adversary is None:
-            grads, metrics = self._gradients(state, state.params, data, constants, shape)
-        else:
-            assert opponent is not None
-            both = (state.params, opponent)
-            (grads, theirs), metrics = self._gradients(state, both, data, constants, shape)
-            opponent = self.adversary.updated(opponent, theirs)
-            metrics["adversary_gradient_norm"] = optax.tree.norm(theirs)
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes int32 counts and floats
-            updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        keep = ema_decay(self.config.train.ema, state.step)
-        ema = optax.incremental_update(params, state.ema, 1 - keep)
-        metrics.update(self._logged(state, params, grads, metrics))
-        new = TrainState(state.step + 1, params, ema, opt_state, state.rng, opponent)
-        return new, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), metrics)
-
-    def drawn(self, state: TrainState) -> jax.Array:
-        """Which of the task's shapes is drawn."""
-        return drawn_shape(state.rng, state.step, self.task.shapes)
-
-    def _gradients(
-        self, state: TrainState, params: Any, data: Any, constants: Any, shape: int | None
-    ) -> tuple[Any, Metrics]:
-        kinds = [
-            make_gradients(self.config, self.task, kind, self.mesh, self.adversary)
-            for kind in range(self.task.shapes)
-        ]
-        key = step_key(state.rng, state.step)
-        if shape is not None:
-            return kinds[shape](params, key, data, constants)
-        arguments = (params, key, data, constants)
-        found: tuple[Any, Metrics] = jax.lax.switch(self.drawn(state), kinds, *arguments)
-        return found
-
-    def _logged(self, state: TrainState, params: Any, grads: Any, metrics: Metrics) -> Metrics:
-        """The metrics that every step has beside those of its loss; takes "error" out of them."""
-        rate, frequency_rate = schedules(self.config.optimizer, self.config.train.steps)
-        with jax.numpy_dtype_promotion("standard"):
-            rates = {
-                "learning_rate": rate(state.step),
-                "frequency_learning_rate": frequency_rate(state.step),
-            }
-        logged = {"gradient_norm": optax.tree.norm(grads), **rates}
-        if "error" in metrics:
-            # A squared error of zero would be infinite decibels, which JSON cannot hold.
-            error = jnp.maximum(metrics.pop("error"), 10 ** (-MAX_DB / 10))
-            logged["psnr"] = -10 * jnp.log10(error)
-        labels = self.task.labels(params)
-        return {
-            **logged,
-            **frequencies.gradient_norm(grads, labels),
-            **frequencies.statistics(params, labels),
-            **self.task.statistics(params),
-        }
-
-
-def make_gradients(
-    config: ConfigDict, task: Task, shape: int, mesh: Mesh, adversary: Adversary | None = None
-) -> Gradients:
-    """Gradients of one batch of a shape, means over all its samples.
-
-    With an adversary, `params` are a pair: the parameters and an AdversaryState; so are gradients.
-    """
-    batch_size, slices = config.train.batch_size, config.train.accumulate
-    if adversary is None:
-        of_batch = jax.grad(task.loss, has_aux=True)
-    else:
-        of_batch = adversary.gradients
-
-    def sliced(x: jax.Array) -> jax.Array:
-        x = x.reshape(slices, batch_size // slices, *x.shape[1:])
-        return jax.lax.with_sharding_constraint(x, sharded(mesh))
-
-    def gradients(params: Any, key: jax.Array, data: Any, constants: Any) -> tuple[Any, Metrics]:
-        # A key for each sample: results do not depend on how the batch is cut or spread.
-        keys = sliced(jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(batch_size)))
-
-        def of_slice(keys: jax.Array, data: Any) -> tuple[Any, Metrics]:
-            batch = task.batch(keys, data, shape)
-            own_key = jax.random.fold_in(keys[0], 1)  # not that of a sample
-            found: tuple[Any, Metrics] = of_batch(params, batch, own_key, constants)
-            return found
-
-        if isinstance(data, jax.Array):
-            total = _summed(lambda part: of_slice(*part), (keys, sliced(data)))
-        else:
-            total = _summed(lambda part: of_slice(part, data), keys)
-        return jax.tree.map(lambda x: x / slices, total)
-
-    return gradients
-
-
-def _summed(function: Callable[[Any], Any], parts: Any) -> Any:
-    """Sum of `function` over the slices of `parts`, along the first axes of its leaves."""
-    count = len(jax.tree.leaves(parts)[0])
-    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], parts))
-    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-
-    def add(total: Any, part: Any) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, function(part)), None
-
-    if not loops_are_slow():
-        return jax.lax.scan(add, zero, parts)[0]
-    total = zero
-    for i in range(count):
-        total, _ = add(total, jax.tree.map(lambda x, i=i: x[i], parts))
-    return total

@@ -1,4 +1,4 @@
-"""What the training loop asks of a task; it knows no model, no data and no loss itself."""
+"""The Task protocol: all that the training loop and step know about what is trained."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,20 +15,20 @@ Params = Any
 Metrics = dict[str, jax.Array]
 """Scalars by name."""
 SCORE = "eval_psnr"
-"""Name of the number, in dB, that the best checkpoint is best at."""
+"""Name of the validated number, in dB, that selects the best checkpoint."""
 
 Validated = tuple[dict[str, float], Mapping[str, np.ndarray]]
 """Numbers for metrics.jsonl, SCORE among them, and images [h, w, 3] in [0, 1] by name."""
 
 
 class Task(Protocol):
-    """One thing to train: parameters, data, a loss, and what is done with the result.
+    """One thing to train: parameters, data, a loss, a validation, and what the end produces.
 
     Attributes:
-      constants: arrays that the loss reads and training does not change, such as the weights of a
-        loss network, or (). They lie on the devices and are arguments of the compiled step: closed
-        over, they would become constants of the program.
-      shapes: how many shapes its batches have; each step draws one.
+      constants: pytree of arrays that the loss reads and training does not change, such as the
+        weights of a loss network; () if there are none. They are arguments of the compiled step:
+        closed over, they would be copied into the program.
+      shapes: number of shapes that batches have; each step draws one of them.
     """
 
     @property
@@ -38,41 +38,43 @@ class Task(Protocol):
     def shapes(self) -> int: ...
 
     def init(self, key: jax.Array) -> Params:
-        """New parameters."""
+        """Initial parameters."""
         ...
 
     def initial(self) -> Params | None:
-        """Parameters that a new run starts from in place of those of `init`, if any."""
+        """Parameters that a new run starts from instead of those of `init`; None: no others."""
         ...
 
     def labels(self, params: Params) -> Any:
-        """The optimizer group of each parameter, see `models.parts`, in the form of `params`."""
+        """The optimizer group of each parameter, a tree like `params`; see `models.parts`."""
         ...
 
     def loader(self, mesh: Mesh, step: int) -> Loader:
-        """Opens the data, ready to go on after `step`."""
+        """The loader of training data, which continues after `step`."""
         ...
 
     def batch(self, keys: jax.Array, data: Any, shape: int) -> Any:
-        """A batch, on the device.
+        """A batch of samples; runs inside the compiled step.
 
         Args:
-          keys: [B] random keys, one for each sample, so that a sample does not depend on its batch.
-          data: what the loader gave, for one step and these samples.
-          shape: which of the `shapes` it has.
+          keys: [B] random keys, one per sample, so that a sample does not depend on its batch.
+          data: the loader's data for one step and these samples.
+          shape: index of the batch's shape, below `shapes`.
         """
         ...
 
     def loss(
         self, params: Params, batch: Any, key: jax.Array, constants: Any
     ) -> tuple[jax.Array, Metrics]:
-        """What is minimised, a mean over the batch, and metrics.
+        """The loss, a mean over the batch, and metrics; runs inside the compiled step.
+
+        A metric "error", a mean squared error, is logged as "psnr".
 
         Args:
           params: the parameters.
           batch: a batch.
-          key: for randomness beyond the batch's.
-          constants: the task's, on the devices.
+          key: for randomness that is not the batch's.
+          constants: the task's constants, on the devices.
         """
         ...
 
@@ -81,33 +83,36 @@ class Task(Protocol):
         ...
 
     def validate(self, params: Params) -> Validated:
-        """Validates the averaged parameters, while training and at the end."""
+        """Validates averaged parameters, during the run and at its end."""
         ...
 
     def check_inputs(self, workdir: Path, *, moved_only: bool = False) -> None:
-        """Raises InputError unless `workdir` was begun on the files that this task reads.
+        """Checks that the run in `workdir` started from the files that this task reads.
 
         Args:
-          workdir: of the run.
-          moved_only: check only files that the configuration names by another path than then.
+          workdir: the run's folder.
+          moved_only: check only files whose path in the configuration has changed.
+
+        Raises:
+          InputError: it started from others.
         """
         ...
 
     def record_inputs(self, workdir: Path) -> None:
-        """Stores in `workdir` which files this task reads."""
+        """Stores checksums of the files that this task reads, for `check_inputs`."""
         ...
 
     def finished(self, workdir: Path) -> bool:
-        """Whether `finish` has been done in `workdir`."""
+        """Whether `finish` was completed in `workdir`."""
         ...
 
     def finish(self, workdir: Path) -> None:
-        """What is done at the end, on the first host: weights, evaluation, a report."""
+        """Runs after the last step, on the first host: exports weights, writes a report."""
         ...
 
 
 class PatchTask(Task, Protocol):
-    """A task whose batches are patches of images, which an adversary can judge."""
+    """A task whose batches are image patches, so that an adversary can be added to it."""
 
     def generate(self, params: Params, batch: Any) -> jax.Array:
         """The network's output for a batch."""
@@ -116,21 +121,21 @@ class PatchTask(Task, Protocol):
     def reconstruction(
         self, out: jax.Array, batch: Any, constants: Any
     ) -> tuple[jax.Array, Metrics]:
-        """`loss` of what `generate` returned."""
+        """The loss and metrics of an output of `generate`."""
         ...
 
     def images(self, out: jax.Array) -> jax.Array:
-        """What `generate` returned as images [B, n, n, 3]."""
+        """An output of `generate` as images [B, n, n, 3]."""
         ...
 
     def truth(self, batch: Any) -> jax.Array:
-        """The images [B, n, n, 3] that these should be."""
+        """The true images [B, n, n, 3] of a batch, in [0, 1]."""
         ...
 
     def condition(self, batch: Any) -> jax.Array:
-        """Images [B, n, n, 3] of what the network was given, for the adversary to see."""
+        """Images [B, n, n, 3] of the network's input, the discriminator's condition."""
         ...
 
     def last_layer(self, params: Params) -> list[jax.Array]:
-        """The kernels in `params` that the output is linear in."""
+        """The kernels of the output layer in `params`."""
         ...

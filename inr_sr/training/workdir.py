@@ -1,4 +1,4 @@
-"""The folder of one run: its stored configuration, and whether a new request fits it."""
+"""The folder of one run: its stored configuration, and whether another one may resume it."""
 
 import json
 from pathlib import Path
@@ -16,11 +16,11 @@ from inr_sr.training.frequencies import RECORD
 from inr_sr.training.metric_writer import BOARD, METRICS
 
 CONFIG = "config.json"
-PICTURES = "pictures.json"
+IMAGES = "pictures.json"
 PERCEPTUAL = "perceptual.json"
-# A resumed training must be the same training. What may change: how often it looks up, and where
-# the same pictures and the same features of the perceptual loss lie.
-FREE = (
+# A resumed run must be the same run. These fields, or sections, may differ: how often something is
+# done, and the paths of the same images and the same weights of the perceptual loss.
+CHANGEABLE = (
     "data.cache_mib",
     "data.folder",
     "data.threads",
@@ -61,20 +61,20 @@ def read_config(workdir: Path) -> ConfigDict:
 
 
 def check_layout(workdir: Path) -> None:
-    """Raises InputError where something else lies in the place of what a training writes."""
+    """Raises InputError where something else lies in the place of a file or folder of the run."""
     for name in (CHECKPOINTS, BOARD):
         if (workdir / name).exists() and not (workdir / name).is_dir():
             raise InputError(f"{workdir / name} is in the way: it is no folder")
-    for name in (CONFIG, PICTURES, PERCEPTUAL, RECORD, METRICS):
+    for name in (CONFIG, IMAGES, PERCEPTUAL, RECORD, METRICS):
         if (workdir / name).is_dir():
             raise InputError(f"{workdir / name} is in the way: it is a folder")
 
 
-def agree(workdir: Path, config: ConfigDict) -> None:
-    """Checks that `workdir` is of the training that `config` describes; writes nothing.
+def check_same_run(workdir: Path, config: ConfigDict) -> None:
+    """Checks that `workdir` holds the run that `config` describes; writes nothing.
 
     Raises:
-      InputError: it is of another training (the differences are named), or of none.
+      InputError: it holds another run (the message names the differences), or none.
     """
     stored = read_config(workdir)
     if bool(stored.data.folder) != bool(config.data.folder):
@@ -87,23 +87,27 @@ def agree(workdir: Path, config: ConfigDict) -> None:
     differing = [
         f"{name} is {old[name]} there, {new[name]} here"
         for name in new
-        if old[name] != new[name] and not name.startswith((*FREE, *_unused(config)))
+        if old[name] != new[name] and not name.startswith((*CHANGEABLE, *_unused(config)))
     ]
     if differing:
         raise InputError(
-            f"{workdir} holds another training: {'; '.join(differing)}. "
-            "Choose another --workdir, or ask for the same"
+            f"{workdir} holds another run: {'; '.join(differing)}. "
+            "Choose another --workdir, or the same configuration"
         )
 
 
 def _unused(config: ConfigDict) -> list[str]:
-    """Prefixes of the sections of encoders and decoders that the model does not have."""
+    """Prefixes of the fields of encoders and decoders that the model does not use."""
     unused = unused_sections(config.model.encoder, config.model.decoder)
     return [f"model.{name}." for name in unused]
 
 
 def store_checksum(path: Path, sha256: str) -> None:
-    """Writes a checksum to a file of a working directory, which exists; an atomic write."""
+    """Writes a checksum to a file of an existing working directory, in an atomic write.
+
+    Raises:
+      InputError: it cannot be written.
+    """
     try:
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps({"sha256": sha256}) + "\n")
@@ -112,7 +116,11 @@ def store_checksum(path: Path, sha256: str) -> None:
 
 
 def stored_checksum(path: Path) -> str:
-    """What `store_checksum` wrote; InputError where it cannot be read."""
+    """The checksum that `store_checksum` wrote.
+
+    Raises:
+      InputError: it cannot be read.
+    """
     try:
         return str(json.loads(path.read_text())["sha256"])
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
@@ -120,7 +128,7 @@ def stored_checksum(path: Path) -> str:
 
 
 def store(workdir: Path, config: ConfigDict) -> None:
-    """Makes the working directory if need be, and stores the configuration in it.
+    """Stores the configuration in the working directory, which is made if it does not exist.
 
     Raises:
       InputError: it cannot be written.

@@ -1,17 +1,19 @@
-"""Decoders: features in, a `field.FieldFunction` out that answers any coordinate.
+"""Decoders: from an encoder's features to a `field.FieldFunction`.
 
-A decoder is a flax module in a file of its own and a line in DECODERS. It is called with an
-encoder's features and the halo, LR pixels around those that the field covers. It has
+A decoder is a flax module in a file of its own and a line in DECODERS. It is called with features
+[B, H, W, C] and the halo, LR pixels around those that the field covers. It has
 
-- `receptive_field`: how many LR pixels beyond its own the field depends on; None: the whole image;
-- `takes_tokens`: whether features may belong to tokens in place of LR pixels;
-- `last_layer`: a regular expression of the paths (as in "cos/kernel") of its output's kernels;
+- `section`: name of its section in the `model` configuration;
+- `default_config(shared)`: that section, whose fields may follow `parts.Shared`;
+- `from_config(model, dtype, spacing)`: the module for a `model` section and features `spacing` LR
+  pixels apart; raises InputError;
+- `receptive_field`: LR pixels beyond its own that a query depends on; None: the whole image;
+- `takes_tokens`: whether features may belong to tokens instead of LR pixels;
 - `groups`: optimizer groups of its parameters, see `parts.Groups`;
-- `section`: the name of its section in the `model` configuration; `default_config(shared)`: that
-  section, which may follow `parts.Shared`; `from_config(model, dtype, spacing)`: the module that a
-  `model` section describes, on features `spacing` LR pixels apart, or InputError;
-- `scale`, if it renders a single integer scale: that one;
-- `check_slots(rows, cols)`, if it has a largest scale: raises InputError beyond it.
+- `last_layer`: a regular expression for the paths of its output's kernels, such as "cos/kernel";
+- `scale`, if it renders one integer scale only: that scale;
+- `check_slots(rows, cols)`, if its scale is limited: raises InputError where rows x cols output
+  pixels per LR pixel are too many.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """LIIF (arXiv 2012.09161): 3x3 unfold, cell decoding, local ensemble of 4 corners, an MLP.
 
-The first layer is split: what multiplies the unfolded features is a 3x3 convolution, done once
-per LR pixel; what multiplies the offset and the cell is added per query. The function is the
-same as the published one, with this project's bicubic skip and zero last layer.
+The first layer is split. Its part on the unfolded features is a 3x3 convolution, once per LR pixel;
+its part on the offset and the cell is added per query. The function equals the published one, with
+this project's bicubic skip and zero last layer.
 """
 
 import dataclasses
@@ -26,12 +26,12 @@ class LiifField:
     Attributes:
       hidden: [B, h + 2, w + 2, W] first layer's share of the features, before its activation, on
         the lattice and one pixel around.
-      lowest, highest: int32 [2] the first and last (row, col) of `hidden` that exist; a query
-        beyond a picture's border centres asks the nearest.
+      lowest, highest: int32 [2] the first and last (row, col) of `hidden` inside the image; queries
+        beyond an image's outermost centres use the nearest.
       coordinate: [4, W] first layer's weights of (offset row, col, cell row, col).
       layers: (kernel, bias) of the following layers.
 
-    All are in the type of computation; residuals are float32.
+    All are in the type of computation; outputs are float32.
     """
 
     hidden: jax.Array
@@ -67,11 +67,11 @@ class LiifField:
         return x.astype(jnp.float32)
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """See `field.FieldFunction.points`; LIIF reads the extents along the axes alone."""
+        """See `field.FieldFunction.points`; uses the footprint's extents along the axes alone."""
         batch, h, w, width = self.hidden.shape
         flat = self.hidden.reshape(batch, h * w, width)
         lowest, highest = self.lowest[None, None], self.highest[None, None]
-        # The 4 LR centres around x are those of cell, or of its neighbour on the side of delta.
+        # The 4 LR centres around x: along each axis the cell's, and its neighbour's towards delta.
         side = jnp.where(delta < 0, -1, 1).astype(jnp.int32)
         total = jnp.zeros((batch, cell.shape[1], 3), jnp.float32)
         shape = jnp.sqrt(jnp.diagonal(footprint, axis1=-2, axis2=-1)).astype(jnp.float32)
@@ -91,7 +91,7 @@ class LiifField:
         return total
 
     def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
-        """See `field.FieldFunction.tables`; there is nothing."""
+        """See `field.FieldFunction.tables`; there are none."""
         return (), ()
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
@@ -100,7 +100,7 @@ class LiifField:
 
 
 class LiifDecoder(nn.Module):
-    """Features [B, h, w, C], `halo` of them on each side, to a LiifField on those inside.
+    """Features [B, h + 2 halo, w + 2 halo, C] to a LiifField on [h, w].
 
     The MLP has `layers` hidden layers of `width`.
     """
@@ -135,7 +135,7 @@ class LiifDecoder(nn.Module):
     def __call__(self, features: jax.Array, halo: int) -> LiifField:
         hidden = nn.Conv(self.width, (3, 3), dtype=self.dtype, name="unfold")(features)
         hidden = with_margin(hidden, halo, 1)
-        around = min(halo, 1)  # without a halo the picture ends here
+        around = min(halo, 1)  # without a halo the image ends here
         size = jnp.array(hidden.shape[1:3], jnp.int32)
         coordinate = self.param("coordinate", nn.initializers.lecun_normal(), (4, self.width))
         layers = []

@@ -23,7 +23,7 @@ def shuffle(x: jax.Array, factor: int) -> jax.Array:
 
 @flax.struct.dataclass
 class PixelShuffleField:
-    """Output pixels of every LR pixel: it answers at their centres only.
+    """The output pixels of every LR pixel; it has no values between them.
 
     Attributes:
       pixels: [B, h, w, scale, scale, 3].
@@ -50,7 +50,7 @@ class PixelShuffleField:
         return PixelShuffleField(take(self.pixels, 0))
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
-        """Those of the output pixels that hold the queries; their footprint is fixed."""
+        """The output pixels that hold the queries, whatever their footprint."""
         slot = jnp.floor((delta + 0.5) * self.scale).astype(jnp.int32)
         row, col = jnp.moveaxis(jnp.clip(slot, 0, self.scale - 1), -1, 0)
         at = (cell[..., 0] * self.pixels.shape[2] + cell[..., 1]) * self.scale**2
@@ -58,7 +58,7 @@ class PixelShuffleField:
         return jnp.take_along_axis(self.pixels.reshape(len(self.pixels), -1, 3), index, axis=1)
 
     def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
-        """See `field.FieldFunction.tables`; there is nothing."""
+        """See `field.FieldFunction.tables`; there are none."""
         return (), ()
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
@@ -80,9 +80,9 @@ class PixelShuffleField:
 
 
 class PixelShuffleDecoder(nn.Module):
-    """Features [B, h, w, C], `halo` of them on each side, to a PixelShuffleField on those inside.
+    """Features [B, h + 2 halo, w + 2 halo, C] to a PixelShuffleField on [h, w].
 
-    `scale` is the one integer by which it enlarges.
+    `scale` is the only scale, an integer.
     """
 
     scale: int

@@ -4,11 +4,11 @@
 
     a_k(J) = exp(-kappa (2 pi)^2 |J^T b_k|^2) (1 + sum_n g_kn T_n(u_k(J)))
 
-for a query x in LR cell p at offset d from its centre. a_k is the response of wave k to an output
-pixel along which x moves by J: attenuation by the heat kernel, times a learned gain
-(`models/fourier.py`). On a grid J is diag(1/s_row, 1/s_col).
-Everything that depends on p is computed once per LR pixel; an output pixel costs K multiply-adds
-per channel and part.
+for a query x in LR cell p at offset d from its centre. a_k is the response of an output pixel with
+Jacobian J to wave k: attenuation by the heat kernel (arXiv 2311.17643), times a learned gain
+(`models/fourier.py`). On a grid J is diag(1/s_row, 1/s_col). Everything that depends on p is
+computed once per LR pixel; an output pixel costs K multiply-adds per channel, for cosines and sines
+each.
 """
 
 import dataclasses
@@ -37,9 +37,9 @@ from inr_sr.models.parts import (
 )
 
 MAX_WAVES = 2**12  # some 100 kB of coefficients per LR pixel
-LANES = 8  # matrix products are fastest when they make a multiple of so many columns
+LANES = 8  # matrix products are fastest when their columns are a multiple of this
 MAX_TABLE_BYTES = 2**28
-"""Largest table of steps: for 134 waves at x1000 in both directions, for more at lower scales."""
+"""Maximum size of the tables of steps: 134 waves at x1000 along both axes, more at lower scales."""
 
 
 @flax.struct.dataclass
@@ -49,8 +49,8 @@ class SpectralField:
     Attributes:
       cos, sin: [B, h, w, 3, K] coefficients per LR pixel and channel.
       frequencies: [K, 2] in cycles per LR pixel, (row, col).
-      kappa: scalar, strength of the cell's band limit.
-      gains: [K, order] how each wave's gain depends on the footprint, `fourier.gain`.
+      kappa: scalar >= 0, strength of the attenuation.
+      gains: [K, order] coefficients of each wave's gain, see `fourier.gain`.
       smallest: side of the smallest output pixel the field was trained for, LR pixels.
     """
 
@@ -75,6 +75,7 @@ class SpectralField:
         return dataclasses.replace(self, cos=take(self.cos, 0), sin=take(self.sin, 0))
 
     def _response(self, footprint: jax.Array) -> jax.Array:
+        """a_k of footprints [..., 2, 2], [..., K]."""
         # Never finer than trained: untrained high frequencies would show as dots.
         footprint = clamped(footprint, self.smallest)
         return attenuation(self.frequencies, self.kappa, footprint) * gain(
@@ -98,11 +99,12 @@ class SpectralField:
         )
 
     def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
-        """Turns of each row's and column's waves, and the two tables of steps.
+        """See `field.FieldFunction.tables`.
 
         Returns:
-          (cos, sin) [count, K] of the phase from a cell's centre to the middle of its slots, for
-          rows; and for columns, with the even and the odd table [K, slots of the upper half].
+          For rows: (cos, sin) [count, K] of the phase from a cell's centre to the middle of its
+          slots. Shared by all rows: the same for columns, and an even and an odd table [K, slots]
+          of the steps in the upper half of the slots. The phases are () where scales are integers.
 
         Raises:
           InputError: a table would take more than MAX_TABLE_BYTES.
@@ -119,21 +121,22 @@ class SpectralField:
         step = jnp.pad(step, ((0, 0), (0, -step.shape[1] % LANES)))
         a = self._response(upright_footprint(jnp.stack([rows.step, cols.step])))[:, None]
         even, odd = a * jnp.cos(step), a * jnp.sin(step)
-        if aligned(rows, cols):  # the slots are about the centre already
+        if aligned(rows, cols):  # the slots are centred on the cell already
             return (), ((), even, odd)
-        return _turns(rows, b_row), (_turns(cols, b_col), even, odd)
+        return _phases(rows, b_row), (_phases(cols, b_col), even, odd)
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
-        """Two matrix products with tables that all cells share (docs/speed.md).
+        """See `field.FieldFunction.grid`; matrix products with tables that all cells share.
 
-        Within a cell the output pixels lie at equal steps, so once each cell's coefficients are
-        turned to the middle of its slots, cells differ in nothing else. About that middle cosines
-        are even and sines odd: the sums of the upper half of the slots give the lower half too.
+        The output pixels of every cell lie at the same steps from the middle of its slots. Rotating
+        each cell's coefficients to that middle makes the tables the same for all cells. About the
+        middle cosines are even and sines odd, so the upper half of the slots gives the lower half
+        too. Derivation and cost: docs/speed.md.
         """
-        row_turn, (col_turn, even, odd) = tables
+        row_phase, (col_phase, even, odd) = tables
         cos, sin = self.cos, self.sin
         if not aligned(rows, cols):
-            cos, sin = _turned(cos, sin, row_turn, col_turn)
+            cos, sin = _rotated(cos, sin, row_phase, col_phase)
         top, low = -(-rows.slots // 2), rows.slots // 2
 
         def product(c: jax.Array, table: jax.Array) -> jax.Array:
@@ -144,19 +147,19 @@ class SpectralField:
 
         e, o = product(cos, even), product(sin, odd)
 
-        def placed(x: jax.Array, before: int, after: int) -> jax.Array:
+        def padded(x: jax.Array, before: int, after: int) -> jax.Array:
             return jnp.pad(x, ((0, 0), (0, 0), (before, after), *((0, 0),) * 3))
 
-        # A sum, which XLA makes one loop of with all that follows; a concatenation it would not.
+        # A sum of padded halves: XLA fuses it with what follows; a concatenation it would not.
         mirrored = (e - o)[:, :, :low][:, :, ::-1, :, ::-1]
-        slots = placed(e + o, 0, low) + placed(mirrored, top, 0)
+        slots = padded(e + o, 0, low) + padded(mirrored, top, 0)
         batch, h, _, w, _, channels = slots.shape
         out = slots.reshape(batch, h * rows.slots, w * cols.slots, channels)
         return _selected(out, rows, cols)
 
 
 def _check_table(waves: int, rows: int, cols: int) -> None:
-    """Raises InputError where so many slots in an LR pixel make too large a table."""
+    """Raises InputError where rows x cols slots per LR pixel make too large a table."""
     size = 4 * waves * -(-rows // 2) * cols
     if size > MAX_TABLE_BYTES:
         raise InputError(
@@ -165,18 +168,18 @@ def _check_table(waves: int, rows: int, cols: int) -> None:
         )
 
 
-def _turns(axis: Axis, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _phases(axis: Axis, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Cos and sin [count, K] of the phase from each cell's centre to the middle of its slots."""
     phase = axis.centre[:, None] * b[None]
-    # XLA's CPU backend fuses a cosine into all that uses it, to compute it again for each cell and
-    # channel, and drops optimization barriers; a product with ones on the diagonal stays apart.
+    # XLA's CPU backend would fuse the cosine into its uses and compute it again for each cell and
+    # channel, and it drops optimization barriers. A product with the identity is not fused.
     same = jnp.eye(b.shape[0], dtype=b.dtype)
     keep = functools.partial(jnp.dot, b=same, precision=jax.lax.Precision.HIGHEST)
     return keep(jnp.cos(phase)), keep(jnp.sin(phase))
 
 
-def _turned(cos: Any, sin: Any, row: Any, col: Any) -> tuple[jax.Array, jax.Array]:
-    """Coefficients about another point of each cell: (cos - i sin) e^{i phase}."""
+def _rotated(cos: Any, sin: Any, row: Any, col: Any) -> tuple[jax.Array, jax.Array]:
+    """Coefficients about another point of each cell: (cos - i sin) e^{i phase}, parts apart."""
     (row_cos, row_sin), (col_cos, col_sin) = row, col
     row_cos, row_sin = (x[None, :, None, None] for x in (row_cos, row_sin))
     col_cos, col_sin = (x[None, None, :, None] for x in (col_cos, col_sin))
@@ -193,7 +196,7 @@ def _selected(slots: jax.Array, rows: Axis, cols: Axis) -> jax.Array:
 
 
 def _check_bands(counts: tuple[Any, ...], bands: tuple[Any, ...]) -> None:
-    """Raises InputError unless there is a number of waves for each of bands that rise."""
+    """Raises InputError unless bands rise and each has a number of waves."""
     whole = all(isinstance(n, int) and n >= 1 for n in counts)
     if whole and sum(counts) > MAX_WAVES:
         raise InputError(
@@ -213,15 +216,15 @@ def _check_bands(counts: tuple[Any, ...], bands: tuple[Any, ...]) -> None:
 
 
 class SpectralDecoder(nn.Module):
-    """Features [B, h, w, C], `halo` of them on each side, to a SpectralField on those inside.
+    """Features [B, h + 2 halo, w + 2 halo, C] to a SpectralField on [h, w].
 
     Attributes:
-      bands: highest frequency of each band, cycles per LR pixel, rising; each band's frequencies
-        start in the annulus between its neighbour below and itself.
+      bands: highest frequency of each band, cycles per LR pixel, rising; a band's frequencies start
+        in the annulus between the band below and its own.
       frequencies: number of waves in each band.
-      width, depth: hidden layers of the field head, 1x1 convolutions at LR resolution.
-      gain_order: highest Chebyshev polynomial of the gains; 0 leaves the heat kernel alone.
-      max_scale: largest trained scale; finer cells are treated as that scale's.
+      width, depth: width and number of hidden layers of the head, 1x1 convolutions on LR pixels.
+      gain_order: order of the gains' Chebyshev polynomials; 0: no gain, the heat kernel alone.
+      max_scale: largest trained scale; smaller output pixels are treated as that scale's.
     """
 
     bands: tuple[float, ...]
@@ -240,7 +243,7 @@ class SpectralDecoder(nn.Module):
 
     @staticmethod
     def default_config(shared: Shared) -> ConfigDict:
-        """The fields are those of the class; bands follow the largest scale until they are set."""
+        """The attributes of the class; bands follow max_scale until they are set."""
         config = ConfigDict()
         config.bands = bands_of(shared.max_scale)
         config.frequencies = (4, 8, 20)
@@ -260,7 +263,7 @@ class SpectralDecoder(nn.Module):
         return cls(**config.to_dict(), dtype=dtype)
 
     def check_slots(self, rows: int, cols: int) -> None:
-        """Raises InputError where so many output pixels in an LR pixel are too many."""
+        """Raises InputError where rows x cols output pixels per LR pixel are too many."""
         _check_table(sum(self.frequencies), rows, cols)
 
     @nn.compact
@@ -274,8 +277,8 @@ class SpectralDecoder(nn.Module):
             nn.Dense(3 * count, dtype=self.dtype, kernel_init=nn.initializers.zeros, name=name)(x)
             for name in ("cos", "sin")
         ]
-        # At a cell's centre all cosines add up: divided by their number, the sum is of the size of
-        # one output of the head, and moves with the weights as far as that does.
+        # At a cell's centre all cosines are 1. Divided by their number, the sum is of the size of
+        # one output of the head, and moves as far as that does when weights change.
         cos, sin = (p.astype(jnp.float32).reshape(*p.shape[:3], 3, count) / count for p in parts)
         inner = (0.0, *self.bands[:-1])
         matrices = [

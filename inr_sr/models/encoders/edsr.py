@@ -1,4 +1,4 @@
-"""The EDSR encoder without its upsampler (arXiv 1707.02921), the common yardstick."""
+"""The EDSR encoder without its upsampler (arXiv 1707.02921), the common baseline."""
 
 from typing import Any, Self
 
@@ -28,7 +28,7 @@ class EDSR(nn.Module):
     The paper's EDSR-baseline has 16 blocks of 64 features.
 
     Attributes:
-      features, blocks: width, and number of residual blocks.
+      features, blocks: channels, and number of residual blocks.
       remat: gradient checkpointing of the blocks.
     """
 
@@ -56,7 +56,7 @@ class EDSR(nn.Module):
 
     @property
     def receptive_field(self) -> int:
-        """LR pixels that a feature sees on each side of its own."""
+        """LR pixels beyond its own that a feature depends on, on each side."""
         return 2 * self.blocks + 2
 
     @nn.compact

@@ -1,8 +1,8 @@
-"""Learnable-position tokens: a picture in a lattice of tokens that have gathered what is near.
+"""Learnable-position tokens: a lattice of tokens that have gathered an image's content.
 
-The picture is cut into patches, each a token. Among them are put tokens that begin as learned
-vectors, whose places form a regular lattice of its own spacing. Blocks of a transformer mix all
-of them, and only the latter leave.
+The image is cut into patches, which are embedded. A second set of tokens starts as learned vectors
+at the positions of a regular lattice of its own spacing. Transformer blocks mix both sets; the
+output is the second.
 """
 
 from typing import Any, NamedTuple, Self
@@ -22,15 +22,15 @@ from inr_sr.models.parts import LAYERS, UNDECAYED, check_minimums, check_name
 PATCHES = (2, 4, 8, 16)
 LAYOUTS = ("cross", "interleaved")
 MIXERS = ("attention", "state_space")
-DETAIL_GAIN = 32.0  # makes of the detail of photos about what there is of brightness
-FAINT = nn.initializers.normal(0.02)  # so that content outweighs places at the start
-EXPANSION = 2  # of the MLPs between their layers
+DETAIL_GAIN = 32.0  # brings the detail of photos to about the size of their brightness
+SMALL = nn.initializers.normal(0.02)  # so that content outweighs positions at the start
+EXPANSION = 2  # width of the MLPs' hidden layer, in widths of the tokens
 MAX_LOGITS = 2**28
-"""Most attention logits of a picture, all heads together: 1 GiB of them."""
+"""Maximum number of attention logits of an image, all heads together: 1 GiB of them."""
 
 
 class Lattice(NamedTuple):
-    """Places of tokens: rows x cols of them, `spacing` LR pixels apart."""
+    """Positions of tokens: rows x cols, `spacing` LR pixels apart."""
 
     rows: int
     cols: int
@@ -38,6 +38,7 @@ class Lattice(NamedTuple):
 
     @classmethod
     def over(cls, size: tuple[int, int], spacing: int) -> "Lattice":
+        """The lattice that covers an image of (rows, cols) pixels, multiples of `spacing`."""
         return cls(size[0] // spacing, size[1] // spacing, spacing)
 
     @property
@@ -48,15 +49,15 @@ class Lattice(NamedTuple):
 
 
 def padded_size(height: int, width: int, side: int) -> tuple[int, int]:
-    """The sides of a picture, made multiples of `side`."""
+    """(rows, cols) of an image, rounded up to multiples of `side`."""
     return -(-height // side) * side, -(-width // side) * side
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block: tokens [B, T, width] to the same; see `LpTokens`.
+    """A pre-norm transformer block: tokens [B, T, width] to the same shape; see `LpTokens`.
 
     Attributes:
-      cross: whether the tokens look at others before they are mixed.
+      cross: whether tokens attend to other tokens first.
     """
 
     heads: int
@@ -69,7 +70,7 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, at: Any, others: Any, others_at: Any) -> jax.Array:
         def norm(tokens: jax.Array, name: str) -> jax.Array:
-            return _normed(tokens, self.dtype, f"norm_{name}")
+            return _layer_norm(tokens, self.dtype, f"norm_{name}")
 
         def attend(name: str) -> Attention:
             return Attention(self.heads, self.spacing, self.dtype, name=name)
@@ -87,25 +88,25 @@ class Block(nn.Module):
 
 
 class LpTokens(nn.Module):
-    """LR pictures [B, h, w, 3] in [0, 1] to tokens [B, H / spacing, W / spacing, width].
+    """LR images [B, h, w, 3] in [0, 1] to tokens [B, H / spacing, W / spacing, width].
 
-    H and W are h and w rounded up to multiples of the longer of patch and spacing; the picture is
-    mirrored at its far ends until it has them.
+    H and W are h and w rounded up to multiples of the larger of patch and spacing; the image is
+    mirrored at its lower and right borders to that size.
 
     Attributes:
-      width: of the tokens.
+      width: channels of a token.
       patch: side of a patch, LR pixels.
-      spacing: LR pixels between the tokens that leave.
-      learned: side of the square of learned vectors; over more tokens it repeats.
+      spacing: LR pixels between output tokens.
+      learned: side of the square of learned vectors, which is repeated over the lattice.
       blocks, heads: of the transformer; heads divide the width.
-      layout: "interleaved": patches and tokens are one sequence; "cross": the tokens look at the
+      layout: "interleaved": patches and tokens are one sequence; "cross": tokens attend to the
         patches, which stay as they are.
-      mixer: "attention", at a cost that is quadratic in the tokens, or "state_space", linear; that
-        one reads them row by row, each token after the patches of its cell.
-      states: per channel of the state space.
-      detail: whether patches are also given DETAIL_GAIN times the picture less its mean over
-        3 x 3 pixels, as three more channels.
-      remat: whether gradients compute what is inside blocks anew instead of keeping it.
+      mixer: "attention", whose cost is quadratic in the number of tokens, or "state_space", linear;
+        that one scans cell by cell, each token after the patches of its cell.
+      states: states per channel of the state space.
+      detail: whether patches have three more channels: DETAIL_GAIN times the image minus its mean
+        over 3 x 3 pixels.
+      remat: gradient checkpointing of the blocks.
     """
 
     width: int
@@ -128,7 +129,7 @@ class LpTokens(nn.Module):
 
     @staticmethod
     def default_config() -> ConfigDict:
-        """The fields are those of the class."""
+        """The attributes of the class."""
         config = ConfigDict()
         config.width = 128
         config.patch = 4
@@ -160,7 +161,7 @@ class LpTokens(nn.Module):
         return cls(**config.to_dict(), dtype=dtype, remat=remat)
 
     def check_size(self, height: int, width: int) -> None:
-        """Raises InputError where a picture makes too many tokens to attend to each other."""
+        """Raises InputError for an image, (height, width) in LR pixels, of too many tokens."""
         size = padded_size(height, width, max(self.patch, self.spacing))
         patches, tokens = (size[0] * size[1] // side**2 for side in (self.patch, self.spacing))
         pairs = 0 if self.layout == "interleaved" else tokens * patches
@@ -168,8 +169,8 @@ class LpTokens(nn.Module):
             pairs += (tokens + (patches if self.layout == "interleaved" else 0)) ** 2
         if self.heads * pairs > MAX_LOGITS:
             raise InputError(
-                f"a picture of {width}x{height} makes {patches + tokens} tokens that attend to "
-                f"each other {self.heads * pairs} times; at most {MAX_LOGITS} are allowed. Enlarge "
+                f"an image of {width}x{height} makes {patches + tokens} tokens and "
+                f"{self.heads * pairs} attention logits; at most {MAX_LOGITS} are allowed. Enlarge "
                 "parts of it, or train with larger patches, or with the mixer state_space and the "
                 "layout interleaved"
             )
@@ -177,23 +178,24 @@ class LpTokens(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
         self.check_size(*image.shape[1:3])
-        image = _mirrored(image, max(self.patch, self.spacing))
+        image = _mirror_padded(image, max(self.patch, self.spacing))
         size = (image.shape[1], image.shape[2])
-        seen, own = (Lattice.over(size, side) for side in (self.patch, self.spacing))
-        patches = self._patches(image) + self._placed(seen, "patch_position")
-        tokens = self._learned(own)[None] + self._placed(own, "position")
+        patch_lattice, lattice = (Lattice.over(size, side) for side in (self.patch, self.spacing))
+        patches = self._patches(image) + self._positions(patch_lattice, "patch_position")
+        tokens = self._learned(lattice)[None] + self._positions(lattice, "position")
         tokens = jnp.broadcast_to(tokens, (len(image), *tokens.shape[1:]))
         if self.layout == "interleaved":
-            order = reading_order(seen, own)
-            at = np.concatenate([seen.centres, own.centres])[order]
+            order = reading_order(patch_lattice, lattice)
+            at = np.concatenate([patch_lattice.centres, lattice.centres])[order]
             x = self._mixed(jnp.concatenate([patches, tokens], axis=1)[:, order], at, None, at)
-            tokens = x[:, np.argsort(order)[len(seen.centres) :]]
+            tokens = x[:, np.argsort(order)[len(patch_lattice.centres) :]]
         else:
-            tokens = self._mixed(tokens, own.centres, patches, seen.centres)
-        tokens = _normed(tokens, self.dtype, "norm")
-        return tokens.reshape(len(image), own.rows, own.cols, self.width)
+            tokens = self._mixed(tokens, lattice.centres, patches, patch_lattice.centres)
+        tokens = _layer_norm(tokens, self.dtype, "norm")
+        return tokens.reshape(len(image), lattice.rows, lattice.cols, self.width)
 
     def _patches(self, image: jax.Array) -> jax.Array:
+        """Embedded patches [B, patches, width]."""
         side = (self.patch, self.patch)
         x = 2 * image - 1
         if self.detail:
@@ -201,18 +203,21 @@ class LpTokens(nn.Module):
         x = nn.Conv(self.width, side, side, "VALID", dtype=self.dtype, name="embedding")(x)
         return x.reshape(len(image), -1, self.width)
 
-    def _placed(self, lattice: Lattice, name: str) -> jax.Array:
+    def _positions(self, lattice: Lattice, name: str) -> jax.Array:
+        """Embedded positions [1, tokens, width] of a lattice."""
         features = position_features(jnp.asarray(lattice.centres), lattice.spacing)
-        embed = nn.Dense(self.width, use_bias=False, dtype=self.dtype, kernel_init=FAINT, name=name)
+        embed = nn.Dense(self.width, use_bias=False, dtype=self.dtype, kernel_init=SMALL, name=name)
         return embed(features)[None]
 
     def _learned(self, lattice: Lattice) -> jax.Array:
+        """The learned vectors [tokens, width], repeated over a lattice."""
         shape = (self.learned, self.learned, self.width)
-        tokens = self.param("tokens", FAINT, shape).astype(self.dtype)
+        tokens = self.param("tokens", SMALL, shape).astype(self.dtype)
         row, col = np.divmod(np.arange(lattice.rows * lattice.cols), lattice.cols)
         return tokens[row % self.learned, col % self.learned]
 
     def _mixed(self, x: Any, at: np.ndarray, others: Any, others_at: np.ndarray) -> jax.Array:
+        """The tokens after all blocks."""
         block = nn.remat(Block) if self.remat else Block
         for i in range(self.blocks):
             x = block(
@@ -227,27 +232,30 @@ class LpTokens(nn.Module):
         return x
 
 
-def _normed(tokens: jax.Array, dtype: jnp.dtype, name: str) -> jax.Array:
-    """Normalised over channels, in float32."""
+def _layer_norm(tokens: jax.Array, dtype: jnp.dtype, name: str) -> jax.Array:
+    """Layer normalisation over channels, in float32."""
     return nn.LayerNorm(dtype=jnp.float32, name=name)(tokens.astype(jnp.float32)).astype(dtype)
 
 
 def _blurred(image: jax.Array) -> jax.Array:
-    """The mean over 3 x 3 pixels, borders repeated."""
+    """The mean over 3 x 3 pixels, border pixels repeated."""
     around = jnp.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     window, step = (1, 3, 3, 1), (1, 1, 1, 1)
     return jax.lax.reduce_window(around, 0.0, jax.lax.add, window, step, "VALID") / 9
 
 
-def _mirrored(image: jax.Array, side: int) -> jax.Array:
-    """The picture [B, h, w, C], mirrored at its far ends to multiples of `side`."""
+def _mirror_padded(image: jax.Array, side: int) -> jax.Array:
+    """An image [B, h, w, C], mirrored at its lower and right borders to multiples of `side`."""
     size = padded_size(image.shape[1], image.shape[2], side)
     pad = ((0, 0), (0, size[0] - image.shape[1]), (0, size[1] - image.shape[2]), (0, 0))
     return jnp.pad(image, pad, mode="symmetric")
 
 
 def reading_order(patches: Lattice, tokens: Lattice) -> np.ndarray:
-    """How a sequence of patches and tokens is put in order: by cells, patches before tokens."""
+    """Order of the sequence [patches, tokens] for a scan: by cell, patches before tokens.
+
+    Cells have the larger of the two spacings, and follow row by row.
+    """
     cell = max(patches.spacing, tokens.spacing)
     keys = []
     for kind, lattice in enumerate((patches, tokens)):

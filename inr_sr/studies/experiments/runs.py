@@ -25,7 +25,7 @@ from inr_sr.training.loop import Interrupted, NotFinite, train
 from inr_sr.training.setup import check
 from inr_sr.training.task import Params, Validated
 from inr_sr.training.tasks.super_resolution import SuperResolution
-from inr_sr.training.workdir import FREE, agree, fields
+from inr_sr.training.workdir import CHANGEABLE, check_same_run, fields
 
 RUNS = "runs"
 
@@ -198,7 +198,7 @@ def _run(
         fingerprints[source] = fingerprint(task.source)
     run = Run(arm, seed, task, workdir / RUNS / identity(config, fingerprints[source]))
     if run.step:
-        agree(run.folder, config)
+        check_same_run(run.folder, config)
     return run
 
 
@@ -230,7 +230,7 @@ def identity(config: ConfigDict, images: str) -> str:
     chosen: Mapping[str, Any] = {
         name: value
         for name, value in fields(config).items()
-        if not name.startswith(FREE) and (name == "seed" or value != usual[name])
+        if not name.startswith(CHANGEABLE) and (name == "seed" or value != usual[name])
     }
     # "pictures": the key is part of the hash, and so of the names of folders that exist.
     named = {"pictures": images, "folder": bool(config.data.folder), **chosen}

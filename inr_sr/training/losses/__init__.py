@@ -1,7 +1,7 @@
-"""Losses: named terms, of which the weighted sum is minimised and each is logged.
+"""Losses: named terms; their weighted sum is minimised, and each is logged.
 
-A loss is a function of (prediction, target) and a line in LOSSES. One that needs weights of its
-own, or fields of the configuration, is a file with a subclass of Loss.
+A loss is a function of (prediction, target) in `formulas` and a line in LOSSES. A loss with weights
+or fields of its own is a subclass of Loss in a file of its own.
 """
 
 import functools
@@ -36,17 +36,17 @@ def default_config() -> ConfigDict:
 
 
 def default_sections() -> dict[str, ConfigDict]:
-    """The sections that some losses have beside their weight, by the loss's name."""
+    """The configuration sections of losses with fields of their own, by the loss's name."""
     sections = {name: loss.default_config() for name, loss in LOSSES.items()}
     return {name: section for name, section in sections.items() if section is not None}
 
 
 def check(config: ConfigDict, spec: Sampling) -> dict[str, float]:
-    """The weights above 0 of a full configuration; opens no file.
+    """The terms of a full configuration and their weights above 0; opens no file.
 
     Raises:
-      InputError: no term is left, one is unknown or does not fit the samples, or a weight is
-        negative or not finite.
+      InputError: no term, an unknown term, a term that does not fit the samples, or a weight that
+        is negative or not finite.
     """
     weights = {name: float(weight) for name, weight in config.loss.items() if weight}
     if not weights or not all(0 < weight < math.inf for weight in weights.values()):
@@ -62,7 +62,7 @@ def check(config: ConfigDict, spec: Sampling) -> dict[str, float]:
 
 
 def load(config: ConfigDict, weights: Mapping[str, float]) -> dict[str, Any]:
-    """What those losses read from files, on the host: callable pytrees by name.
+    """Terms with weights from files, on the host: callable pytrees by name.
 
     Raises:
       InputError: a file that cannot be read, or holds something else.
@@ -77,10 +77,10 @@ def terms(
     target: jax.Array,
     loaded: Mapping[str, Term],
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The weighted sum, and every unweighted term by its name.
+    """The weighted sum of terms, and each unweighted term by name.
 
     Args:
-      weights: of the terms to compute.
+      weights: weight of each term to compute.
       prediction, target: [B, Q, 3].
       loaded: what `load` returned, on the devices.
     """

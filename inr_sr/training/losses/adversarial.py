@@ -1,7 +1,7 @@
-"""Adversarial losses, gradient penalties, and how much the adversary's gradients weigh.
+"""Adversarial losses, gradient penalties, and the adaptive weight of the adversarial term.
 
-Logits are [B, ...]: one for each picture, or for each place of it; real and fake logits are of the
-same LR pictures, in the same order. Losses are means over all of them.
+Logits are [B, ...], one or more per image. Real and fake logits belong to the same LR images, in
+the same order. Losses are means over all logits.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-HIGHEST_WEIGHT = 1e4
+MAX_WEIGHT = 1e4
 
 
 class Game(NamedTuple):
-    """The two sides' losses, each a function of (real logits, fake logits)."""
+    """Losses of generator and discriminator, each a function of (real logits, fake logits)."""
 
     generator: Callable[[jax.Array, jax.Array], jax.Array]
     discriminator: Callable[[jax.Array, jax.Array], jax.Array]
@@ -55,29 +55,32 @@ GAMES = {
 }
 
 
-def gradient_penalty(judge: Callable[[jax.Array], jax.Array], pictures: jax.Array) -> jax.Array:
-    """Mean of |grad D|^2 / 2: R1 at real pictures, R2 at fakes, both to be times gamma.
+def gradient_penalty(
+    discriminator: Callable[[jax.Array], jax.Array], images: jax.Array
+) -> jax.Array:
+    """Mean of |grad D|^2 / 2: R1 at real images, R2 at fakes, without gamma (arXiv 1801.04406).
 
-    (arXiv 1801.04406.) Where D has N logits for a picture it is |grad sum of them|^2 / 2N: the mean
-    over logits that see different pixels, so that gamma means the same for squares of every size.
+    For N logits per image it is |grad sum of logits|^2 / 2N: the mean over logits that depend on
+    different pixels, so that gamma means the same for squares of every size.
 
     Args:
-      judge: pictures to logits [B, ...], each picture by itself.
-      pictures: [B, n, m, 3].
+      discriminator: images to logits [B, ...], each image independent of the others.
+      images: [B, n, m, 3].
     """
 
     def total(x: jax.Array) -> tuple[jax.Array, int]:
-        logits = judge(x)
+        logits = discriminator(x)
         return jnp.sum(logits), logits.size
 
-    gradient, count = jax.grad(total, has_aux=True)(pictures)
+    gradient, count = jax.grad(total, has_aux=True)(images)
     return jnp.sum(jnp.square(gradient)) / (2 * count)
 
 
 def feature_matching(real: Sequence[jax.Array], fake: Sequence[jax.Array]) -> jax.Array:
-    """Mean |difference| of a discriminator's features, the mean over its layers.
+    """L1 of a discriminator's features, mean over its layers (arXiv 1711.11585, equation 4).
 
-    (arXiv 1711.11585, equation 4.) The features [B, n, m, C] of one picture after the other.
+    Args:
+      real, fake: features [B, n, m, C] of each layer.
     """
     layers = [jnp.mean(jnp.abs(a - b)) for a, b in zip(real, fake, strict=True)]
     return jnp.mean(jnp.stack(layers))
@@ -87,7 +90,7 @@ def adaptive_weight(reconstruction: Any, adversary: Any) -> jax.Array:
     """|grad L_rec| / (|grad L_G| + 1e-4), in [0, 1e4] (VQGAN, arXiv 2012.09841, equation 7).
 
     Args:
-      reconstruction, adversary: gradients of the two losses by the decoder's last layer, alike.
+      reconstruction, adversary: gradients of the two losses by the decoder's last layer.
     """
     ratio = optax.tree.norm(reconstruction) / (optax.tree.norm(adversary) + 1e-4)
-    return jax.lax.stop_gradient(jnp.clip(ratio, 0, HIGHEST_WEIGHT))
+    return jax.lax.stop_gradient(jnp.clip(ratio, 0, MAX_WEIGHT))

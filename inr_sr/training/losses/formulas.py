@@ -1,7 +1,7 @@
-"""What a loss is, and the losses that are formulas.
+"""The class Loss, and the losses that are formulas.
 
-Prediction and target are [B, Q, 3] each; where whole squares are compared they are sqrt(Q) pixels a
-side, row by row (data.layout = square).
+Prediction and target are [B, Q, 3] in [0, 1], the prediction not clipped. Losses of squares read
+them as images of sqrt(Q) pixels a side, row by row (data.layout = square).
 """
 
 import functools
@@ -20,7 +20,7 @@ from inr_sr.errors import InputError
 CHARBONNIER_EPSILON = 1e-3
 MIN_SIDE = 4  # pixels, at the coarsest scale
 GRADIENT_SCALES = 3  # full, half and quarter resolution
-LAPLACIAN_LEVELS = 4  # of a pyramid: three bands and what is left
+LAPLACIAN_LEVELS = 4  # of a pyramid: three differences and the rest
 
 Term = Callable[[jax.Array, jax.Array], jax.Array]
 """(prediction, target), [B, Q, 3] each, to a scalar."""
@@ -32,7 +32,7 @@ class Loss:
 
     Attributes:
       function: of (prediction, target), [B, Q, 3] each.
-      min_side: least side in pixels of the squares that it compares whole; None: any points do.
+      min_side: minimum side of squares, pixels; None: a loss of points, which need no layout.
       weight: its default weight.
     """
 
@@ -41,11 +41,11 @@ class Loss:
     weight: float = 0.0
 
     def default_config(self) -> ConfigDict | None:
-        """Its section of the configuration beside the weight, if it has one."""
+        """Its section of the configuration; None without fields of its own."""
         return None
 
     def check(self, name: str, config: ConfigDict, spec: Sampling) -> None:
-        """Raises InputError where the configuration or the samples do not do; opens no file."""
+        """Raises InputError where it cannot use the configuration or samples; opens no file."""
         if self.min_side is None:
             return
         if spec.layout != "square":
@@ -60,7 +60,7 @@ class Loss:
             )
 
     def load(self, config: ConfigDict) -> Any | None:
-        """Weights that it reads from a file, as a pytree that is called in place of `function`."""
+        """A pytree with weights from a file, called instead of `function`; None without weights."""
         return None
 
 
@@ -80,7 +80,7 @@ def mse(prediction: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def fourier(prediction: jax.Array, target: jax.Array) -> jax.Array:
-    """Mean difference of Fourier magnitudes of squares, orthonormal transform.
+    """L1 of the Fourier magnitudes of squares, orthonormal transform.
 
     [B, Q, 3] are squares of sqrt(Q) pixels a side, row by row (data.layout = square).
     """
@@ -94,10 +94,10 @@ def fourier(prediction: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def gradient(prediction: jax.Array, target: jax.Array) -> jax.Array:
-    """Mean difference of the steps from pixel to pixel, down and across, at up to 3 scales.
+    """L1 of the differences of neighbouring pixels, mean over up to GRADIENT_SCALES scales.
 
-    [B, Q, 3] are squares as in `fourier`. Scales are halved by means of 2 x 2 pixels, an odd
-    row or column left out, while MIN_SIDE allows it; they count alike.
+    [B, Q, 3] are squares as in `fourier`. Each scale halves the one before by means of 2 x 2
+    pixels, without an odd last row or column, down to MIN_SIDE.
     """
     error, found = squares(prediction - target), []
     while True:
@@ -121,14 +121,14 @@ def _blur(side: int) -> np.ndarray:
 
 
 def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
-    """Sum over levels of a Laplacian pyramid of their mean differences (arXiv 1707.05776, eq. 2).
+    """Sum of the L1 of the levels of a Laplacian pyramid (arXiv 1707.05776, equation 2).
 
-    [B, Q, 3] are squares as in `fourier`. A level is a picture minus what is left of it when
-    every second pixel of its blur is kept and enlarged again (Burt and Adelson 1983); the next
-    level is of those pixels, and the last one is what remains. There are LAPLACIAN_LEVELS of them
-    or as many as MIN_SIDE allows. The factor 4^level of the paper's sums is that of means.
+    [B, Q, 3] are squares as in `fourier`. A level is an image minus its blurred, halved and again
+    enlarged copy (Burt and Adelson 1983); the halved copy makes the next level, and is itself the
+    last. There are LAPLACIAN_LEVELS, or as many as MIN_SIDE allows. Means in place of the paper's
+    sums contain its factor 4^level.
     """
-    both = functools.partial(
+    along_axes = functools.partial(
         jnp.einsum, "ij,kl,bjlc->bikc", precision=jax.lax.Precision.HIGHEST
     )  # along rows and columns; a GPU's default would round to ten bits
     rest, total = squares(prediction - target), jnp.zeros(())
@@ -138,7 +138,7 @@ def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
             break
         blur = _blur(side)
         fewer, more = jnp.asarray(blur[::2]), jnp.asarray(2 * blur[:, ::2])
-        coarse = both(fewer, fewer, rest)
-        total = total + jnp.mean(jnp.abs(rest - both(more, more, coarse)))
+        coarse = along_axes(fewer, fewer, rest)
+        total = total + jnp.mean(jnp.abs(rest - along_axes(more, more, coarse)))
         rest = coarse
     return total + jnp.mean(jnp.abs(rest))

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.data.samples import Sampling, squares
 from inr_sr.errors import InputError
-from inr_sr.models.features import CONVOLUTIONS, convolutions, features, smallest_side
+from inr_sr.models.features import CONVOLUTIONS, convolutions, features, min_side
 from inr_sr.tensor_file import read_tensors
 from inr_sr.training.losses.formulas import Loss
 
@@ -20,16 +20,16 @@ WEIGHTS_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 
 @flax.struct.dataclass
 class Perceptual:
-    """Sum over layers of weight times mean |difference of features|.
+    """Sum over layers of weight times the L1 of features.
 
-    The paper squares the difference. Features reach tens, so that a few strong edges would rule a
-    batch; unsquared, the term falls with the error as the L1 of pixels beside it does.
+    The paper squares the difference. Features reach tens, so a few strong edges would dominate a
+    batch; L1 scales with the error as the L1 of pixels beside it does.
 
     Attributes:
-      params: of VGG16, as `models.features` takes them; never trained.
+      params: of VGG16, see `models.features`; never trained.
       layers: names of the layers.
-      weights: one for each layer.
-      sha256: of the file the parameters are from.
+      weights: one per layer.
+      sha256: checksum of the weights file.
     """
 
     params: Any
@@ -38,17 +38,19 @@ class Perceptual:
     sha256: str = flax.struct.field(pytree_node=False)
 
     def __call__(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """Of [B, Q, 3], squares row by row; the gradient goes to the prediction alone."""
-        theirs, ours = (
+        """The loss of squares [B, Q, 3], row by row; no gradient reaches the target."""
+        of_target, of_prediction = (
             features(self.params, squares(x), self.layers)
             for x in (jax.lax.stop_gradient(target), prediction)
         )
-        distances = [jnp.mean(jnp.abs(a - b)) for a, b in zip(ours, theirs, strict=True)]
+        distances = [
+            jnp.mean(jnp.abs(a - b)) for a, b in zip(of_prediction, of_target, strict=True)
+        ]
         return sum((w * d for w, d in zip(self.weights, distances, strict=True)), jnp.zeros(()))
 
 
 def _torch_key(convolution: str) -> str:
-    """features.0 and so on: torchvision numbers activations and maxima, too."""
+    """Torchvision's name, such as features.0; its numbers count activations and pooling, too."""
     block = int(convolution[len("conv")])
     return f"features.{2 * list(CONVOLUTIONS).index(convolution) + block - 1}"
 
@@ -72,7 +74,7 @@ def _load(path: str, layers: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 
 class PerceptualLoss(Loss):
-    """The term `perceptual`, whose network and layers the section `perceptual` names."""
+    """The term `perceptual`, whose weights and layers are fields of the section `perceptual`."""
 
     def __init__(self) -> None:
         super().__init__(_not_loaded)
@@ -90,7 +92,7 @@ class PerceptualLoss(Loss):
         wanted, layers = config.perceptual, tuple(config.perceptual.layers)
         weights = tuple(wanted.layer_weights)
         try:
-            side = smallest_side(layers)
+            side = min_side(layers)
         except InputError as error:
             raise InputError(f"perceptual.layers: {error}") from None
         if len(set(layers)) != len(layers):
@@ -116,10 +118,10 @@ class PerceptualLoss(Loss):
             )
 
     def load(self, config: ConfigDict) -> Perceptual:
-        """The network of a configuration, on the host.
+        """The term with its weights, on the host.
 
         Raises:
-          InputError: no file, or a file that is not of VGG16.
+          InputError: no such file, or not a file of VGG16.
         """
         wanted = config.perceptual
         layers = tuple(wanted.layers)
@@ -135,4 +137,4 @@ class PerceptualLoss(Loss):
 
 
 def _not_loaded(prediction: jax.Array, target: jax.Array) -> jax.Array:
-    raise ValueError("the perceptual loss is what PerceptualLoss.load returns")
+    raise ValueError("the perceptual loss needs the weights that PerceptualLoss.load returns")

@@ -1,4 +1,4 @@
-"""How a super-resolution run is evaluated: briefly while training, in a report at the end."""
+"""Evaluation of a super-resolution run: validation during training, and the report at the end."""
 
 import shlex
 from pathlib import Path
@@ -34,7 +34,7 @@ class Validation:
 
     Args:
       config: a full configuration.
-      model: whose parameters they are.
+      model: the model that is trained.
       source: the images of `eval.dataset`.
 
     Raises:
@@ -56,7 +56,7 @@ class Validation:
         self._dataset = config.eval.dataset
 
     def __call__(self, params: Any) -> Validated:
-        """Mean PSNR per scale, their mean as SCORE; one image: bicubic | network | truth."""
+        """PSNR (dB) per scale, their mean as SCORE; one image: bicubic | network | truth."""
         upscaler = NetworkUpscaler(self._model, jax.tree.map(np.asarray, params), name="network")
         results = evaluate(
             [upscaler],
@@ -73,7 +73,7 @@ class Validation:
         return numbers, {"bicubic_network_truth": self._panel(upscaler)}
 
     def _panel(self, upscaler: NetworkUpscaler) -> np.ndarray:
-        """Float [SHOWN, 3 * SHOWN, 3]: the same window three times."""
+        """Bicubic, network and truth of one window, side by side, float32 [SHOWN, 3 * SHOWN, 3]."""
         lr, hr = make_pair(self._images[0], self._scales[-1], self._protocol.lr_kernel)
         size = hr.shape[:2]
         truth = to_float32(hr)
@@ -100,19 +100,23 @@ class Report:
         self._protocol = get_protocol(config.eval.protocol)
 
     def written(self, workdir: Path) -> bool:
-        """Whether it is there, and the weights that it is about."""
-        # Not the report alone: eval.py may have written one of an unfinished run there.
+        """Whether the report and its weights exist."""
+        # The report alone is not enough: eval.py may have written one of an unfinished run.
         return (workdir / WEIGHTS).is_file() and (workdir / REPORT).is_dir()
 
     def check(self, workdir: Path) -> None:
-        """Makes sure, before hours of work, that the report can be made; else InputError."""
+        """Checks before training that the report can be made.
+
+        Raises:
+          InputError: a workdir named like a baseline, or images that are damaged or too small.
+        """
         if workdir.resolve().name in BASELINES:
             raise InputError(
-                f"--workdir {workdir}: the network is called after it, and compared with "
+                f"--workdir {workdir}: it names the network, which is compared with "
                 f"{' and '.join(BASELINES)}; choose another name"
             )
         check_sizes(self._source, self._scales, self._protocol)
-        for index in range(len(self._source)):  # decodes them: a header does not tell of damage
+        for index in range(len(self._source)):  # decodes it: headers do not show damage
             self._source[index]
 
     def write(self, workdir: Path) -> None:

@@ -1,4 +1,4 @@
-"""From the checkpoints of a training to a network that can be used."""
+"""From the checkpoints of a run to a weights file and an upscaler."""
 
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,20 @@ from inr_sr.upscaling import NetworkUpscaler
 from inr_sr.weights import save_weights
 
 WEIGHTS = "model.safetensors"
-# Fields of `config.data` that are told where they are not the default.
-UNUSUAL = ("layout", "targets", "jitter", "jitter_shape", "other_patches")
+# Fields of `config.data` that a model card states where they differ from the default.
+STATED = ("layout", "targets", "jitter", "jitter_shape", "other_patches")
 
 
 def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int, Any]:
-    """Configuration, step and averaged parameters (numpy) of a training's newest checkpoint.
+    """Configuration, step and averaged parameters (NumPy) of a run's newest checkpoint.
 
-    The best one is for choosing by hand: picked by the pictures it is then reported on, its score
-    would flatter.
+    Args:
+      workdir: the run's folder.
+      best: the checkpoint with the best score instead. Its score is biased where it was chosen by
+        the images that it is reported on.
 
     Raises:
-      InputError: no training there, no checkpoint yet, or one that cannot be read.
+      InputError: no run there, no checkpoint yet, or one that cannot be read.
     """
     config = read_config(workdir)
     like = models.init(models.build(config.model), jax.random.key(0))
@@ -43,16 +45,16 @@ def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int,
 
 
 def perceptual_checksum(workdir: Path) -> str:
-    """SHA-256 of the file of features that a run's perceptual loss reads; "" without that loss.
+    """SHA-256 of the weights file of a run's perceptual loss; "" without that loss.
 
     Raises:
-      InputError: it is stored, and cannot be read.
+      InputError: the stored checksum cannot be read.
     """
     return stored_checksum(workdir / PERCEPTUAL) if read_config(workdir).loss.perceptual else ""
 
 
 def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
-    """What a model card says of a training; `features` is the checksum of the perceptual loss's."""
+    """The facts of a model card; `features` is the checksum of the perceptual loss's weights."""
     perceptual = zip(config.perceptual.layers, config.perceptual.layer_weights)
     return {
         "init": config.init or "random",
@@ -64,9 +66,7 @@ def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
         "batch": f"{config.train.batch_size} LR patches of {config.data.patch} pixels a side, "
         f"each the one of {config.data.candidates} with most edges",
         "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
-        **{
-            name: config.data[name] for name in UNUSUAL if config.data[name] != default().data[name]
-        },
+        **{name: config.data[name] for name in STATED if config.data[name] != default().data[name]},
         "loss": {name: weight for name, weight in config.loss.items() if weight},
         **({"perceptual": {"vgg16 sha256": features, **dict(perceptual)}} if features else {}),
         **({"adversarial": config.adversarial.to_dict()} if config.adversarial.weight else {}),
@@ -78,7 +78,7 @@ def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
 def load_network(
     workdir: Path, *, name: str | None = None, best: bool = False, ensemble: bool = False
 ) -> NetworkUpscaler:
-    """The network of a training, from its newest or best checkpoint; by default named after it."""
+    """The network of a run, from its newest or best checkpoint; by default named after workdir."""
     config, _, params = load_average(workdir, best=best)
     name = workdir.resolve().name if name is None else name
     return NetworkUpscaler(models.build(config.model), params, name, ensemble=ensemble)

@@ -1,4 +1,4 @@
-"""Super-resolution: from LR patches to true colours at any scale; a report at the end."""
+"""The super-resolution task: from LR patches to HR colours at any scale; a report at the end."""
 
 import copy
 import functools
@@ -28,8 +28,8 @@ from inr_sr.training.task import Metrics, Params, Validated
 from inr_sr.training.tasks.evaluation import Report, Validation
 from inr_sr.training.tasks.export import export, perceptual_checksum
 from inr_sr.training.workdir import (
+    IMAGES,
     PERCEPTUAL,
-    PICTURES,
     read_config,
     store_checksum,
     stored_checksum,
@@ -38,21 +38,21 @@ from inr_sr.weights import load_model
 
 
 class SuperResolution:
-    """A PatchTask: a model learns the true colours of HR pixels from LR patches.
+    """A PatchTask: a model learns the colours of HR pixels from LR patches.
 
     Args:
       config: a full configuration.
-      validate: validates parameters, see `Task.validate`; it must be there before training.
-      report: what is written at the end; None: nothing.
-      model: in place of the one that the configuration describes, to compare with.
+      validate: see `Task.validate`; None: the task cannot be validated, nor trained.
+      report: written at the end; None: no report, and no exported weights.
+      model: replaces the model that the configuration describes.
 
     Attributes:
       config: the configuration.
       model: the model.
-      specs: what its samples look like, one for each side of LR patches, the largest first.
+      specs: one Sampling per side of LR patches, the largest first.
 
     Raises:
-      InputError: a configuration that cannot work. No file is opened before it is needed.
+      InputError: a configuration that cannot work. No file is opened.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class SuperResolution:
 
     @classmethod
     def evaluated(cls, config: ConfigDict, workdir: Path) -> Self:
-        """The task that train.py runs: validated, and reported on, with `config.eval`.
+        """The task that train.py runs: validation and report are those of `config.eval`.
 
         Raises:
-          InputError: as the class; also images to evaluate on that are not there or too small, or
-            a name of `workdir` that is taken by a baseline.
+          InputError: as the class; evaluation images that do not exist or are too small; a name of
+            `workdir` that is a baseline's.
         """
         task = cls(config)
         test = open_source(config.eval.dataset, config.eval.split)
@@ -89,12 +89,12 @@ class SuperResolution:
 
     @property
     def shapes(self) -> int:
-        """How many sides LR patches have."""
+        """Number of sides that LR patches have."""
         return len(self.specs)
 
     @functools.cached_property
     def constants(self) -> dict[str, Any]:
-        """What losses read from files, by the loss's name."""
+        """Weights that losses read from files, by the loss's name."""
         return losses.load(self.config, self._weights)
 
     @functools.cached_property
@@ -112,12 +112,12 @@ class SuperResolution:
         if not config.init:
             return None
         _, weights = load_model(config.init)
-        # Dictionaries: two ConfigDicts differ already when only one of them is locked.
-        theirs, ours = weights.config.to_dict(), config.model.to_dict()
-        for section in (theirs, ours):  # only random parameters depend on it
+        # As dicts: two ConfigDicts differ if only one of them is locked.
+        stored, wanted = weights.config.to_dict(), config.model.to_dict()
+        for section in (stored, wanted):  # only random parameters depend on it
             section["modulated"].pop("lr_size")
         parts = ("skip", "encoder", "decoder", config.model.encoder, config.model.decoder)
-        differing = [name for name in parts if theirs.get(name) != ours[name]]
+        differing = [name for name in parts if stored.get(name) != wanted[name]]
         if differing:
             raise InputError(
                 f"config.init {config.init!r} is of another model: it differs in model."
@@ -138,8 +138,8 @@ class SuperResolution:
 
         Args:
           keys: [B].
-          data: a ResidentSet, or uint8 crops [B, candidates, crop, crop, 3] of the largest patches.
-          shape: which of `specs`.
+          data: a ResidentSet, or uint8 crops [B, candidates, crop, crop, 3] of the largest spec.
+          shape: index into `specs`.
         """
         spec = self.specs[shape]
         crop_keys, sample_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
@@ -160,7 +160,7 @@ class SuperResolution:
         """The model's colours [B, Q, 3] of the queries."""
         field: Any = self.model.apply({"params": params}, batch.lr)
         spec = self.specs[0]
-        # A processor gathers what is queried sooner than it makes all slots of a whole patch.
+        # On a CPU gathering the queried cells is faster than rendering all slots of a patch.
         if spec.layout == "points" or on_cpu():
             footprint = upright_footprint(batch.size[:, None])
             return render.points(field, batch.cell, batch.delta, footprint)
@@ -193,14 +193,14 @@ class SuperResolution:
         return self.model.last_layer(params)
 
     def statistics(self, params: Params) -> Metrics:
-        """The strength of the band limit, of a decoder that learns it."""
+        """kappa, the strength of the attenuation, of a decoder that learns it."""
         decoder = params["decoder"]
         return {"kappa": jnp.exp(decoder["log_kappa"])} if "log_kappa" in decoder else {}
 
     def validate(self, params: Params) -> Validated:
         """See `Task.validate`."""
         if self._validate is None:
-            raise ValueError("this task was made without a validation")
+            raise ValueError("this task has no validation")
         return self._validate(params)
 
     def validated_by(self, validate: Callable[[Params], Validated]) -> Self:
@@ -213,13 +213,13 @@ class SuperResolution:
         """See `Task.check_inputs`."""
         before, now = read_config(workdir), self.config
         if not moved_only or before.perceptual.weights != now.perceptual.weights:
-            _agree_perceptual(workdir, self._features)
+            _check_perceptual(workdir, self._features)
         if not moved_only or before.data.folder != now.data.folder:
-            _agree_images(workdir, now, self.source)
+            _check_images(workdir, now, self.source)
 
     def record_inputs(self, workdir: Path) -> None:
         """See `Task.record_inputs`."""
-        store_checksum(workdir / PICTURES, fingerprint(self.source))
+        store_checksum(workdir / IMAGES, fingerprint(self.source))
         if self._features:
             store_checksum(workdir / PERCEPTUAL, self._features)
 
@@ -235,19 +235,19 @@ class SuperResolution:
 
     @property
     def _features(self) -> str:
-        """SHA-256 of the file of the perceptual loss; "" without that loss."""
+        """SHA-256 of the perceptual loss's weights file; "" without that loss."""
         return self.constants["perceptual"].sha256 if "perceptual" in self.constants else ""
 
 
 def cut_square(key: jax.Array, crops: jax.Array, side: int) -> jax.Array:
-    """Squares of [candidates, crop, crop, 3], all at the same place, which is drawn."""
+    """Squares [candidates, side, side, 3] of crops, at one random position for all candidates."""
     room = crops.shape[1] - side
     row, col = jax.random.randint(jax.random.fold_in(key, 2**30), (2,), 0, room + 1)
     return jax.lax.dynamic_slice(crops, (0, row, col, 0), (len(crops), side, side, 3))
 
 
 def _check_model(config: ConfigDict, model: models.Model) -> None:
-    """Refuses a model that does not fit the data it is to be trained on."""
+    """Raises InputError for a model that cannot be trained on the samples of `config`."""
     if hasattr(model.encoder, "check_size"):
         model.encoder.check_size(config.data.patch, config.data.patch)
     scale = model.fixed_scale
@@ -255,24 +255,24 @@ def _check_model(config: ConfigDict, model: models.Model) -> None:
         return
     if config.data.targets == "lr" or config.data.jitter:
         raise InputError(
-            f"a {config.model.decoder} decoder knows its output pixels alone: data.targets 'lr' "
-            "and data.jitter are not for it"
+            f"a {config.model.decoder} decoder renders whole output pixels only: it cannot use "
+            "data.targets 'lr' or data.jitter"
         )
     scales = {config.data.min_scale, config.data.max_scale}
     if scales != {float(scale)}:
         raise InputError(
             f"a {config.model.decoder} decoder of scale {scale} needs "
-            f"data.min_scale = data.max_scale = that, not {sorted(scales)}"
+            f"data.min_scale = data.max_scale = {scale}, not {sorted(scales)}"
         )
 
 
-def _agree_images(workdir: Path, config: ConfigDict, source: Source) -> None:
-    """Checks that the run in `workdir` was begun on these images, which may have moved.
+def _check_images(workdir: Path, config: ConfigDict, source: Source) -> None:
+    """Checks that the run in `workdir` started on these images, wherever they lie now.
 
     Raises:
-      InputError: it was begun on others.
+      InputError: it started on others.
     """
-    if stored_checksum(workdir / PICTURES) == fingerprint(source):
+    if stored_checksum(workdir / IMAGES) == fingerprint(source):
         return
     old = read_config(workdir)
     before, now = (c.data.folder or c.data.dataset for c in (old, config))
@@ -284,11 +284,11 @@ def _agree_images(workdir: Path, config: ConfigDict, source: Source) -> None:
     )
 
 
-def _agree_perceptual(workdir: Path, sha256: str) -> None:
-    """Checks that the run in `workdir` was begun with the features of this checksum, or none.
+def _check_perceptual(workdir: Path, sha256: str) -> None:
+    """Checks that the run in `workdir` started with a weights file of this checksum ("": none).
 
     Raises:
-      InputError: it was begun with others.
+      InputError: it started with another file.
     """
     stored = perceptual_checksum(workdir)
     if stored != sha256:

@@ -1,4 +1,4 @@
-"""The modulated Fourier decoder: tokens to a `ModulatedField`, whose file has the equations."""
+"""The modulated Fourier decoder: its module and parameters; equations in `function`."""
 
 import functools
 import math
@@ -12,15 +12,15 @@ from ml_collections import ConfigDict
 from inr_sr.errors import InputError
 from inr_sr.models.decoders.modulated.function import ModulatedFunction
 from inr_sr.models.decoders.modulated.grid import ModulatedField
-from inr_sr.models.decoders.modulated.layers import Affine, Band, Waves, ring
+from inr_sr.models.decoders.modulated.layers import Affine, Band, FourierLayer, nearest_offsets
 from inr_sr.models.field import with_margin
 from inr_sr.models.fourier import (
     HALF_AT_NYQUIST,
     INITIALISATIONS,
-    STEEPEST,
+    MAX_ALPHA,
     band_initialisers,
 )
-from inr_sr.models.mixers import first_widths
+from inr_sr.models.mixers import initial_widths
 from inr_sr.models.parts import (
     FREQUENCIES,
     KERNELS,
@@ -37,51 +37,23 @@ from inr_sr.models.parts import (
 FRAMES = ("cell", "picture")
 
 
-class _AffineParameters(nn.Module):
-    """The parameters of an Affine."""
-
-    inputs: int
-    outputs: int
-    dtype: jnp.dtype
-    start: Any = nn.initializers.he_normal()
-
-    @nn.compact
-    def __call__(self) -> Affine:
-        kernel = self.param("kernel", self.start, (self.inputs, self.outputs))
-        bias = self.param("bias", nn.initializers.zeros, (self.outputs,))
-        return Affine(kernel.astype(self.dtype), bias.astype(self.dtype))
-
-
-def _check_bands(config: ConfigDict) -> None:
-    """Raises InputError for bands or an exponent that the initialisation cannot take."""
-    bands = tuple(config.bands)
-    falls = config.initialisation == "inverse_sigma"
-    if not bands or not all_positive(bands) or list(bands) != sorted(set(bands), reverse=falls):
-        raise InputError(
-            f"model.modulated.bands {bands} must be numbers above 0 that "
-            f"{'fall: of inverse_sigma they are sigmas' if falls else 'rise'}"
-        )
-    if not 0 <= config.alpha <= STEEPEST:
-        raise InputError(f"model.modulated.alpha {config.alpha} must be from 0 to {STEEPEST}")
-
-
 class ModulatedDecoder(nn.Module):
     """Tokens [B, H, W, C], or features of every LR pixel, to a ModulatedField.
 
     Attributes:
-      initialisation, bands, alpha, lr_size: see `fourier.band_initialisers`; the query's waves
-        start as the first band's.
-      features: Fourier features of a band: half as many waves.
+      initialisation, bands, alpha, lr_size: see `fourier.band_initialisers`; the frequencies of
+        the query's layer start as the first band's.
+      features: Fourier features per band, even: a cosine and a sine for each wave.
       hidden: width d of all layers.
-      layers: residual ones per band, from the second band on.
-      heads: of the attention; they divide `hidden`.
-      nearest: how many tokens are attended to, those nearest to the query's cell; 0: all of them.
-      frame: "cell": waves are asked at the offset from the centre of the query's token cell;
-        "picture": from the picture's corner.
-      fades: whether waves fade where output pixels are large (heat kernel, as the spectral ones).
-      max_scale: largest trained scale; finer cells are treated as that scale's.
+      layers: residual layers per band, from the second band on.
+      heads: attention heads; they divide `hidden`.
+      nearest: how many tokens a query attends to, the nearest to its cell; 0: all tokens.
+      frame: where positions that waves see are counted from. "cell": the centre of the query's
+        token cell; "picture": the image's corner.
+      fades: whether larger output pixels attenuate waves (heat kernel, as in `spectral`).
+      max_scale: largest trained scale; smaller output pixels are treated as that scale's.
       spacing: LR pixels between tokens.
-      skip: whether the field is added to bicubic: then it starts at zero.
+      skip: whether the field is added to bicubic; its output layers then start at zero.
     """
 
     initialisation: str
@@ -103,7 +75,7 @@ class ModulatedDecoder(nn.Module):
     last_layer = r"output_\d+/kernel"
     section = "modulated"
     takes_tokens = True
-    function: ClassVar[type[ModulatedFunction]] = ModulatedField  # what it makes
+    function: ClassVar[type[ModulatedFunction]] = ModulatedField  # what the decoder returns
     groups = (
         (FREQUENCIES, r"frequencies_(\d+|query)$"),
         (UNDECAYED, r"(log_tau|log_kappa)$"),
@@ -113,7 +85,7 @@ class ModulatedDecoder(nn.Module):
 
     @staticmethod
     def default_config(shared: Shared) -> ConfigDict:
-        """The fields are those of the class; bands follow the largest scale until they are set."""
+        """The attributes of the class; bands follow max_scale until they are set."""
         config = ConfigDict()
         config.initialisation = "annulus"
         config.bands = bands_of(shared.max_scale)
@@ -147,26 +119,26 @@ class ModulatedDecoder(nn.Module):
                 f"{config.heads} divide hidden {config.hidden}"
             )
         if config.nearest:
-            ring(config.nearest)
+            nearest_offsets(config.nearest)
         return cls(**config.to_dict(), spacing=spacing, skip=model.skip, dtype=dtype)
 
     @property
     def receptive_field(self) -> int | None:
-        """LR pixels; None: all of the picture, or its corner, matter."""
+        """LR pixels beyond its own that a query depends on; None: the whole image."""
         if self.frame == "picture" or not self.nearest:
             return None
-        return self.spacing * (max(row for row, _ in ring(self.nearest)) + 1) - 1
+        return self.spacing * (max(row for row, _ in nearest_offsets(self.nearest)) + 1) - 1
 
     @nn.compact
     def __call__(self, features: jax.Array, halo: int) -> ModulatedFunction:
-        near = ring(self.nearest) if self.nearest else ()
+        near = nearest_offsets(self.nearest) if self.nearest else ()
         margin = max((row for row, _ in near), default=0)
         inits = band_initialisers(
             self.initialisation, self.bands, alpha=self.alpha, lr_size=self.lr_size
         )
 
-        # Tokens of the halo are kept where all matter; else as many as are looked at. LR pixels of
-        # it that are left lie before the field's first.
+        # A field that depends on the whole image keeps the halo. Others keep the tokens of the halo
+        # that queries reach, and its remainder of less than a token.
         kept = halo if self.receptive_field is None else halo % self.spacing
 
         def tokens(name: str) -> jax.Array:
@@ -176,9 +148,11 @@ class ModulatedDecoder(nn.Module):
 
         affine = functools.partial(_AffineParameters, dtype=self.dtype)
 
-        def waves(name: str, init: Any) -> Waves:
+        def waves(name: str, init: Any) -> FourierLayer:
             frequencies = self.param(f"frequencies_{name}", init, (self.features // 2, 2))
-            return Waves(frequencies, affine(self.features, self.hidden, name=f"waves_{name}")())
+            return FourierLayer(
+                frequencies, affine(self.features, self.hidden, name=f"waves_{name}")()
+            )
 
         def band(number: int, init: Any) -> Band:
             last = nn.initializers.zeros if self.skip else nn.initializers.lecun_normal()
@@ -201,7 +175,7 @@ class ModulatedDecoder(nn.Module):
             values=tokens("values"),
             query=waves("query", inits[0]),
             bands=tuple(band(i, init) for i, init in enumerate(inits)),
-            log_tau=self.param("log_tau", first_widths(self.spacing), (self.heads,)),
+            log_tau=self.param("log_tau", initial_widths(self.spacing), (self.heads,)),
             kappa=kappa,
             origin=jnp.full((2,), kept, jnp.int32),
             lattice=(size[0] - 2 * kept, size[1] - 2 * kept),
@@ -210,3 +184,31 @@ class ModulatedDecoder(nn.Module):
             frame=self.frame,
             smallest=1 / self.max_scale,
         )
+
+
+class _AffineParameters(nn.Module):
+    """Makes the parameters of an Affine."""
+
+    inputs: int
+    outputs: int
+    dtype: jnp.dtype
+    start: Any = nn.initializers.he_normal()
+
+    @nn.compact
+    def __call__(self) -> Affine:
+        kernel = self.param("kernel", self.start, (self.inputs, self.outputs))
+        bias = self.param("bias", nn.initializers.zeros, (self.outputs,))
+        return Affine(kernel.astype(self.dtype), bias.astype(self.dtype))
+
+
+def _check_bands(config: ConfigDict) -> None:
+    """Raises InputError for bands or an exponent that the initialisation cannot take."""
+    bands = tuple(config.bands)
+    falls = config.initialisation == "inverse_sigma"
+    if not bands or not all_positive(bands) or list(bands) != sorted(set(bands), reverse=falls):
+        raise InputError(
+            f"model.modulated.bands {bands} must be numbers above 0 that "
+            f"{'fall: for inverse_sigma they are sigmas' if falls else 'rise'}"
+        )
+    if not 0 <= config.alpha <= MAX_ALPHA:
+        raise InputError(f"model.modulated.alpha {config.alpha} must be from 0 to {MAX_ALPHA}")

@@ -1,4 +1,4 @@
-"""The modulated decoder on a grid: what cells of tokens share is done once for each of them."""
+"""The modulated decoder on a grid: computes once per token cell what its output pixels share."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from inr_sr.coordinates import Axis, aligned, cell_centre, upright_footprint
 from inr_sr.devices import on_cpu
 from inr_sr.models.decoders.modulated.function import ModulatedFunction
-from inr_sr.models.decoders.modulated.layers import Band, Waves
+from inr_sr.models.decoders.modulated.layers import Band, FourierLayer
 
 
 @flax.struct.dataclass
 class ModulatedField(ModulatedFunction):
-    """A `ModulatedFunction` whose grids at whole scales are made by cells of nearest tokens."""
+    """A `ModulatedFunction` that renders grids of integer scale by cells of nearest tokens."""
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
         """See `field.FieldFunction.grid`; in blocks of bounded memory."""
@@ -24,47 +24,12 @@ class ModulatedField(ModulatedFunction):
         return super().grid(rows, cols, tables)
 
 
-class _TokenCells:
-    """The token cells under an axis of LR cells, and where in each of them the slots lie.
-
-    Slots are those of the LR cells, one after the other; a run that begins or ends within a token
-    cell has slots in it that are no output pixels.
-
-    Attributes:
-      first: int32, the first token cell.
-      count: how many there are, or one too many.
-      offsets: [slots] from the centres of the cells, which are all alike, LR pixels.
-      select: int32 [n], the slot of each output pixel.
-    """
-
-    def __init__(self, axis: Axis, origin: jax.Array, spacing: int):
-        self.first = origin // spacing
-        self.count = (axis.count + 2 * spacing - 2) // spacing
-        self.select = jnp.asarray(axis.select) + (origin - self.first * spacing) * axis.slots
-        within = jnp.arange(spacing, dtype=jnp.float32) + (0.5 - spacing / 2)
-        step = jnp.arange(axis.slots, dtype=jnp.float32) * axis.step
-        slots = jnp.asarray(axis.start)[0] + step
-        self.offsets = (within[:, None] + slots[None]).reshape(-1)
-
-    @property
-    def slots(self) -> int:
-        """Of a token cell."""
-        return int(self.offsets.shape[0])
-
-    def positions(self, frame: str, spacing: int) -> jax.Array:
-        """[count, slots] where waves are asked; [1, slots] where it is the same in all cells."""
-        if frame == "cell":
-            return self.offsets[None]
-        cell = (self.first + jnp.arange(self.count, dtype=jnp.int32)).astype(jnp.float32)
-        return cell_centre(cell[:, None], spacing) + self.offsets[None]
-
-
 class _Grid:
-    """A grid, at a whole scale, of a field that attends to the nearest tokens.
+    """A grid, at an integer scale, of a field that attends to the nearest tokens.
 
-    It is made by blocks of cells of a row of tokens. All slots of a cell see the same tokens: what
-    multiplies these is done once per cell, P V included, and waves that are counted from the
-    cells' centres once for all.
+    Rendered in blocks: runs of cells in one row of tokens. All slots of a cell attend to the same
+    tokens, so P V is computed once per cell. Waves in the frame "cell" are computed once for all
+    cells.
     """
 
     def __init__(self, field: ModulatedFunction, rows: Axis, cols: Axis):
@@ -76,10 +41,6 @@ class _Grid:
         self.width = max(1, min(_queries_per_block() // slots, self.cols.count))
         footprint = upright_footprint(jnp.stack([rows.step, cols.step]))
         self.fades = [field.fade(w, footprint) for w in self._waves]
-
-    @property
-    def _waves(self) -> list[Waves]:
-        return [self.field.query, *(band.waves for band in self.field.bands)]
 
     def rendered(self) -> jax.Array:
         """[B, rows, cols, 3]."""
@@ -101,36 +62,12 @@ class _Grid:
         out = out.reshape(batch, self.rows.count * r, blocks * self.width * c, 3)
         return out[:, self.rows.select[:, None], self.cols.select[None, :]]
 
-    def _padded(self, tokens: jax.Array, blocks: int) -> jax.Array:
-        """The tokens under the run and `margin` around, repeated at the end to whole blocks."""
-        margin = 2 * self.field.margin
-        size = (self.rows.count + margin, blocks * self.width + margin)
-        pad = [(0, size[0]), (0, size[1])]  # enough for any first cell: a slice may not be moved
-        tokens = jnp.pad(tokens, ((0, 0), *pad, (0, 0), (0, 0)), mode="edge")
-        start = (0, self.rows.first, self.cols.first, 0, 0)
-        return jax.lax.dynamic_slice(tokens, start, (len(tokens), *size, *tokens.shape[3:]))
-
-    def _taken(self, tokens: jax.Array, row: Any, col: Any) -> jax.Array:
-        margin = 2 * self.field.margin
-        size = (len(tokens), 1 + margin, self.width + margin, *tokens.shape[3:])
-        return jax.lax.dynamic_slice(tokens, (0, row, col, 0, 0), size)
-
-    def _around(self, tokens: jax.Array) -> jax.Array:
-        """[B, width, k, ...] the tokens around each cell of a block."""
-        m = self.field.margin
-        moves = self.field.nearest
-        near = [tokens[:, m + r, m + c : m + c + self.width] for r, c in moves]
-        return jnp.stack(near, axis=2)
-
-    def _along(self, x: jax.Array, first: Any, count: int) -> jax.Array:
-        """Entries of [count or 1, slots] from `first` on."""
-        if len(x) == 1:
-            return x
-        at = jnp.minimum(first + jnp.arange(count, dtype=jnp.int32), len(x) - 1)
-        return x[at]
+    @property
+    def _waves(self) -> list[FourierLayer]:
+        return [self.field.query, *(band.waves for band in self.field.bands)]
 
     def _hidden(self, row: Any, col: Any) -> list[jax.Array]:
-        """[width or 1, row slots, col slots, d] of the query's layer and of each band's."""
+        """Outputs [width or 1, row slots, col slots, d] of the query's layer and of each band's."""
         spacing, frame = self.field.spacing, self.field.frame
         rows = self._along(self.rows.positions(frame, spacing), row, 1)
         cols = self._along(self.cols.positions(frame, spacing), col, self.width)
@@ -139,28 +76,92 @@ class _Grid:
             w.on_grid(rows, cols, fade) for w, fade in zip(self._waves, self.fades, strict=True)
         ]
 
+    def _along(self, x: jax.Array, first: Any, count: int) -> jax.Array:
+        """`count` entries from `first` on of [cells, slots]; [1, slots] holds for all cells."""
+        if len(x) == 1:
+            return x
+        at = jnp.minimum(first + jnp.arange(count, dtype=jnp.int32), len(x) - 1)
+        return x[at]
+
+    def _padded(self, tokens: jax.Array, blocks: int) -> jax.Array:
+        """The tokens of the grid and `margin` around them, repeated at the end to whole blocks."""
+        margin = 2 * self.field.margin
+        size = (self.rows.count + margin, blocks * self.width + margin)
+        pad = [(0, size[0]), (0, size[1])]  # for any first cell: dynamic_slice would clamp it
+        tokens = jnp.pad(tokens, ((0, 0), *pad, (0, 0), (0, 0)), mode="edge")
+        start = (0, self.rows.first, self.cols.first, 0, 0)
+        return jax.lax.dynamic_slice(tokens, start, (len(tokens), *size, *tokens.shape[3:]))
+
+    def _taken(self, tokens: jax.Array, row: Any, col: Any) -> jax.Array:
+        """The tokens of one block and `margin` around them."""
+        margin = 2 * self.field.margin
+        size = (len(tokens), 1 + margin, self.width + margin, *tokens.shape[3:])
+        return jax.lax.dynamic_slice(tokens, (0, row, col, 0, 0), size)
+
     def _block(self, hidden: list[jax.Array], keys: jax.Array, values: jax.Array) -> jax.Array:
         """[B, width, row slots, col slots, 3]."""
         field = self.field
-        pairs = (1, self.rows.slots, self.cols.slots)
-        both = (self.rows.offsets[None, :, None], self.cols.offsets[None, None])
-        offset = jnp.stack([jnp.broadcast_to(x, pairs) for x in both], axis=-1)
+        shape = (1, self.rows.slots, self.cols.slots)
+        axes = (self.rows.offsets[None, :, None], self.cols.offsets[None, None])
+        offset = jnp.stack([jnp.broadcast_to(x, shape) for x in axes], axis=-1)
         q = field.queries(hidden[0])
         near = self._around(keys)
         logits = jnp.einsum(
             "gijhe,bgkhe->bgijkh", jnp.broadcast_to(q, (self.width, *q.shape[1:])), near
         )
-        weights = field.softmax(logits, field.squared(offset)[None])
+        weights = field.softmax(logits, field.squared_to_nearest(offset)[None])
         batch, width, i, j, k, heads = weights.shape
         weights = weights.reshape(batch, width, i * j, k * heads)
 
-        def modulated(band: Band) -> jax.Array:
+        def projected(band: Band) -> jax.Array:
             pv = self._around(jnp.einsum("brche,hed->brchd", values, band.projection))
             out = jnp.matmul(weights, pv.reshape(batch, width, k * heads, -1))
             return out.reshape(batch, width, i, j, -1)
 
         waves = [x[None] for x in hidden[1:]]
-        return field.drawn(waves, [modulated(band) for band in field.bands])
+        return field.output_of(waves, [projected(band) for band in field.bands])
+
+    def _around(self, tokens: jax.Array) -> jax.Array:
+        """The nearest tokens [B, width, k, ...] of each cell of a block."""
+        m = self.field.margin
+        moves = self.field.nearest
+        near = [tokens[:, m + r, m + c : m + c + self.width] for r, c in moves]
+        return jnp.stack(near, axis=2)
+
+
+class _TokenCells:
+    """The token cells under an axis of LR cells, and where in each of them the slots lie.
+
+    The slots of a token cell are those of its LR cells. An axis that begins or ends within a token
+    cell has slots there that are no output pixels.
+
+    Attributes:
+      first: int32, the first token cell.
+      count: how many there are, or one too many.
+      offsets: [slots] from a cell's centre, the same in all cells, LR pixels.
+      select: int32 [n], the slot of each output pixel.
+    """
+
+    def __init__(self, axis: Axis, origin: jax.Array, spacing: int):
+        self.first = origin // spacing
+        self.count = (axis.count + 2 * spacing - 2) // spacing
+        self.select = jnp.asarray(axis.select) + (origin - self.first * spacing) * axis.slots
+        within = jnp.arange(spacing, dtype=jnp.float32) + (0.5 - spacing / 2)
+        step = jnp.arange(axis.slots, dtype=jnp.float32) * axis.step
+        slots = jnp.asarray(axis.start)[0] + step
+        self.offsets = (within[:, None] + slots[None]).reshape(-1)
+
+    @property
+    def slots(self) -> int:
+        """Slots of a token cell along this axis."""
+        return int(self.offsets.shape[0])
+
+    def positions(self, frame: str, spacing: int) -> jax.Array:
+        """Positions [count, slots] that waves see, LR pixels; [1, slots] if all cells agree."""
+        if frame == "cell":
+            return self.offsets[None]
+        cell = (self.first + jnp.arange(self.count, dtype=jnp.int32)).astype(jnp.float32)
+        return cell_centre(cell[:, None], spacing) + self.offsets[None]
 
 
 def _queries_per_block() -> int:

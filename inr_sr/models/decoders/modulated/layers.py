@@ -1,4 +1,4 @@
-"""What the modulated decoder is made of: layers on Fourier features, bands, neighbouring tokens."""
+"""Parts of the modulated decoder: layers on Fourier features, bands, nearest tokens."""
 
 import math
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from inr_sr.errors import InputError
 
 
 class Affine(NamedTuple):
-    """x W + b."""
+    """x W + b, for kernel W [inputs, outputs] and bias b [outputs]."""
 
     kernel: jax.Array
     bias: jax.Array
@@ -20,19 +20,18 @@ class Affine(NamedTuple):
         return out + self.bias.reshape((1,) * (out.ndim - 1) + (-1,))
 
 
-class Waves(NamedTuple):
-    """A first layer on Fourier features: frequencies [K, 2], cycles per LR pixel, and its matrix.
+class FourierLayer(NamedTuple):
+    """W g(x; B): a linear layer on the cosines and sines of 2 pi B x.
 
-    `fade` is [K], how strongly waves are seen at the size of an output pixel, or [..., K].
+    In all methods `fade` is the attenuation of each wave, [K] or [..., K].
+
+    Attributes:
+      frequencies: B, [K, 2] in cycles per LR pixel.
+      layer: W, from 2K features to d.
     """
 
     frequencies: jax.Array
     layer: Affine
-
-    def phases(self, position: jax.Array) -> jax.Array:
-        """[..., K] in turns; not a matrix product, which a GPU may round to ten bits."""
-        row, col = (b.reshape((1,) * (position.ndim - 1) + (-1,)) for b in self.frequencies.T)
-        return position[..., 0, None] * row + position[..., 1, None] * col
 
     def __call__(self, position: jax.Array, fade: jax.Array) -> jax.Array:
         """The layer's output [..., d] at positions [..., 2], LR pixels."""
@@ -40,9 +39,9 @@ class Waves(NamedTuple):
         return self.of_waves(jnp.cos(turn), jnp.sin(turn), fade)
 
     def on_grid(self, rows: jax.Array, cols: jax.Array, fade: jax.Array) -> jax.Array:
-        """The same for all pairs of rows [..., n] and cols [..., m]: [..., n, m, d].
+        """The output [..., n, m, d] for all pairs of rows [..., n] and cols [..., m], LR pixels.
 
-        Cosines and sines are taken along the axes alone.
+        Cosines and sines are taken along each axis alone, and combined by the addition theorems.
         """
         b_row, b_col = (
             b.reshape((1,) * rows.ndim + (-1,)) for b in 2 * jnp.pi * self.frequencies.T
@@ -55,26 +54,31 @@ class Waves(NamedTuple):
         sin = jnp.sin(row) * jnp.cos(col) + jnp.cos(row) * jnp.sin(col)
         return self.of_waves(cos, sin, fade)
 
+    def phases(self, position: jax.Array) -> jax.Array:
+        """B x, [..., K] in turns; not a matrix product, which a GPU may round to ten bits."""
+        row, col = (b.reshape((1,) * (position.ndim - 1) + (-1,)) for b in self.frequencies.T)
+        return position[..., 0, None] * row + position[..., 1, None] * col
+
     def of_waves(self, cos: jax.Array, sin: jax.Array, fade: jax.Array) -> jax.Array:
-        """The layer's output of waves [..., K]."""
+        """The output [..., d] for cosines and sines [..., K]."""
         fade = fade.reshape((1,) * (cos.ndim - fade.ndim) + fade.shape)
         return self.layer(jnp.concatenate([fade * cos, fade * sin], axis=-1))
 
 
 class Band(NamedTuple):
-    """One band: its waves, P [heads, d / heads, d], the layers of Res, and O."""
+    """One band: W_l g, P_l [heads, d / heads, d], the layers H of Res, and O_l."""
 
-    waves: Waves
+    waves: FourierLayer
     projection: jax.Array
     layers: tuple[Affine, ...]
     output: Affine
 
 
-class Places(NamedTuple):
-    """Where queries are.
+class Location(NamedTuple):
+    """Where queries lie on the token lattice.
 
     Attributes:
-      token: int32 [B, Q, 2] the cell of the token lattice, from the first token on.
+      token: int32 [B, Q, 2] the token's cell (row, col), counted from the first token.
       offset: [B, Q, 2] from that cell's centre, LR pixels.
       position: [B, Q, 2] from the corner of the first token's cell, LR pixels.
     """
@@ -84,11 +88,11 @@ class Places(NamedTuple):
     position: jax.Array
 
 
-def ring(count: int) -> tuple[tuple[int, int], ...]:
-    """The `count` cells of a lattice that are nearest to one of them, nearest first.
+def nearest_offsets(count: int) -> tuple[tuple[int, int], ...]:
+    """Offsets (row, col) of the `count` lattice cells nearest to one of them, nearest first.
 
     Raises:
-      InputError: a count that would take some of several cells that are equally near.
+      InputError: the count would split a group of cells at the same distance.
     """
     side = range(-math.isqrt(count) - 1, math.isqrt(count) + 2)
     near = sorted(
