@@ -23,7 +23,7 @@ def waves_macs(count: int) -> int:
 
 
 def liif_macs(first: int = 4) -> int:
-    """Per query of an MLP of 4 x 256 at four corners; its first layer is asked `first` inputs."""
+    """Per query of an MLP of 4 x 256 at four corners; its first layer has `first` inputs."""
     return 4 * (first * 256 + 3 * 256**2 + 256 * 3)
 
 
@@ -38,15 +38,15 @@ def operations(lowered: jax.stages.Lowered) -> float:
 
 
 def growth(works: Mapping[Name, Work]) -> dict[Name, int | None]:
-    """Bytes by which resident memory grows in a run of each; None where Linux does not tell.
+    """Bytes by which resident memory grows in a run of each; None without Linux's counters.
 
     What earlier work left with the allocator may serve a run, too: runs take this much or more.
     """
     grown: dict[Name, int | None] = {}
     for key, work in works.items():
-        told = reset_peak_memory()
+        counted = reset_peak_memory()
         before = peak_memory()
         jax.block_until_ready(work())
         after = peak_memory()
-        grown[key] = int(max(0, after - before) * 2**20) if told and before and after else None
+        grown[key] = int(max(0, after - before) * 2**20) if counted and before and after else None
     return grown

@@ -2,7 +2,7 @@
 
     python -m benchmarks.data [--json FILE]
 
-The network and batch of configs/compact.py on the embedded pictures. `crops` are drawn with
+The network and batch of configs/compact.py on the embedded images. `crops` are drawn with
 nothing else going on, all candidates of a sample. `made` is the training step on crops that lie on
 the device already, `live` the step as training runs it, crops drawn on the device or streamed by
 the host's threads. What live takes longer than made is time spent waiting for data, or sharing the
@@ -31,7 +31,7 @@ DRAWS = 20  # batches drawn in a round
 
 
 class Bench:
-    """The training of compact, ready to be timed in parts."""
+    """The training run of compact, ready to be timed in parts."""
 
     def __init__(self) -> None:
         config = get_config()

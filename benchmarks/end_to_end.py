@@ -1,11 +1,11 @@
-"""What a whole picture costs, beside its encoder.
+"""What a whole image costs, beside its encoder.
 
     python -m benchmarks.end_to_end [--json FILE]
 
-A random LR picture of 256 x 256, enlarged in float32 by the shipped weights (`compact`) and by
-EDSR-baseline (random weights) with the spectral decoder: picture in, picture out, tiles and halos
+A random LR image of 256 x 256, enlarged in float32 by the shipped weights (`compact`) and by
+EDSR-baseline (random weights) with the spectral decoder: image in, image out, tiles and halos
 included. `encoder` runs the encoders alone on the same tiles. For comparison the same encoder with
-the spectral decoder asked at one query after the other, and with this project's LIIF decoder, at
+the spectral decoder query by query, and with this project's LIIF decoder, at
 scales at which that takes seconds. Medians of rounds that take turns. Multiply-adds are counted by
 formula, without halos; XLA's count is of encoder and head, halos included; memory is that by which
 the process grows in a run.
@@ -73,20 +73,20 @@ def with_parameters(model: Model) -> tuple[Model, Params]:
 
 
 def tiles_of(model: Model, params: Params) -> list[np.ndarray]:
-    """Pictures [1, side, side, 3], as many and as large as the tiles are, their halos included."""
+    """Images [1, side, side, 3], as many and as large as the tiles are, their halos included."""
     planner = NetworkUpscaler(model, params, "network").planner
     side, _ = planner.tile_for((LR, LR), (LR, LR), row_pixels=LR)
-    tile = picture(side + 2 * model.halo((LR, LR)))
+    tile = random_image(side + 2 * model.halo((LR, LR)))
     return [tile[None]] * (-(-LR // side)) ** 2
 
 
-def picture(side: int) -> np.ndarray:
+def random_image(side: int) -> np.ndarray:
     """Random colours."""
     return np.random.default_rng(0).random((side, side, 3), np.float32)
 
 
 def network_entries(name: str, model: Model, params: Params) -> list[Entry]:
-    """The encoder alone, and whole pictures with the spectral decoder."""
+    """The encoder alone, and whole images with the spectral decoder."""
     encode, variables = jax.jit(model.encoder.apply), {"params": params["encoder"]}
     tiles = tiles_of(model, params)
 
@@ -115,15 +115,15 @@ def query_entry(name: str, model: Model, params: Params, scale: str) -> Entry:
 
 
 def liif_entry(name: str, model: Model, params: Params, scale: str) -> Entry:
-    """A whole picture with this project's LIIF decoder."""
+    """A whole image with this project's LIIF decoder."""
     work = enlarged(model, params, scale)
     return Entry(name, scale, work, counts(per_picture(model, params), scale, liif_macs()))
 
 
 def enlarged(model: Model, params: Params, scale: str) -> Callable[[], int]:
-    """The picture enlarged, strip by strip."""
+    """The image enlarged, strip by strip."""
     upscaler, size = NetworkUpscaler(model, params, "network"), (output_size(LR, float(scale)),) * 2
-    image = picture(LR)
+    image = random_image(LR)
     return lambda: sum(len(strip) for strip in upscaler.strips(image, size))
 
 

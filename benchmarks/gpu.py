@@ -1,4 +1,4 @@
-"""Rendering, encoding, whole pictures and training on a GPU, in float32 and bfloat16.
+"""Rendering, encoding, whole images and training on a GPU, in float32 and bfloat16.
 
     python -m benchmarks.gpu [--json FILE]
     python -m benchmarks.gpu --small      # a trial of the program itself, on any device
@@ -6,7 +6,7 @@
 EDSR-baseline with the spectral decoder, random weights: LR 510 x 339 to x4, and 1920 x 1080 to x2
 and x4, everything on the device. Beside each time stand the bytes or operations per second that it
 means, and the ceilings measured in the same process: a copy, and products of large matrices. Where
-`render` stays far below the copy, a kernel of our own would pay. `fetch` brings the output to the
+`render` stays far below the copy, a custom kernel would pay. `fetch` brings the output to the
 host. Training steps are of that system and of `configs/lp_large.py`. Medians of rounds.
 """
 
@@ -39,7 +39,7 @@ class Sizes:
     """What is measured.
 
     Attributes:
-      pictures: LR (rows, cols) and scale.
+      images: LR (rows, cols) and scale.
       copied: float32 numbers of the copy.
       matrix: side of the matrices.
       batches: LR patches of a training step.
@@ -50,7 +50,7 @@ class Sizes:
       rounds: of each measurement.
     """
 
-    pictures: tuple[tuple[tuple[int, int], int], ...]
+    images: tuple[tuple[tuple[int, int], int], ...]
     copied: int
     matrix: int
     batches: tuple[int, ...]
@@ -62,7 +62,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    pictures=(((339, 510), 4), ((1080, 1920), 2), ((1080, 1920), 4)),
+    images=(((339, 510), 4), ((1080, 1920), 2), ((1080, 1920), 4)),
     copied=2**28,
     matrix=8192,
     batches=(16, 128),
@@ -73,7 +73,7 @@ FULL = Sizes(
     rounds=10,
 )
 SMALL = Sizes(
-    pictures=(((24, 32), 4),),
+    images=(((24, 32), 4),),
     copied=2**20,
     matrix=256,
     batches=(2,),
@@ -112,7 +112,7 @@ def network(dtype: str) -> tuple[Model, Params]:
     return model, models.init(model, jax.random.key(0))
 
 
-def picture(dtype: str, lr: tuple[int, int], scale: int, count: int) -> list[dict[str, Any]]:
+def whole_image(dtype: str, lr: tuple[int, int], scale: int, count: int) -> list[dict[str, Any]]:
     """Encoder, field, rendering, all of it, and the way to the host."""
     model, params = network(dtype)
     image = jax.random.uniform(jax.random.key(1), (1, *lr, 3))
@@ -185,8 +185,8 @@ def measure(sizes: Sizes) -> Result:
         "results": [
             row
             for dtype in DTYPES
-            for lr, scale in sizes.pictures
-            for row in picture(dtype, lr, scale, sizes.rounds)
+            for lr, scale in sizes.images
+            for row in whole_image(dtype, lr, scale, sizes.rounds)
         ],
         "training": [
             training(system, dtype, batch, layout, sizes)
@@ -237,7 +237,7 @@ def table(result: Result) -> str:
 
 
 def main() -> None:
-    """Asks for a GPU, unless this is a trial."""
+    """Requires a GPU, unless this is a trial."""
     parser = command(__doc__)
     parser.add_argument("--small", action="store_true", help="small sizes, on any device")
     arguments = parser.parse_args()

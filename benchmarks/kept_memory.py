@@ -1,10 +1,10 @@
-"""What keeping freed memory saves a training on processors (inr_sr/devices.py).
+"""What keeping freed memory saves a training run on CPUs (inr_sr/devices.py).
 
     python -m benchmarks.kept_memory [--json FILE]
 
-Steps of three systems on the embedded pictures, as training runs them, in processes of their own
+Steps of three systems on the embedded images, as training runs them, in processes of their own
 that take turns: one leaves memory to the C library, the other keeps it. Page faults of a step, and
-the most memory a process held. Medians of rounds; the time of a step is a process's median.
+the peak memory of a process. Medians of rounds; the time of a step is a process's median.
 """
 
 import json
@@ -97,7 +97,7 @@ def table(result: Result) -> str:
 
 
 def main() -> None:
-    """Prints the table; writes the numbers where asked to."""
+    """Prints the table; writes the numbers with --json."""
     parser = command(__doc__)
     parser.add_argument("--trained", nargs=2, metavar=("SYSTEM", "WAY"), help="a process of these")
     arguments = parser.parse_args()

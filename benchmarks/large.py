@@ -2,7 +2,7 @@
 
     python -m benchmarks.large [--json FILE]
 
-`inr-sr upscale` of a picture of 512 x 512 to PNG: whole processes with a warm compile cache,
+`inr-sr upscale` of an image of 512 x 512 to PNG: whole processes with a warm compile cache,
 medians of rounds. The peak is the resident memory of the process. What further megapixels cost,
 against the line before, shows whether larger outputs take more than their share.
 """
@@ -35,8 +35,8 @@ print(json.dumps([time.perf_counter() - began, peak * (1 if sys.platform == "dar
 """
 
 
-def picture() -> Image.Image:
-    """512 x 512 of the largest embedded picture, mirrored where that is smaller."""
+def square_image() -> Image.Image:
+    """512 x 512 of the largest embedded image, mirrored where that is smaller."""
     source = EmbeddedSource("train")
     largest = max((source[i] for i in range(len(source))), key=lambda x: min(x.shape[:2]))
     pad = [(0, max(0, SIDE - n)) for n in largest.shape[:2]]
@@ -58,7 +58,7 @@ def measure() -> Result:
     results = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        picture().save(folder / "in.png")
+        square_image().save(folder / "in.png")
         for scale in SCALES:
             once(folder, scale)  # compiles
             runs = [once(folder, scale) for _ in range(ROUNDS)]

@@ -75,7 +75,7 @@ def report(
     measure: Callable[[], Result],
     table: Callable[[Result], str],
 ) -> Result:
-    """Measures, prints the table, and writes the numbers where asked to.
+    """Measures, prints the table, and writes the numbers with --json.
 
     Args:
       arguments: of `command`.

@@ -70,14 +70,14 @@ class Case:
 
 @functools.cache
 def axes(lr: int, scale: str) -> tuple[Axis, Axis]:
-    """The output grid of an lr x lr picture."""
+    """The output grid of an lr x lr image."""
     rows, cols = (grid_axis(lr, output_size(lr, s)) for s in parse_scale(scale))
     return rows, cols
 
 
 @functools.cache
 def spectral(lr: int, k: int) -> Field:
-    """A field of random waves, with a picture."""
+    """A field of random waves, with an image."""
     keys = jax.random.split(jax.random.key(0), 5)
     residual = SpectralField(
         cos=jax.random.normal(keys[0], (1, lr, lr, 3, k)),
@@ -156,16 +156,16 @@ def whole_case(scale: str, lr: int = 256, k: int = 32) -> Case:
 
 
 def in_chunks(
-    ask: Callable[[jax.Array, jax.Array], jax.Array], rows: Axis, cols: Axis
+    values_at: Callable[[jax.Array, jax.Array], jax.Array], rows: Axis, cols: Axis
 ) -> jax.Array:
-    """ask(cell, delta), both [1, Q, 2], for all output pixels, some rows at once."""
+    """values_at(cell, delta), both [1, Q, 2], for all output pixels, some rows at once."""
     at_once = max(1, QUERIES_AT_ONCE // len(cols))
 
     def pairs(r: jax.Array, c: Array) -> jax.Array:
         return jnp.stack(jnp.meshgrid(r, c, indexing="ij"), axis=-1).reshape(1, -1, 2)
 
     def chunk(part: tuple[jax.Array, jax.Array]) -> jax.Array:
-        return ask(pairs(part[0], cols.cell), pairs(part[1], cols.delta))
+        return values_at(pairs(part[0], cols.cell), pairs(part[1], cols.delta))
 
     pad = -len(rows) % at_once
     parts = [
@@ -235,14 +235,14 @@ def head_per_output(
     """The head at every output pixel, then K cosines and sines, as released Thera does."""
     pixel = footprint(rows, cols)
 
-    def ask(cell: jax.Array, delta: jax.Array) -> jax.Array:
+    def values_at(cell: jax.Array, delta: jax.Array) -> jax.Array:
         near = features[0, cell[0, :, 0], cell[0, :, 1]][None, None]
         own = head(near, kernel, like)  # a lattice of one LR pixel per query
         column = jnp.arange(delta.shape[1], dtype=jnp.int32)
         index = jnp.stack([jnp.zeros_like(column), column], axis=-1)[None]
         return own.points(index, delta, pixel)
 
-    return in_chunks(ask, rows, cols)
+    return in_chunks(values_at, rows, cols)
 
 
 def head_cases(scale: str, lr: int, k: int, width: int) -> list[Case]:

@@ -1,4 +1,4 @@
-"""What an output pixel costs once a picture is encoded.
+"""What an output pixel costs once an image is encoded.
 
     python -m benchmarks.render [--json FILE] [--plot FILE]
 
@@ -176,11 +176,11 @@ def plot(result: Result, path: Path) -> None:
 
 
 def main() -> None:
-    """Prints the table; writes numbers and plot where asked to."""
+    """Prints the table; writes numbers with --json and the plot with --plot."""
     parser = command(__doc__)
     parser.add_argument("--plot", type=Path, help="also draw what costs grow with (PNG, SVG)")
     arguments = parser.parse_args()
-    keep_compiled_programs()  # each is compiled to be run, and again to be asked what it takes
+    keep_compiled_programs()  # each is compiled to be run, and again for XLA's account
     result = report(arguments, measure, table)
     if arguments.plot:
         plot(result, arguments.plot)

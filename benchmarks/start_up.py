@@ -1,4 +1,4 @@
-"""How long the command takes from its start to the picture, where the picture is small.
+"""How long the command takes from its start to the image, where the image is small.
 
     python -m benchmarks.start_up [--json FILE]
 
@@ -27,7 +27,7 @@ from inr_sr.data.sources import EmbeddedSource
 from inr_sr.reporting.tables import markdown
 
 ROUNDS = 7
-SIZES = ((128, 2), (256, 4))  # side of the picture, scale
+SIZES = ((128, 2), (256, 4))  # side of the image, scale
 RUNS = ("first", "second")
 COMMAND = ("-m", "inr_sr.cli")
 
@@ -109,7 +109,7 @@ def one_round(folder: Path, processes: Times, parts: Times) -> None:
 
 
 def upscale(folder: Path, side: int, scale: int) -> list[str]:
-    """Arguments that enlarge a square of an embedded picture; its file is made if need be."""
+    """Arguments that enlarge a square of an embedded image; its file is made if need be."""
     path = folder / f"{side}.png"
     if not path.exists():
         Image.fromarray(EmbeddedSource("test")[0][:side, :side]).save(path)

@@ -171,8 +171,8 @@ def table(result: Result) -> str:
 
 
 def main() -> None:
-    """Prints the table; writes the numbers where asked to."""
-    keep_compiled_programs()  # each is compiled to be asked what it takes, and again to be run
+    """Prints the table; writes the numbers with --json."""
+    keep_compiled_programs()  # each is compiled for XLA's account, and again to be run
     report(command(__doc__).parse_args(), measure, table)
 
 

@@ -3,7 +3,7 @@
     python -m benchmarks.train_step [--json FILE]
 
 EDSR-baseline as encoder, 16 LR patches of 48 x 48 with 2,304 queries each, float32, the embedded
-pictures resident. Whole steps as training runs them (crops drawn, patches sampled, gradients,
+images resident. Whole steps as training runs them (crops drawn, patches sampled, gradients,
 update) with the spectral decoder, with this project's LIIF decoder, and with LIIF as published
 (every query gathers 3 x 3 features for each of 4 corners). Parts by leaving others out: `encoder`
 is a step on a batch that is there already, with a decoder that passes three features on; `data`
@@ -64,7 +64,7 @@ def fresh_state(config: ConfigDict, model: Model) -> TrainState:
 
 
 def whole(config: ConfigDict, model: Model) -> Work:
-    """A dispatch of steps as training runs them, on the embedded pictures."""
+    """A dispatch of steps as training runs them, on the embedded images."""
     task, mesh = SuperResolution(config, model=model), make_mesh()
     count = config.train.steps_per_dispatch
     optimizer = make_optimizer(config.optimizer, config.train.steps, task.labels)
@@ -83,15 +83,15 @@ def whole(config: ConfigDict, model: Model) -> Work:
 def data(config: ConfigDict) -> Callable[[], Batch]:
     """A batch, from crops to samples."""
     spec = sampling(config)
-    pictures = ResidentLoader(training_source(config), spec, make_mesh()).take(1)
+    images = ResidentLoader(training_source(config), spec, make_mesh()).take(1)
 
     @jax.jit
-    def made(key: jax.Array, pictures: Any) -> Batch:
+    def made(key: jax.Array, images: Any) -> Batch:
         keys = jax.random.split(key, config.train.batch_size)
-        crops = jax.vmap(lambda k: pictures.draw(k[None]))(keys)
+        crops = jax.vmap(lambda k: images.draw(k[None]))(keys)
         return make_batch(keys, crops, spec)
 
-    return lambda: made(jax.random.key(0), pictures)
+    return lambda: made(jax.random.key(0), images)
 
 
 def loss_on(model: Model, batch: Batch) -> Callable[[Params], jax.Array]:
