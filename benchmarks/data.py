@@ -17,8 +17,8 @@ import jax
 from benchmarks.measuring import Result, command, medians, report, rounds
 from benchmarks.train_step import fresh_state
 from configs.compact import get_config
+from inr_sr.data.crops import ResidentSet
 from inr_sr.data.loaders import ResidentLoader, StreamingLoader
-from inr_sr.data.resident import ResidentSet
 from inr_sr.devices import make_mesh
 from inr_sr.reporting.tables import markdown
 from inr_sr.training.optimizer import make_optimizer

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inr_sr.data.crops import ResidentSet
 from inr_sr.data.loaders import sampling
-from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, Sampling, make_batch
 from inr_sr.errors import InputError
 from inr_sr.resampling import cubic, resize
@@ -318,6 +318,6 @@ def test_resident_mistakes(monkeypatch):
         InputError, match=r"smaller than a crop of 12x12 pixels \(the largest is 11x40\)"
     ):
         resident([(8, 60), (11, 40)])
-    monkeypatch.setattr("inr_sr.data.resident.MAX_PIXELS", 1000)
+    monkeypatch.setattr("inr_sr.data.crops.MAX_PIXELS", 1000)
     with pytest.raises(InputError, match=r"set data\.mode = streaming"):
         resident()

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from inr_sr import imagefile
+from inr_sr.data.crops import stream_crops
 from inr_sr.data.sources import (
     ArraySource,
     EmbeddedSource,
@@ -17,7 +18,6 @@ from inr_sr.data.sources import (
     fingerprint,
     open_source,
 )
-from inr_sr.data.streaming import stream_crops
 from inr_sr.errors import InputError
 from tests.upscalers import Images
 

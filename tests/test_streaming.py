@@ -4,8 +4,8 @@ import threading
 import numpy as np
 import pytest
 
+from inr_sr.data.crops import stream_crops
 from inr_sr.data.sources import ArraySource
-from inr_sr.data.streaming import stream_crops
 from inr_sr.errors import InputError
 
 

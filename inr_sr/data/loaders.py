@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from inr_sr.data import samples
-from inr_sr.data.resident import ResidentSet
+from inr_sr.data.crops import ResidentSet, stream_crops
 from inr_sr.data.samples import MIN_PATCH, Sampling
 from inr_sr.data.sources import Source, open_source
 from inr_sr.devices import place, replicated, sharded
@@ -114,8 +114,6 @@ class StreamingLoader:
     """
 
     def __init__(self, config: ConfigDict, source: Source, spec: Sampling, mesh: Mesh, step: int):
-        from inr_sr.data.streaming import stream_crops  # grain, only where it is used
-
         self._crops = stream_crops(
             source,
             batch_size=config.train.batch_size * spec.candidates,

@@ -12,7 +12,7 @@ from inr_sr.data.sources import ArraySource, Source, source_name
 from inr_sr.errors import InputError
 from inr_sr.evaluation.evaluate import check_sizes, evaluate, magnified_detail
 from inr_sr.evaluation.metrics import MAX_DB
-from inr_sr.evaluation.protocols import get_protocol, make_pair
+from inr_sr.evaluation.protocols import Protocol, make_pair
 from inr_sr.evaluation.report import PANEL_IMAGES, write_report
 from inr_sr.models import Model
 from inr_sr.reporting.progress import evaluation_bar
@@ -36,14 +36,14 @@ class Validation:
       config: a full configuration.
       model: the model that is trained.
       source: the images of `eval.dataset`.
+      protocol: that of `eval.protocol`.
 
     Raises:
-      InputError: `eval.during`, `eval.protocol` or the images cannot be used.
+      InputError: `eval.during` or the images cannot be used.
     """
 
-    def __init__(self, config: ConfigDict, model: Model, source: Source):
-        self._model = model
-        self._protocol = get_protocol(config.eval.protocol)
+    def __init__(self, config: ConfigDict, model: Model, source: Source, protocol: Protocol):
+        self._model, self._protocol = model, protocol
         self._scales = parse_scales(config.eval.during)
         fixed = self._model.fixed_scale
         if fixed and any((s.rows, s.cols) != (fixed, fixed) for s in self._scales):
@@ -91,13 +91,13 @@ class Report:
       config: a full configuration.
       model: the model that is trained.
       source: the images of `eval.dataset`.
+      protocol: that of `eval.protocol`.
     """
 
-    def __init__(self, config: ConfigDict, model: Model, source: Source):
-        self._config, self._source = config, source
+    def __init__(self, config: ConfigDict, model: Model, source: Source, protocol: Protocol):
+        self._config, self._source, self._protocol = config, source, protocol
         self._fixed = model.fixed_scale
         self._scales = parse_scales(str(self._fixed) if self._fixed else config.eval.scales)
-        self._protocol = get_protocol(config.eval.protocol)
 
     def written(self, workdir: Path) -> bool:
         """Whether the report and its weights exist."""

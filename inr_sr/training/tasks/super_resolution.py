@@ -14,12 +14,13 @@ from ml_collections import ConfigDict
 
 from inr_sr import models, render
 from inr_sr.coordinates import upright_footprint
+from inr_sr.data.crops import ResidentSet
 from inr_sr.data.loaders import Loader, check_mode, open_loader, samplings, training_source
-from inr_sr.data.resident import ResidentSet
 from inr_sr.data.samples import Batch, make_batch, squares
 from inr_sr.data.sources import Source, fingerprint, open_source
 from inr_sr.devices import on_cpu
 from inr_sr.errors import InputError
+from inr_sr.evaluation.protocols import get_protocol
 from inr_sr.models.field import SKIP_REACH, with_margin
 from inr_sr.resampling import bicubic
 from inr_sr.training import losses
@@ -81,8 +82,9 @@ class SuperResolution:
         """
         task = cls(config)
         test = open_source(config.eval.dataset, config.eval.split)
-        task._validate = Validation(config, task.model, test)
-        task._report = Report(config, task.model, test)
+        protocol = get_protocol(config.eval.protocol)
+        task._validate = Validation(config, task.model, test, protocol)
+        task._report = Report(config, task.model, test, protocol)
         if not task.finished(workdir):
             task._report.check(workdir)
         return task
