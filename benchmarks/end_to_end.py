@@ -93,7 +93,7 @@ def network_entries(name: str, model: Model, params: Params) -> list[Entry]:
     def encoder() -> list[jax.Array]:
         return [encode(variables, tile) for tile in tiles]
 
-    waves, once = sum(model.decoder.frequencies), per_picture(model, params)
+    waves, once = sum(model.decoder.frequencies), per_image(model, params)
     entries = [Entry(name, "encoder", encoder, {})]
     for scale in SCALES:
         found = counts(once, scale, strip_macs(*axes(LR, scale), waves))
@@ -111,13 +111,13 @@ def query_entry(name: str, model: Model, params: Params, scale: str) -> Entry:
         return colours
 
     macs = waves_macs(sum(model.decoder.frequencies))
-    return Entry(name, scale, work, counts(per_picture(model, params), scale, macs))
+    return Entry(name, scale, work, counts(per_image(model, params), scale, macs))
 
 
 def liif_entry(name: str, model: Model, params: Params, scale: str) -> Entry:
     """A whole image with this project's LIIF decoder."""
     work = enlarged(model, params, scale)
-    return Entry(name, scale, work, counts(per_picture(model, params), scale, liif_macs()))
+    return Entry(name, scale, work, counts(per_image(model, params), scale, liif_macs()))
 
 
 def enlarged(model: Model, params: Params, scale: str) -> Callable[[], int]:
@@ -127,7 +127,7 @@ def enlarged(model: Model, params: Params, scale: str) -> Callable[[], int]:
     return lambda: sum(len(strip) for strip in upscaler.strips(image, size))
 
 
-def per_picture(model: Model, params: Params) -> tuple[float, float]:
+def per_image(model: Model, params: Params) -> tuple[float, float]:
     """Multiply-adds of what runs once per LR pixel, and XLA's operations."""
     tiles = tiles_of(model, params)
     lowered = encode_tile.lower(model, params, tiles[0][0], model.halo((LR, LR)))
@@ -135,7 +135,7 @@ def per_picture(model: Model, params: Params) -> tuple[float, float]:
 
 
 def counts(once: tuple[float, float], scale: str, pixel_macs: float) -> dict[str, float]:
-    """Of `per_picture` and a decoder that takes `pixel_macs`, per output pixel."""
+    """Of `per_image` and a decoder that takes `pixel_macs`, per output pixel."""
     pixels = output_size(LR, float(scale)) ** 2
     return {
         "output_pixels": pixels,

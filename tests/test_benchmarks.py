@@ -128,7 +128,7 @@ def test_whole_pictures_are_compared(monkeypatch):
     assert end_to_end.table({"results": [encoder, whole, query, liif]}).count("\n") == 5
 
 
-def test_methods_make_the_same_picture():
+def test_methods_make_the_same_image():
     found = methods.spectral(8, 4)
     grid = methods.axes(8, "2.5x3.1")
     bare = Field(None, found.function)
