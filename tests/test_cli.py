@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms
 
 import inr_sr
-from inr_sr import imagefile, upscaling, weights
+from inr_sr import files, imagefile, upscaling, weights
 from inr_sr.cli import main, upscale
 from inr_sr.resampling import METHODS
 from tests.networks import random_model, small_config
@@ -377,6 +378,28 @@ def test_interruption_leaves_no_half_file(folder, monkeypatch, capsys):
         assert main(["upscale", *arguments]) == 130
         assert capsys.readouterr().err == "interrupted\n"
         assert tree(folder) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_ends_the_upscaling(folder, monkeypatch, capsys):
+    printed = []  # by the time that upscaling has ended
+
+    def rows(upscaler, image, size):
+        try:
+            for _ in range(size[0]):
+                yield np.random.default_rng(0).random((1, size[1], 3), np.float32)
+        finally:
+            printed.append(capsys.readouterr().err)
+
+    monkeypatch.setattr(upscaling.ResampleUpscaler, "strips", rows)
+    monkeypatch.setattr(imagefile, "check_writable", lambda *_, **__: None)
+    monkeypatch.setattr(files, "_temporary", lambda target: Path("/dev/full"))
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    for output in ("o.png", "o.tif", "o.jpg"):
+        size = ["--size", "9000x40"]
+        assert main(["upscale", "photos/a.png", output, *size, "--method", "bicubic"]) == 2
+        assert f"cannot write {output}: No space left" in capsys.readouterr().err
+    assert printed == [""] * 3
 
 
 def test_the_bar_is_on_stderr_and_results_on_stdout(folder, monkeypatch, capsys):

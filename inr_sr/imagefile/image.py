@@ -155,6 +155,8 @@ def to_rgb8(image: ImageData) -> np.ndarray:
         flat = to_uint8(image.pixels)
     else:
         _, convert = on_white(image)
-        blocks = interleaved_blocks(image)
-        flat = np.concatenate([to_uint8(convert(block)) for block in blocks])
+        flat = np.empty(image.pixels.shape, np.uint8)
+        parts = np.split(flat, range(BLOCK_ROWS, len(flat), BLOCK_ROWS))  # views
+        for part, block in zip(parts, interleaved_blocks(image), strict=True):
+            part[...] = to_uint8(convert(block))
     return to_rgb(flat)
