@@ -293,7 +293,7 @@ class Constant:
             return data
         return jax.vmap(lambda key: jax.random.choice(key, data["values"]))(keys)
 
-    def loss(self, params, batch, key, constants):
+    def loss(self, params, batch, keys, constants):
         loss = jnp.mean(jnp.square(params["w"] - batch))
         return loss, {"loss": loss}
 

@@ -133,7 +133,7 @@ class Adversary:
         return found
 
     def gradients(
-        self, variables: tuple[Any, AdversaryState], batch: Any, key: jax.Array, constants: Any
+        self, variables: tuple[Any, AdversaryState], batch: Any, keys: jax.Array, constants: Any
     ) -> tuple[Any, Metrics]:
         """Gradients by (params, discriminator params) for a batch, and metrics.
 

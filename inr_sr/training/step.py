@@ -27,6 +27,9 @@ Advance = Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]
 # gradients(params, key, data, constants) -> (gradients, metrics), means over a batch
 Gradients = Callable[[Any, jax.Array, Any, Any], tuple[Any, Metrics]]
 
+LOSS_KEY = 2**31 - 1
+"""Index of a sample's key for the loss; those of the batch come from a split, indices 0 and 1."""
+
 
 def make_advance(
     config: ConfigDict,
@@ -168,8 +171,8 @@ def make_gradients(
 
         def of_slice(keys: jax.Array, data: Any) -> tuple[Any, Metrics]:
             batch = task.batch(keys, data, shape)
-            own_key = jax.random.fold_in(keys[0], 1)  # differs from every sample's key
-            found: tuple[Any, Metrics] = of_batch(params, batch, own_key, constants)
+            loss_keys = jax.vmap(lambda key: jax.random.fold_in(key, LOSS_KEY))(keys)
+            found: tuple[Any, Metrics] = of_batch(params, batch, loss_keys, constants)
             return found
 
         if isinstance(data, jax.Array):

@@ -64,7 +64,7 @@ class Task(Protocol):
         ...
 
     def loss(
-        self, params: Params, batch: Any, key: jax.Array, constants: Any
+        self, params: Params, batch: Any, keys: jax.Array, constants: Any
     ) -> tuple[jax.Array, Metrics]:
         """The loss, a mean over the batch, and metrics; runs inside the compiled step.
 
@@ -73,7 +73,7 @@ class Task(Protocol):
         Args:
           params: the parameters.
           batch: a batch.
-          key: for randomness that is not the batch's.
+          keys: [B] random keys, one for each sample, none of them used by `batch`.
           constants: the task's constants, on the devices.
         """
         ...

@@ -153,7 +153,7 @@ class SuperResolution:
         return make_batch(sample_keys, data, spec)
 
     def loss(
-        self, params: Params, batch: Batch, key: jax.Array, constants: Any
+        self, params: Params, batch: Batch, keys: jax.Array, constants: Any
     ) -> tuple[jax.Array, Metrics]:
         """See `Task.loss`."""
         return self.reconstruction(self.generate(params, batch), batch, constants)
