@@ -17,7 +17,7 @@ from inr_sr.devices import keep_compiled_programs, keep_freed_memory
 from inr_sr.errors import FAILED, INTERRUPTED, InputError
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="A file in configs/.")
-WORKDIR = flags.DEFINE_string("workdir", None, "The folder of this training run.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Work folder of this training run.")
 program.define_host_flags()
 
 

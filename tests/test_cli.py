@@ -38,7 +38,7 @@ def network(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The working folder, with photos/: two images and, below sub/, a grey one."""
+    """The current folder, with photos/: two images and, below sub/, a grey one."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos" / "sub").mkdir(parents=True)
     Image.fromarray(noise(9, 12, 3)).save("photos/a.png")

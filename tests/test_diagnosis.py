@@ -142,8 +142,8 @@ def assert_tables_hold(measures: dict, shown: dict) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none"], "none is no working directory: it holds no config.json"),
-        (["photos"], "photos is no working directory"),
+        (["none"], "none is no work folder: it holds no config.json"),
+        (["photos"], "photos is no work folder"),
         (["run", "--scale=1"], "scale 1 is not allowed: a diagnosis needs one above 1"),
         (["run", "--scale=0.5"], "scale 0.5 is not allowed: a diagnosis needs one above 1"),
         (["run", "--scale=2x3"], "scale 2x3 is not allowed"),

@@ -11,7 +11,7 @@ from inr_sr.sizes import Scale, scale_label
 _DESCRIPTION = """\
 Says why the images of a training run stay smooth.
 
-Measures the newest checkpoint of RUN, the working folder of train.py, on held-out images and
+Measures the newest checkpoint of RUN, a work folder of train.py, on held-out images and
 writes RUN/diagnosis/: index.html for people, measures.json for programs. Prints what it found of
 each suspect, causes first, and the page's path. docs/diagnosis.md says what is measured.
 """
@@ -28,7 +28,7 @@ def add_command(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     diagnose.set_defaults(run=_diagnose)
     add = diagnose.add_argument
-    add("workdir", metavar="RUN", type=types.path, help="working folder of a training run")
+    add("workdir", metavar="RUN", type=types.path, help="work folder of a training run")
     add("--data", metavar="FOLDER", help="held-out images (default: the run's eval.dataset)")
     add(
         "--scale",

@@ -16,7 +16,7 @@ from inr_sr.training.state import TrainState
 from inr_sr.training.task import SCORE
 from inr_sr.weights import checksum
 
-CHECKPOINTS = "checkpoints"  # their folder in a working directory
+CHECKPOINTS = "checkpoints"  # their folder in a work folder
 _CANNOT_OPEN = "checkpoints in {} cannot be opened"
 _CANNOT_WRITE = "checkpoints in {} cannot be written"
 

@@ -48,7 +48,7 @@ def gradient_norm(gradients: Any, labels: Any) -> dict[str, jax.Array]:
 
 
 def record(workdir: Path, params: Any, labels: Any) -> None:
-    """Stores the initial frequencies in a run's folder."""
+    """Stores the initial frequencies in a run's work folder."""
     found = {name: np.asarray(matrix) for name, matrix in matrices(params, labels).items()}
     with atomic_path(workdir / RECORD) as temporary:
         temporary.write_bytes(save(found))

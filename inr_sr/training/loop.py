@@ -27,7 +27,7 @@ from inr_sr.training.optimizer import show_parameters
 from inr_sr.training.setup import Setup, Stages, check
 from inr_sr.training.state import TrainState
 from inr_sr.training.task import SCORE, Metrics, Task
-from inr_sr.training.workdir import check_layout, check_same_run, store
+from inr_sr.training.workdir import check_layout, check_same_run, store_config
 
 
 class NotFinite(Exception):
@@ -49,7 +49,7 @@ def train(
     Args:
       task: what is trained.
       config: a full configuration; it is stored in `workdir`.
-      workdir: the run's folder, for all files that it writes.
+      workdir: the run's work folder, for all files that it writes.
       deadline: time.monotonic() at which to save and stop, as on Ctrl-C.
 
     Returns:
@@ -129,7 +129,7 @@ def _start_or_resume(
     """The state to continue from, and the checkpoints; records the run in `workdir`."""
     first_host = jax.process_index() == 0
     if first_host and not step:
-        store(workdir, config)
+        store_config(workdir, config)
         task.record_inputs(workdir)
         frequencies.record(workdir, setup.state.params, setup.labels)
     checkpoints = opened.enter_context(closing(Checkpoints(workdir / CHECKPOINTS)))
@@ -141,7 +141,7 @@ def _start_or_resume(
         return setup.state, checkpoints
     state = checkpoints.restore(setup.state)
     if first_host:  # only once the checkpoint could be restored
-        store(workdir, config)
+        store_config(workdir, config)
         task.record_inputs(workdir)
     return state, checkpoints
 

@@ -90,7 +90,7 @@ class Task(Protocol):
         """Checks that the run in `workdir` started from the files that this task reads.
 
         Args:
-          workdir: the run's folder.
+          workdir: the run's work folder.
           moved_only: check only files whose path in the configuration has changed.
 
         Raises:

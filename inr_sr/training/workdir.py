@@ -1,4 +1,4 @@
-"""The folder of one run: its stored configuration, and whether another one may resume it."""
+"""The work folder of a run: its stored configuration, and whether another one may resume it."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def fields(config: ConfigDict) -> dict[str, Any]:
 
 
 def read_config(workdir: Path) -> ConfigDict:
-    """The configuration stored in a working directory.
+    """The configuration stored in a work folder.
 
     Raises:
       InputError: there is none, it cannot be read, or it has fields this version does not know.
@@ -48,7 +48,7 @@ def read_config(workdir: Path) -> ConfigDict:
     try:
         stored = json.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"{workdir} is no working directory: it holds no {CONFIG}") from None
+        raise InputError(f"{workdir} is no work folder: it holds no {CONFIG}") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     config = default()
@@ -61,7 +61,7 @@ def read_config(workdir: Path) -> ConfigDict:
 
 
 def check_layout(workdir: Path) -> None:
-    """Raises InputError where something else lies in the place of a file or folder of the run."""
+    """Raises InputError where something else lies in the place of a file or folder of a run."""
     for name in (CHECKPOINTS, BOARD):
         if (workdir / name).exists() and not (workdir / name).is_dir():
             raise InputError(f"{workdir / name} is in the way: it is no folder")
@@ -103,7 +103,7 @@ def _unused(config: ConfigDict) -> list[str]:
 
 
 def store_checksum(path: Path, sha256: str) -> None:
-    """Writes a checksum to a file of an existing working directory, in an atomic write.
+    """Writes a checksum to a file of an existing work folder, in an atomic write.
 
     Raises:
       InputError: it cannot be written.
@@ -127,8 +127,8 @@ def stored_checksum(path: Path) -> str:
         raise InputError(f"{path} cannot be read: {error}") from None
 
 
-def store(workdir: Path, config: ConfigDict) -> None:
-    """Stores the configuration in the working directory, which is made if it does not exist.
+def store_config(workdir: Path, config: ConfigDict) -> None:
+    """Stores the configuration in the work folder, which is made if it does not exist.
 
     Raises:
       InputError: it cannot be written.

@@ -26,7 +26,7 @@ def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int,
     """Configuration, step and averaged parameters (NumPy) of a run's newest checkpoint.
 
     Args:
-      workdir: the run's folder.
+      workdir: the run's work folder.
       best: the checkpoint with the best score instead. Its score is biased where it was chosen by
         the images that it is reported on.
 
