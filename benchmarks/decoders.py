@@ -47,7 +47,7 @@ class Pass(nn.Module):
 
 
 @flax.struct.dataclass
-class PublishedField:
+class PublishedFunction:
     """LIIF's features, unfolded, and its MLP.
 
     Attributes:
@@ -96,7 +96,7 @@ class PublishedLiif(nn.Module):
     groups = ((UNDECAYED, r"bias_\d+$"), (KERNELS, r"kernel_\d+$"))
 
     @nn.compact
-    def __call__(self, features: jax.Array, halo: int) -> PublishedField:
+    def __call__(self, features: jax.Array, halo: int) -> PublishedFunction:
         """The field of features without a halo, as in training."""
         assert halo == 0
         h, w = features.shape[1:3]
@@ -109,4 +109,4 @@ class PublishedLiif(nn.Module):
             kernel = self.param(f"kernel_{i}", nn.initializers.lecun_normal(), (fan_in, fan_out))
             bias = self.param(f"bias_{i}", nn.initializers.zeros, (fan_out,))
             layers.append((kernel, bias))
-        return PublishedField(unfolded, tuple(layers))
+        return PublishedFunction(unfolded, tuple(layers))

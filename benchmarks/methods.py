@@ -13,7 +13,7 @@ from benchmarks.measuring import Work
 from inr_sr import render
 from inr_sr.coordinates import Array, Axis, aligned, grid_axis, upright_footprint
 from inr_sr.models.decoders.liif import LiifDecoder
-from inr_sr.models.decoders.spectral import LANES, SpectralField
+from inr_sr.models.decoders.spectral import LANES, SpectralFunction
 from inr_sr.models.field import SKIP_REACH, Field
 from inr_sr.render import streaming
 from inr_sr.sizes import output_size, parse_scale
@@ -79,7 +79,7 @@ def axes(lr: int, scale: str) -> tuple[Axis, Axis]:
 def spectral(lr: int, k: int) -> Field:
     """A field of random waves, with an image."""
     keys = jax.random.split(jax.random.key(0), 5)
-    residual = SpectralField(
+    residual = SpectralFunction(
         cos=jax.random.normal(keys[0], (1, lr, lr, 3, k)),
         sin=jax.random.normal(keys[1], (1, lr, lr, 3, k)),
         frequencies=jax.random.uniform(keys[2], (k, 2), minval=-2, maxval=2),
@@ -97,7 +97,7 @@ def size(tree: Any) -> int:
 
 
 @jax.jit
-def fused_pass(residual: SpectralField) -> jax.Array:
+def fused_pass(residual: SpectralFunction) -> jax.Array:
     """Reads a field of 32 waves and writes as much as a x4 output: no renderer can do less."""
     waves = residual.cos * residual.sin
     out = waves[..., :16] + waves[..., 16:]
@@ -181,7 +181,7 @@ def footprint(rows: Axis, cols: Axis) -> jax.Array:
 
 
 @jax.jit
-def per_query(residual: SpectralField, rows: Axis, cols: Axis) -> jax.Array:
+def per_query(residual: SpectralFunction, rows: Axis, cols: Axis) -> jax.Array:
     """The formula at every output pixel: cosines and sines of K phases each."""
     pixel = footprint(rows, cols)
     return in_chunks(lambda cell, delta: residual.points(cell, delta, pixel), rows, cols)
@@ -217,12 +217,12 @@ def liif_case(scale: str, lr: int) -> Case:
     )  # fmt: skip
 
 
-def head(features: jax.Array, kernel: jax.Array, like: SpectralField) -> SpectralField:
+def head(features: jax.Array, kernel: jax.Array, like: SpectralFunction) -> SpectralFunction:
     """A head of one 1x1 layer [C, 2, 3 K], once per LR pixel."""
     cos, sin = (
         jnp.dot(features, kernel[:, i]).reshape(*features.shape[:3], 3, -1) for i in range(2)
     )
-    return SpectralField(cos, sin, like.frequencies, like.kappa, like.gains, like.smallest)
+    return SpectralFunction(cos, sin, like.frequencies, like.kappa, like.gains, like.smallest)
 
 
 head_once = jax.jit(head)
@@ -230,7 +230,7 @@ head_once = jax.jit(head)
 
 @jax.jit
 def head_per_output(
-    features: jax.Array, kernel: jax.Array, like: SpectralField, rows: Axis, cols: Axis
+    features: jax.Array, kernel: jax.Array, like: SpectralFunction, rows: Axis, cols: Axis
 ) -> jax.Array:
     """The head at every output pixel, then K cosines and sines, as released Thera does."""
     pixel = footprint(rows, cols)

@@ -32,7 +32,7 @@ from inr_sr import models, render
 from inr_sr.config import default
 from inr_sr.coordinates import Axis, grid_axis
 from inr_sr.devices import keep_compiled_programs
-from inr_sr.models.decoders.modulated import ModulatedField
+from inr_sr.models.decoders.modulated import CellwiseModulatedFunction
 from inr_sr.models.field import Field, grid_by_points
 from inr_sr.reporting.tables import markdown
 from inr_sr.sizes import output_size, parse_scale
@@ -68,7 +68,7 @@ def tokens(config: ConfigDict, lr: int) -> Field:
 
 
 def plain_points(
-    field: ModulatedField, cell: jax.Array, delta: jax.Array, footprint: jax.Array
+    field: CellwiseModulatedFunction, cell: jax.Array, delta: jax.Array, footprint: jax.Array
 ) -> jax.Array:
     """The equations of `modulated.function`, all tokens attended to but for a mask."""
     location = field.locate(cell, delta)

@@ -9,7 +9,7 @@ import numpy as np
 
 from inr_sr import models
 from inr_sr.config import default
-from inr_sr.models.decoders.spectral import SpectralField
+from inr_sr.models.decoders.spectral import SpectralFunction
 from inr_sr.upscaling import encoded
 
 
@@ -60,7 +60,7 @@ def noise_image(rows, cols, channels=3, seed=0):
 def waves(seed, size, count=5, batch=1):
     """A spectral field of random numbers."""
     keys = jax.random.split(jax.random.key(seed), 4)
-    return SpectralField(
+    return SpectralFunction(
         cos=jax.random.normal(keys[0], (batch, *size, 3, count)),
         sin=jax.random.normal(keys[1], (batch, *size, 3, count)),
         frequencies=2 * jax.random.normal(keys[2], (count, 2)),

@@ -13,10 +13,10 @@ from inr_sr import models
 from inr_sr.data.sources import ArraySource
 from inr_sr.errors import InputError
 from inr_sr.evaluation.spectra import compare
-from inr_sr.models.decoders.liif import LiifField
-from inr_sr.models.decoders.modulated import ModulatedField, nearest_offsets
+from inr_sr.models.decoders.liif import LiifFunction
+from inr_sr.models.decoders.modulated import CellwiseModulatedFunction, nearest_offsets
 from inr_sr.models.decoders.modulated.layers import Affine, FourierLayer
-from inr_sr.models.decoders.pixel_shuffle import PixelShuffleField
+from inr_sr.models.decoders.pixel_shuffle import PixelShuffleFunction
 from inr_sr.sizes import Scale
 from inr_sr.studies.diagnosis import ablations, frequencies, modulation, output_quality
 from inr_sr.studies.diagnosis.edge_crops import FROM_EACH, IMAGES, edge_crops, places_of_edges
@@ -46,7 +46,7 @@ def two_tokens(tau, value=(1.0, -2.0)):
     """Tokens of 0 and `value` side by side: attention is by distance alone."""
     nothing = FourierLayer(jnp.zeros((1, 2)), Affine(jnp.zeros((2, 2)), jnp.zeros(2)))
     values = jnp.stack([jnp.zeros(2), jnp.array(value)])
-    return ModulatedField(
+    return CellwiseModulatedFunction(
         keys=jnp.zeros((1, 1, 2, 1, 2)),
         values=values.reshape(1, 1, 2, 1, 2),
         query=nothing,
@@ -226,10 +226,10 @@ def function_of(decoder):
     if decoder == "spectral":
         return waves(0, (3, 4))
     if decoder == "pixel_shuffle":
-        return PixelShuffleField(jax.random.normal(key, (1, 3, 4, 2, 2, 3)))
+        return PixelShuffleFunction(jax.random.normal(key, (1, 3, 4, 2, 2, 3)))
     if decoder == "liif":
         ends = jnp.zeros(2, jnp.int32)
-        return LiifField(jax.random.normal(key, (1, 5, 6, 7)), ends, ends, jnp.zeros((4, 7)), ())
+        return LiifFunction(jax.random.normal(key, (1, 5, 6, 7)), ends, ends, jnp.zeros((4, 7)), ())
     return modulated()
 
 
@@ -264,7 +264,7 @@ def test_shuffling_permutes_places_and_frames_them_again(decoder):
 
 def test_pixels_of_shuffled_places_are_those_of_other_places():
     pixels = jnp.arange(4.0).reshape(1, 2, 2, 1, 1, 1) * jnp.ones((1, 2, 2, 3, 3, 3))
-    shuffled = ablations.shuffled(PixelShuffleField(pixels)).pixels
+    shuffled = ablations.shuffled(PixelShuffleFunction(pixels)).pixels
     assert sorted(np.asarray(shuffled[0, :, :, 0, 0, 0]).ravel()) == [0, 1, 2, 3]
     assert (np.asarray(shuffled).std(axis=(3, 4, 5)) == 0).all()
 

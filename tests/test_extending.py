@@ -49,7 +49,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @flax.struct.dataclass
-class FlatField:
+class FlatFunction:
     """One colour [B, h, w, 3] for each LR pixel."""
 
     colour: jax.Array
@@ -74,11 +74,11 @@ class FlatField:
         return grid_by_points(self.points, len(self.colour), rows, cols)
 
     def cut(self, rows, cols, take):
-        return FlatField(take(self.colour, 0))
+        return FlatFunction(take(self.colour, 0))
 
 
 class FlatDecoder(nn.Module):
-    """Features to a FlatField; a kernel, a bias, and a gain of its own."""
+    """Features to a FlatFunction; a kernel, a bias, and a gain of its own."""
 
     gain: float
 
@@ -101,7 +101,7 @@ class FlatDecoder(nn.Module):
     @nn.compact
     def __call__(self, features, halo):
         inside = with_margin(features, halo, 0)
-        return FlatField(self.gain * nn.Dense(3, name="colour")(inside))
+        return FlatFunction(self.gain * nn.Dense(3, name="colour")(inside))
 
 
 class OneLayer(nn.Module):

@@ -9,7 +9,7 @@ from inr_sr.config import default
 from inr_sr.coordinates import grid_axis, upright_footprint
 from inr_sr.errors import InputError
 from inr_sr.models import Model
-from inr_sr.models.decoders.spectral import SpectralField
+from inr_sr.models.decoders.spectral import SpectralFunction
 from inr_sr.models.field import Field
 from tests.networks import random_images, random_model, small_config
 
@@ -113,7 +113,7 @@ class FromVector(nn.Module):
     @nn.compact
     def __call__(self, features, halo):
         cos, sin = (nn.Dense(3 * 2 * 3 * 4, name=n)(features) for n in ("cos", "sin"))
-        return SpectralField(
+        return SpectralFunction(
             cos=cos.reshape(-1, 3, 2, 3, 4),
             sin=sin.reshape(-1, 3, 2, 3, 4),
             frequencies=jnp.linspace(-1, 1, 8).reshape(4, 2),

@@ -20,7 +20,7 @@ from inr_sr.models.parts import KERNELS, LAYERS, UNDECAYED, Shared, check_minimu
 
 
 @flax.struct.dataclass
-class LiifField:
+class LiifFunction:
     """First-layer features on the LR lattice and the rest of the MLP.
 
     Attributes:
@@ -49,7 +49,7 @@ class LiifField:
         """LR (rows, cols)."""
         return self.hidden.shape[1] - 2, self.hidden.shape[2] - 2
 
-    def cut(self, rows: Axis, cols: Axis, take: Take) -> "LiifField":
+    def cut(self, rows: Axis, cols: Axis, take: Take) -> "LiifFunction":
         """See `field.FieldFunction.cut`."""
         first = jnp.stack([jnp.asarray(rows.first), jnp.asarray(cols.first)])
         last = jnp.array([rows.count + 1, cols.count + 1], jnp.int32)
@@ -100,7 +100,7 @@ class LiifField:
 
 
 class LiifDecoder(nn.Module):
-    """Features [B, h + 2 halo, w + 2 halo, C] to a LiifField on [h, w].
+    """Features [B, h + 2 halo, w + 2 halo, C] to a LiifFunction on [h, w].
 
     The MLP has `layers` hidden layers of `width`.
     """
@@ -132,7 +132,7 @@ class LiifDecoder(nn.Module):
         return rf"kernel_{self.layers - 1}"
 
     @nn.compact
-    def __call__(self, features: jax.Array, halo: int) -> LiifField:
+    def __call__(self, features: jax.Array, halo: int) -> LiifFunction:
         hidden = nn.Conv(self.width, (3, 3), dtype=self.dtype, name="unfold")(features)
         hidden = with_margin(hidden, halo, 1)
         around = min(halo, 1)  # without a halo the image ends here
@@ -150,7 +150,7 @@ class LiifDecoder(nn.Module):
                 )
             )
         coordinate, layers = jax.tree.map(lambda p: p.astype(self.dtype), (coordinate, layers))
-        return LiifField(
+        return LiifFunction(
             hidden=hidden,
             lowest=jnp.full((2,), 1 - around, jnp.int32),
             highest=size - 2 + around,

@@ -22,7 +22,7 @@ def shuffle(x: jax.Array, factor: int) -> jax.Array:
 
 
 @flax.struct.dataclass
-class PixelShuffleField:
+class PixelShuffleFunction:
     """The output pixels of every LR pixel; it has no values between them.
 
     Attributes:
@@ -45,9 +45,9 @@ class PixelShuffleField:
         """Output pixels per LR pixel along an axis."""
         return self.pixels.shape[3]
 
-    def cut(self, rows: Axis, cols: Axis, take: Take) -> "PixelShuffleField":
+    def cut(self, rows: Axis, cols: Axis, take: Take) -> "PixelShuffleFunction":
         """See `field.FieldFunction.cut`."""
-        return PixelShuffleField(take(self.pixels, 0))
+        return PixelShuffleFunction(take(self.pixels, 0))
 
     def points(self, cell: jax.Array, delta: jax.Array, footprint: jax.Array) -> jax.Array:
         """The output pixels that hold the queries, whatever their footprint."""
@@ -80,7 +80,7 @@ class PixelShuffleField:
 
 
 class PixelShuffleDecoder(nn.Module):
-    """Features [B, h + 2 halo, w + 2 halo, C] to a PixelShuffleField on [h, w].
+    """Features [B, h + 2 halo, w + 2 halo, C] to a PixelShuffleFunction on [h, w].
 
     `scale` is the only scale, an integer.
     """
@@ -107,7 +107,7 @@ class PixelShuffleDecoder(nn.Module):
         return cls(config.scale, dtype)
 
     @nn.compact
-    def __call__(self, features: jax.Array, halo: int) -> PixelShuffleField:
+    def __call__(self, features: jax.Array, halo: int) -> PixelShuffleFunction:
         x, width = features, features.shape[-1]
         for i, factor in enumerate((2, 2) if self.scale == 4 else (self.scale,)):
             x = nn.Conv(width * factor**2, (3, 3), dtype=self.dtype, name=f"upsample_{i}")(x)
@@ -116,4 +116,4 @@ class PixelShuffleDecoder(nn.Module):
         x = with_margin(last(x).astype(jnp.float32), halo * self.scale, 0)
         batch, rows, cols, _ = x.shape
         x = x.reshape(batch, rows // self.scale, self.scale, cols // self.scale, self.scale, 3)
-        return PixelShuffleField(x.transpose(0, 1, 3, 2, 4, 5))
+        return PixelShuffleFunction(x.transpose(0, 1, 3, 2, 4, 5))

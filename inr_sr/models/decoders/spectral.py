@@ -43,7 +43,7 @@ MAX_TABLE_BYTES = 2**28
 
 
 @flax.struct.dataclass
-class SpectralField:
+class SpectralFunction:
     """Coefficients of shared waves on the LR lattice.
 
     Attributes:
@@ -70,7 +70,7 @@ class SpectralField:
         """LR (rows, cols)."""
         return self.cos.shape[1], self.cos.shape[2]
 
-    def cut(self, rows: Axis, cols: Axis, take: Take) -> "SpectralField":
+    def cut(self, rows: Axis, cols: Axis, take: Take) -> "SpectralFunction":
         """See `field.FieldFunction.cut`."""
         return dataclasses.replace(self, cos=take(self.cos, 0), sin=take(self.sin, 0))
 
@@ -216,7 +216,7 @@ def _check_bands(counts: tuple[Any, ...], bands: tuple[Any, ...]) -> None:
 
 
 class SpectralDecoder(nn.Module):
-    """Features [B, h + 2 halo, w + 2 halo, C] to a SpectralField on [h, w].
+    """Features [B, h + 2 halo, w + 2 halo, C] to a SpectralFunction on [h, w].
 
     Attributes:
       bands: highest frequency of each band, cycles per LR pixel, rising; a band's frequencies start
@@ -267,7 +267,7 @@ class SpectralDecoder(nn.Module):
         _check_table(sum(self.frequencies), rows, cols)
 
     @nn.compact
-    def __call__(self, features: jax.Array, halo: int) -> SpectralField:
+    def __call__(self, features: jax.Array, halo: int) -> SpectralFunction:
         x = with_margin(features, halo, self.receptive_field)
         for i in range(self.depth):
             x = nn.relu(nn.Dense(self.width, dtype=self.dtype, name=f"hidden_{i}")(x))
@@ -287,7 +287,7 @@ class SpectralDecoder(nn.Module):
         ]
         log_kappa = self.param("log_kappa", nn.initializers.constant(jnp.log(HALF_AT_NYQUIST)), ())
         gains = self.param("gains", nn.initializers.zeros, (count, self.gain_order))
-        return SpectralField(
+        return SpectralFunction(
             cos=cos,
             sin=sin,
             frequencies=jnp.concatenate(matrices),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inr_sr.models.decoders.modulated import ModulatedField
+from inr_sr.models.decoders.modulated import CellwiseModulatedFunction
 from inr_sr.models.field import FieldFunction
 from inr_sr.reporting.tables import json_text
 from inr_sr.sizes import Scale
@@ -66,7 +66,9 @@ def measured(
     bicubic = [resampler.upscale(to_float32(c.lr), size) for c in crops]
     same_size = [] if network.model.fixed_scale else [enlarged(f, lr_size) for f in fields]
     functions = [field.function for field in fields]
-    modulated = [function for function in functions if isinstance(function, ModulatedField)]
+    modulated = [
+        function for function in functions if isinstance(function, CellwiseModulatedFunction)
+    ]
     recipe = Recipe.of(network)
     measures = Measures(
         scale=scale.rows,

@@ -14,7 +14,7 @@ import numpy as np
 from inr_sr.coordinates import cells, located, upright_footprint
 from inr_sr.devices import PyTree
 from inr_sr.evaluation.spectra import Spectra, compare
-from inr_sr.models.decoders.modulated import ModulatedField
+from inr_sr.models.decoders.modulated import CellwiseModulatedFunction
 from inr_sr.studies.diagnosis.output_quality import share_beyond
 
 SEED = 0
@@ -57,7 +57,7 @@ class Modulation:
     spacing: int
 
 
-def measure(fields: Sequence[ModulatedField], out: int) -> Modulation:
+def measure(fields: Sequence[CellwiseModulatedFunction], out: int) -> Modulation:
     """Measures the modulation of several images.
 
     Args:
@@ -86,18 +86,18 @@ def measure(fields: Sequence[ModulatedField], out: int) -> Modulation:
 
 
 @jax.jit
-def _sloped(field: ModulatedField, queries: Queries) -> tuple[jax.Array, jax.Array]:
+def _sloped(field: CellwiseModulatedFunction, queries: Queries) -> tuple[jax.Array, jax.Array]:
     """Modulation [B, Q, d] and dm/dx [B, Q, d, 2], per LR pixel."""
     return modulation(field, queries), jacobian(field, queries)
 
 
-def modulation(field: ModulatedField, queries: Queries) -> jax.Array:
+def modulation(field: CellwiseModulatedFunction, queries: Queries) -> jax.Array:
     """The modulation m [B, Q, d], heads one after the other."""
     m = field.modulation(*queries)
     return m.reshape(*m.shape[:2], -1).astype(jnp.float32)
 
 
-def jacobian(field: ModulatedField, queries: Queries) -> jax.Array:
+def jacobian(field: CellwiseModulatedFunction, queries: Queries) -> jax.Array:
     """dm/dx [B, Q, d, 2], per LR pixel; all queries move alike, as each depends on its own only."""
 
     def moved(by: jax.Array) -> jax.Array:
@@ -108,7 +108,7 @@ def jacobian(field: ModulatedField, queries: Queries) -> jax.Array:
 
 
 @jax.jit
-def _attended(field: ModulatedField, queries: Queries) -> tuple[jax.Array, jax.Array]:
+def _attended(field: CellwiseModulatedFunction, queries: Queries) -> tuple[jax.Array, jax.Array]:
     weights, squared = field.attention(*queries)
     return weights.astype(jnp.float32), squared
 
@@ -148,11 +148,11 @@ def rate(values: Sequence[np.ndarray], slopes: Sequence[np.ndarray]) -> float:
     return math.sqrt(float(np.mean(squared)) / total) / (2 * math.pi) if total else math.nan
 
 
-def spectrum(fields: Sequence[ModulatedField], side: int, out: int) -> Spectra:
+def spectrum(fields: Sequence[CellwiseModulatedFunction], side: int, out: int) -> Spectra:
     """Spectra of the channels of m on the grid of an output of out x out pixels."""
     queries = on_grid(side, out)
 
-    def planes(field: ModulatedField) -> np.ndarray:
+    def planes(field: CellwiseModulatedFunction) -> np.ndarray:
         found: np.ndarray = evaluated(jax.jit(modulation), field, queries)
         return found.reshape(out, out, -1).transpose(2, 0, 1)
 
@@ -214,7 +214,9 @@ def _queries(cell: np.ndarray, delta: np.ndarray, scale: float) -> Queries:
 
 
 def evaluated(
-    function: Callable[[ModulatedField, Queries], PyTree], field: ModulatedField, queries: Queries
+    function: Callable[[CellwiseModulatedFunction, Queries], PyTree],
+    field: CellwiseModulatedFunction,
+    queries: Queries,
 ) -> PyTree:
     """A compiled `function(field, queries)` in parts of bounded memory: NumPy arrays [Q, ...].
 

@@ -2,7 +2,13 @@
 
 from inr_sr.models.decoders.modulated.decoder import FRAMES, ModulatedDecoder
 from inr_sr.models.decoders.modulated.function import ModulatedFunction
-from inr_sr.models.decoders.modulated.grid import ModulatedField
+from inr_sr.models.decoders.modulated.grid import CellwiseModulatedFunction
 from inr_sr.models.decoders.modulated.layers import nearest_offsets
 
-__all__ = ["FRAMES", "ModulatedDecoder", "ModulatedField", "ModulatedFunction", "nearest_offsets"]
+__all__ = [
+    "FRAMES",
+    "CellwiseModulatedFunction",
+    "ModulatedDecoder",
+    "ModulatedFunction",
+    "nearest_offsets",
+]

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
 from inr_sr.models.decoders.modulated.function import ModulatedFunction
-from inr_sr.models.decoders.modulated.grid import ModulatedField
+from inr_sr.models.decoders.modulated.grid import CellwiseModulatedFunction
 from inr_sr.models.decoders.modulated.layers import Affine, Band, FourierLayer, nearest_offsets
 from inr_sr.models.field import with_margin
 from inr_sr.models.fourier import (
@@ -38,7 +38,7 @@ FRAMES = ("cell", "picture")
 
 
 class ModulatedDecoder(nn.Module):
-    """Tokens [B, H, W, C], or features of every LR pixel, to a ModulatedField.
+    """Tokens [B, H, W, C], or features of every LR pixel, to a CellwiseModulatedFunction.
 
     Attributes:
       initialisation, bands, alpha, lr_size: see `fourier.band_initialisers`; the frequencies of
@@ -75,7 +75,8 @@ class ModulatedDecoder(nn.Module):
     last_layer = r"output_\d+/kernel"
     section = "modulated"
     takes_tokens = True
-    function: ClassVar[type[ModulatedFunction]] = ModulatedField  # what the decoder returns
+    # What the decoder returns.
+    function: ClassVar[type[ModulatedFunction]] = CellwiseModulatedFunction
     groups = (
         (FREQUENCIES, r"frequencies_(\d+|query)$"),
         (UNDECAYED, r"(log_tau|log_kappa)$"),

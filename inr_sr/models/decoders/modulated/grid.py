@@ -13,8 +13,11 @@ from inr_sr.models.decoders.modulated.layers import Band, FourierLayer
 
 
 @flax.struct.dataclass
-class ModulatedField(ModulatedFunction):
-    """A `ModulatedFunction` that renders grids of integer scale by cells of nearest tokens."""
+class CellwiseModulatedFunction(ModulatedFunction):
+    """A ModulatedFunction that renders grids of integer scale cell by cell.
+
+    It does so where it attends to the nearest tokens.
+    """
 
     def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
         """See `field.FieldFunction.grid`; in blocks of bounded memory."""
