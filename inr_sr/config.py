@@ -2,6 +2,7 @@
 
 Fields and their meaning are in the file of each section:
 
+    seed, init     here
     model          inr_sr/models/build.py; its encoders and decoders in their own files
     data           inr_sr/data/loaders.py and samples.py
     loss           inr_sr/training/losses/; perceptual in perceptual.py there
@@ -43,7 +44,7 @@ FOLLOWING = (
 def default() -> ConfigDict:
     """A locked ConfigDict with the defaults of all sections."""
     config = ConfigDict()
-    config.seed = 0
+    config.seed = 0  # of initial parameters, crops and queries
     # Weights to start from: a name in the package, or a .safetensors file; "": random parameters.
     config.init = ""
     config.data = loaders.default_config()

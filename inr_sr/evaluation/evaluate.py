@@ -35,7 +35,7 @@ def default_config() -> ConfigDict:
     config.dataset = "embedded"  # embedded | tfds:NAME | a folder
     config.split = "test"  # of the embedded images or a TFDS data set
     config.scales = "2,2.7,3,4,8"  # of the report at the end
-    config.protocol = "y"  # see docs/evaluation.md
+    config.protocol = "y"  # a name in PROTOCOLS, protocols.py; see docs/evaluation.md
     config.during = "2,4"  # scales of the validations while training
     config.images = 4  # how many images those use
     return config

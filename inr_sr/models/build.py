@@ -29,8 +29,8 @@ def default_config(shared: Shared | None = None) -> ConfigDict:
     # Side in LR pixels (data.patch) of the largest tile for a model whose receptive field is the
     # whole image. Other models have no such limit.
     config.trained_size = shared.patch
-    config.encoder = "edsr"
-    config.decoder = "spectral"
+    config.encoder = "edsr"  # a name in ENCODERS, inr_sr/models/encoders/__init__.py
+    config.decoder = "spectral"  # a name in DECODERS, inr_sr/models/decoders/__init__.py
     for encoder in ENCODERS.values():
         config[encoder.section] = encoder.default_config()
     for decoder in DECODERS.values():

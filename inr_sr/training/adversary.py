@@ -42,8 +42,8 @@ def default_config() -> ConfigDict:
     config.adaptive = False
     config.start = 0  # first step with the adversary, and the first in which it is trained
     config.learning_rate = 1e-4  # of the discriminator's Adam, constant
-    config.b1 = 0.0
-    config.b2 = 0.99
+    config.b1 = 0.0  # its decay of the mean gradient
+    config.b2 = 0.99  # and of its square
     return config
 
 

@@ -18,13 +18,13 @@ from inr_sr.models.parts import FREQUENCIES, KERNELS, UNDECAYED
 def default_config() -> ConfigDict:
     """The `optimizer` section of a configuration."""
     config = ConfigDict()
-    config.learning_rate = 1e-3
+    config.learning_rate = 1e-3  # its maximum, after the warm-up
     # Steps of linear warm-up, at most half of all; then cosine to 0.
     config.warmup = 200
     config.weight_decay = 0.0  # of kernels only
     config.b1 = 0.9  # Adam's decay of the mean gradient
     config.b2 = 0.99  # and of its square
-    config.clip = 1.0  # global gradient norm
+    config.clip = 1.0  # maximum of the global gradient norm
     config.frequency_multiplier = 1.0  # frequencies' rate, times learning_rate
     config.frequency_schedule = "cosine"  # cosine | constant (after the warm-up)
     config.frequency_warmup = placeholder(int)  # steps; None: as warmup

@@ -23,8 +23,8 @@ from inr_sr.training.task import PatchTask, Task
 def default_config() -> ConfigDict:
     """The `train` section of a configuration."""
     config = ConfigDict()
-    config.steps = 1000
-    config.batch_size = 16
+    config.steps = 1000  # optimizer updates
+    config.batch_size = 16  # LR patches per step, all devices together
     config.accumulate = 1  # slices of a batch, whose gradients are accumulated to save memory
     # Gradient checkpointing of the encoder's blocks: less memory, a third more time. On a CPU it
     # changes nothing.
@@ -32,9 +32,9 @@ def default_config() -> ConfigDict:
     # Steps per dispatch at most; a dispatch also ends at each log_every.
     config.steps_per_dispatch = 10
     config.ema = 0.999  # decay of the averaged parameters that are validated and kept
-    config.log_every = 10
-    config.checkpoint_every = 500
-    config.eval_every = 500
+    config.log_every = 10  # steps between rows of metrics.jsonl, at most 10
+    config.checkpoint_every = 500  # steps between checkpoints
+    config.eval_every = 500  # steps between validations
     return config
 
 

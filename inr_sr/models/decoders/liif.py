@@ -102,7 +102,8 @@ class LiifFunction:
 class LiifDecoder(nn.Module):
     """Features [B, h + 2 halo, w + 2 halo, C] to a LiifFunction on [h, w].
 
-    The MLP has `layers` hidden layers of `width`.
+    Attributes:
+      width, layers: width and number of hidden layers of the MLP.
     """
 
     width: int
@@ -116,7 +117,7 @@ class LiifDecoder(nn.Module):
 
     @staticmethod
     def default_config(shared: Shared) -> ConfigDict:
-        """The published MLP."""
+        """The attributes of the class, those of the published MLP."""
         return ConfigDict({"width": 256, "layers": 4})
 
     @classmethod

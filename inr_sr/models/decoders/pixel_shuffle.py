@@ -96,7 +96,7 @@ class PixelShuffleDecoder(nn.Module):
 
     @staticmethod
     def default_config(shared: Shared) -> ConfigDict:
-        """Its only field is the scale."""
+        """Its only field is the scale, see the class."""
         return ConfigDict({"scale": 4})
 
     @classmethod

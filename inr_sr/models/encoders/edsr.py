@@ -44,7 +44,7 @@ class EDSR(nn.Module):
 
     @staticmethod
     def default_config() -> ConfigDict:
-        """EDSR-baseline."""
+        """The attributes of the class, those of EDSR-baseline."""
         return ConfigDict({"features": 64, "blocks": 16})
 
     @classmethod

@@ -83,8 +83,8 @@ class PerceptualLoss(Loss):
         """See docs/losses.md."""
         config = ConfigDict()
         config.weights = ""  # file of torchvision's VGG16: .pth or .safetensors
-        config.layers = ("relu1_2", "relu2_2", "relu3_3")
-        config.layer_weights = (1.0, 1.0, 1.0)
+        config.layers = ("relu1_2", "relu2_2", "relu3_3")  # whose features are compared
+        config.layer_weights = (1.0, 1.0, 1.0)  # of each layer's L1 in the sum
         return config
 
     def check(self, name: str, config: ConfigDict, spec: Sampling) -> None:
