@@ -192,7 +192,7 @@ class Target(NamedTuple):
     Attributes:
       colours: from a Scene to the colours [Q, 3] of its queries.
       of_lr: whether queries are pixels of the LR image instead of the HR image.
-      needs_jitter: whether it equals "hr" without jitter.
+      needs_jitter: whether jitter must be above 0: without it the target would be "hr".
     """
 
     colours: Callable[[Scene], jax.Array]

@@ -39,8 +39,8 @@ def distance_bias(squared: jax.Array, log_tau: jax.Array) -> jax.Array:
 def initial_widths(spacing: float) -> nn.initializers.Initializer:
     """Log widths of the heads, 1/3, 2/3, 4/3 and 8/3 spacings; further heads have 8/3.
 
-    The first head sees little more than one token. With wide heads alone all tokens would start as
-    the same mean.
+    The first head attends to little more than the nearest token: were all heads wide, all tokens
+    would start as the same mean.
     """
 
     def init(key: jax.Array, shape: tuple[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:

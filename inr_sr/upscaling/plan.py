@@ -22,7 +22,10 @@ BUCKETS = (8, 16, 32, 64, 96, 128, 192, 256, 512)
 """Sides of tiles, LR pixels. More would waste less on padding, and compile more programs."""
 
 HOST_STRIP_BYTES = 2**24
-"""About how much a strip of output rows may take on the host; an LR row's at least."""
+"""Approximate maximum bytes of a strip on the host.
+
+A strip always holds the output of one LR row.
+"""
 
 MAX_SCALE = 1000
 """Largest scale of an axis that networks render: an LR row's output is held at once."""
@@ -139,7 +142,7 @@ class Planner:
         return choose_tile(cells, self.model.halo(shape) + margin, limit, fits)
 
     def fits(self, tile: Size, shape: Size, width: int, row_pixels: int, margin: int = 0) -> bool:
-        """Whether there is memory for a tile; where tiles have one size only, it is taken to fit.
+        """Whether there is memory for a tile. Always true where the tile cannot be chosen.
 
         Args:
           tile: (rows, cols).
@@ -170,7 +173,7 @@ def choose_tile(n: Size, halo: int, limit: int | None, fits: Callable[[Size], bo
     Args:
       n: LR (rows, cols) of the image.
       halo: LR pixels around a tile.
-      limit: longest side allowed, which is a bucket itself; None: the longest bucket.
+      limit: longest side allowed; it counts as a bucket. None: the longest of BUCKETS.
       fits: whether there is memory for a tile.
     """
     sides = buckets(max(BUCKETS) if limit is None else limit)
@@ -183,7 +186,7 @@ def choose_tile(n: Size, halo: int, limit: int | None, fits: Callable[[Size], bo
 
 
 def buckets(longest: int) -> list[int]:
-    """Sides of tiles up to `longest`, which is one itself."""
+    """Sides of tiles up to `longest`, which is the last of them."""
     return [*(side for side in BUCKETS if side < longest), longest]
 
 

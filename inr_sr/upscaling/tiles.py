@@ -18,7 +18,7 @@ class Section:
     """One axis of some cells of a tile.
 
     Attributes:
-      axis: their output pixels, for renderers; of a flipped section up to a cell more.
+      axis: the axis to render; of a flipped tile with up to one cell more than is wanted.
       cut: which of those are wanted.
     """
 
@@ -151,7 +151,13 @@ class Tiling:
         return Tile(rows, cols)
 
     def tile_rows(self, rows: slice, cols: slice) -> Iterator[list[list[Tile]]]:
-        """The tiles under some cells from top to bottom: for each place of a row its tiles."""
+        """Yields rows of places from top to bottom.
+
+        A place is the list of its tiles: one, or the 8 of an ensemble.
+
+        Args:
+          rows, cols: cells of the image; the tiles that contain them are yielded.
+        """
         heads = [
             range(cells.start - (cells.start - origin) % side, cells.stop, side)
             for cells, origin, side in zip((rows, cols), self.origin, self.tile)
