@@ -27,6 +27,9 @@ os.environ["XLA_FLAGS"] = " ".join([*_FLAGS, os.environ.get("XLA_FLAGS", "")]).s
 
 import jax
 
+# Equal programs of several tests are compiled once, also those that compile in no time.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
 
 def pytest_report_header() -> str:
     return f"jax {jax.__version__}, {jax.default_backend()} devices: {jax.device_count()}"

@@ -161,7 +161,7 @@ TOKENS = {
 
 @pytest.mark.devices
 def test_all_parameters_of_the_token_system_are_trained(folder):
-    """All of its parameters move, alike however the batch is cut; so do those of scans."""
+    """All of its parameters move, alike on all devices; so do those of scans."""
     for changes in (
         {},
         {"model__lp_tokens__mixer": "state_space", "model__lp_tokens__layout": "cross"},
@@ -171,7 +171,8 @@ def test_all_parameters_of_the_token_system_are_trained(folder):
             np.abs(a - b).sum() for a, b in zip(*(jax.tree.leaves(s.params) for s in whole[:2]))
         ]
         assert min(moved) > 0
-    assert_same_steps(steps(folder, make_mesh(), **TOKENS, **changes), whole)
+    if jax.device_count() > 1:
+        assert_same_steps(steps(folder, make_mesh(), **TOKENS, **changes), whole)
 
 
 @pytest.mark.devices
