@@ -42,7 +42,7 @@ def main() -> int:
     from inr_sr.imagefile import READABLE_SUFFIXES
     from inr_sr.reporting.progress import evaluation_bar
     from inr_sr.sizes import parse_scales
-    from inr_sr.training.tasks.export import load_network
+    from inr_sr.training.trained import load_network
     from inr_sr.upscaling import ResampleUpscaler, load
 
     workdir, weights = WORKDIR.value, WEIGHTS.value

@@ -30,8 +30,8 @@ def main() -> int:
     program.join_hosts()
     keep_compiled_programs()
     from inr_sr.training.loop import Interrupted, NotFinite, run
-    from inr_sr.training.tasks.evaluation import REPORT
     from inr_sr.training.tasks.super_resolution import SuperResolution
+    from inr_sr.training.validation import REPORT
 
     workdir = Path(WORKDIR.value)
     try:

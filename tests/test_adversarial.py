@@ -32,8 +32,8 @@ from inr_sr.training.losses.adversarial import (
 )
 from inr_sr.training.metric_writer import METRICS, rows
 from inr_sr.training.optimizer import make_optimizer
-from inr_sr.training.tasks.export import WEIGHTS, export
 from inr_sr.training.tasks.super_resolution import SuperResolution
+from inr_sr.training.trained import WEIGHTS, export
 from inr_sr.weights import load_weights
 from tests.networks import small_config
 from tests.tiny import score, tiny, tiny_images, train

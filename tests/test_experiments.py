@@ -25,7 +25,7 @@ from inr_sr.studies.experiments.scoring import HeldOut, arrangement
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.loop import Interrupted
 from inr_sr.training.metric_writer import METRICS, rows
-from inr_sr.training.tasks.export import load_average
+from inr_sr.training.trained import load_average
 from tests.tiny import content, environment, score, stop_when, tiny, tiny_images
 
 EXPERIMENT = '''

@@ -36,7 +36,7 @@ from inr_sr.training.losses import LOSSES
 from inr_sr.training.losses.formulas import Loss
 from inr_sr.training.metric_writer import METRICS as ROWS
 from inr_sr.training.metric_writer import rows
-from inr_sr.training.tasks.export import WEIGHTS, export, load_network
+from inr_sr.training.trained import WEIGHTS, export, load_network
 from inr_sr.upscaling import load
 from tests.networks import noise_image
 from tests.tiny import content, tiny, tiny_images, train

@@ -21,9 +21,9 @@ from inr_sr.training import step as training_step
 from inr_sr.training.loop import run
 from inr_sr.training.losses.perceptual import _torch_key
 from inr_sr.training.optimizer import make_optimizer
-from inr_sr.training.tasks.evaluation import REPORT
-from inr_sr.training.tasks.export import WEIGHTS, export
 from inr_sr.training.tasks.super_resolution import SuperResolution
+from inr_sr.training.trained import WEIGHTS, export
+from inr_sr.training.validation import REPORT
 from inr_sr.training.workdir import PERCEPTUAL
 from inr_sr.weights import load_weights
 from tests.tiny import (

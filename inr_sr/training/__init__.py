@@ -1,5 +1,6 @@
 """Training: a loop that runs any task, and the tasks.
 
 `task` says what a task is, and `tasks` holds them. Loop, step, checkpoints and work folder know no
-model.
+model. `trained` reads the network of a run; `validation` evaluates it, during training and at the
+end.
 """

@@ -23,7 +23,7 @@ from inr_sr.models.field import Field
 from inr_sr.studies.diagnosis.frequencies import Region
 from inr_sr.training import frequencies, metric_writer
 from inr_sr.training.task import SCORE
-from inr_sr.training.tasks.export import load_average
+from inr_sr.training.trained import load_average
 from inr_sr.values import to_float32
 
 

@@ -26,7 +26,7 @@ from inr_sr.sizes import Scale, Size, parse_scales
 from inr_sr.studies.experiments.experiment import PRIMARY
 from inr_sr.studies.experiments.runs import Run
 from inr_sr.training.task import SCORE
-from inr_sr.training.tasks.export import load_network
+from inr_sr.training.trained import load_network
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, Upscaler
 
 PROTOCOL = get_protocol("y")

@@ -26,8 +26,8 @@ from inr_sr.resampling import bicubic
 from inr_sr.training import losses
 from inr_sr.training.losses import formulas
 from inr_sr.training.task import Metrics, Params, Validated
-from inr_sr.training.tasks.evaluation import Report, Validation
-from inr_sr.training.tasks.export import export, perceptual_checksum
+from inr_sr.training.trained import export, perceptual_checksum
+from inr_sr.training.validation import Report, Validation
 from inr_sr.training.workdir import (
     IMAGES,
     PERCEPTUAL,

@@ -19,7 +19,7 @@ from inr_sr.reporting.progress import evaluation_bar
 from inr_sr.resampling import resize_uint8
 from inr_sr.sizes import parse_scales
 from inr_sr.training.task import SCORE, Validated
-from inr_sr.training.tasks.export import WEIGHTS
+from inr_sr.training.trained import WEIGHTS
 from inr_sr.upscaling import NetworkUpscaler, ResampleUpscaler, load
 from inr_sr.values import to_float32
 from inr_sr.weights import load_weights

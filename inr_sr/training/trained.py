@@ -1,4 +1,4 @@
-"""From the checkpoints of a run to a weights file and an upscaler."""
+"""The network of a run: loaded from its checkpoints, and exported as a weights file."""
 
 from pathlib import Path
 from typing import Any
