@@ -23,7 +23,7 @@ from inr_sr.errors import InputError
 from inr_sr.files import atomic_path
 
 if TYPE_CHECKING:  # JAX, which the command imports late
-    from inr_sr.models import Model
+    from inr_sr.models import Model, Params
 
 FORMAT = "inr_sr/1"
 SUFFIX = ".safetensors"
@@ -44,9 +44,9 @@ class Weights:
     """
 
     name: str
-    params: dict[str, Any]
+    params: "Params"
     config: ConfigDict
-    facts: dict[str, Any]
+    facts: Mapping[str, object]
     sha256: str
 
 
@@ -75,9 +75,9 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
 
 def save_weights(
     path: str | os.PathLike[str],
-    params: Mapping[str, Any],
+    params: "Params",
     config: ConfigDict,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     *,
     name: str | None = None,
 ) -> None:
@@ -171,7 +171,7 @@ def load_model(name_or_path: str | os.PathLike[str]) -> tuple["Model", Weights]:
     return model, replace(weights, config=config)
 
 
-def check_params(params: Mapping[str, Any], shapes: Mapping[str, Any], name: str) -> None:
+def check_params(params: "Params", shapes: "Params", name: str) -> None:
     """Checks that parameters fit a model.
 
     Args:
@@ -216,20 +216,22 @@ def _as_written(value: Any) -> Any:
     return tuple(map(_as_written, value)) if isinstance(value, list) else value
 
 
-def _leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
+def _leaves(tree: "Params") -> dict[str, Any]:
     """{"a": {"b": x}} to {"a/b": x}."""
     from flax.traverse_util import flatten_dict  # brings JAX, which the command imports late
 
-    return flatten_dict(tree, sep="/")
+    leaves: dict[str, Any] = flatten_dict(tree, sep="/")
+    return leaves
 
 
-def _flatten(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _flatten(params: "Params") -> dict[str, np.ndarray]:
     # safetensors writes the bytes as they lie, so they must lie in order.
     return {key: np.asarray(value, order="C") for key, value in _leaves(params).items()}
 
 
-def _nest(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _nest(tensors: Mapping[str, np.ndarray]) -> "Params":
     """{"a/b": x} to {"a": {"b": x}}."""
     from flax.traverse_util import unflatten_dict
 
-    return unflatten_dict(tensors, sep="/")
+    nested: Params = unflatten_dict(tensors, sep="/")
+    return nested

@@ -1,7 +1,7 @@
 """Loaders of training data: a resident set of images, or a stream of crops."""
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -12,16 +12,20 @@ from inr_sr.data import samples
 from inr_sr.data.crops import ResidentSet, stream_crops
 from inr_sr.data.samples import MIN_PATCH, Sampling
 from inr_sr.data.sources import Source, open_source
-from inr_sr.devices import place, replicated, sharded
+from inr_sr.devices import PyTree, place, replicated, sharded
 from inr_sr.errors import InputError
 
 MODES = ("resident", "streaming")
 
 
+Data = PyTree
+"""What a loader gives for some steps: see `training.step.make_advance`."""
+
+
 class Loader(Protocol):
     """Delivers the data of training steps."""
 
-    def take(self, count: int) -> Any:
+    def take(self, count: int) -> Data:
         """The data of the next `count` steps, see `step.make_advance`."""
         ...
 
@@ -96,7 +100,7 @@ class ResidentLoader:
     def __init__(self, source: Source, spec: Sampling, mesh: Mesh):
         images = (source[i] for i in range(len(source)))
         packed = ResidentSet.from_images(images, crop=spec.crop, border=spec.border)
-        self._set = place(packed, replicated(mesh))
+        self._set: ResidentSet = place(packed, replicated(mesh))
 
     def take(self, count: int) -> ResidentSet:
         """The same set for any number of steps."""
@@ -132,7 +136,8 @@ class StreamingLoader:
         """uint8 [steps_per_dispatch, batch, candidates, crop, crop, 3], `count` steps valid."""
         crops = np.stack([next(self._crops).reshape(self._shape) for _ in range(count)])
         crops = np.pad(crops, ((0, self._max_count - count), *((0, 0),) * 5))
-        return place(crops, self._sharding)
+        placed: jax.Array = place(crops, self._sharding)
+        return placed
 
     def close(self) -> None:
         """Ends the threads that decode."""

@@ -1,12 +1,12 @@
 """Activations of VGG16 (arXiv 1409.1556), which losses compare; its weights are never trained."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from inr_sr.coordinates import Array
 from inr_sr.errors import InputError
 
 # Widths of the 3x3 convolutions; 2x2 max pooling lies between the blocks.
@@ -40,11 +40,11 @@ def convolutions(layers: Sequence[str]) -> list[str]:
 
 def min_side(layers: Sequence[str]) -> int:
     """Minimum side of an image, pixels, at which every layer still has a pixel."""
-    return 2 ** (int(convolutions(layers)[-1][len("conv")]) - 1)
+    return 1 << (int(convolutions(layers)[-1][len("conv")]) - 1)
 
 
 def features(
-    params: Mapping[str, Mapping[str, Any]], image: jax.Array, layers: Sequence[str]
+    params: Mapping[str, Mapping[str, Array]], image: jax.Array, layers: Sequence[str]
 ) -> list[jax.Array]:
     """Activations of VGG16.
 
@@ -63,7 +63,7 @@ def features(
         block, index = map(int, name[len("conv") :].split("_"))
         if index == 1 and block > 1:
             x = nn.max_pool(x, (2, 2), strides=(2, 2))
-        frozen = jax.lax.stop_gradient(params[name])
+        frozen: Mapping[str, jax.Array] = jax.tree.map(jax.lax.stop_gradient, params[name])
         x = jax.lax.conv_general_dilated(
             x, frozen["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from inr_sr.coordinates import Axis, upright_footprint
-from inr_sr.devices import on_cpu
+from inr_sr.devices import PyTree, on_cpu
 from inr_sr.errors import InputError
 from inr_sr.resampling import CUBIC_REACH
 
@@ -26,6 +26,10 @@ SKIP_REACH = CUBIC_REACH  # LR pixels that the bicubic skip reads beyond a query
 Take = Callable[[jax.Array, int], jax.Array]
 # points(cell, delta, footprint) -> [B, Q, 3], see `FieldFunction.points`
 Points = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+GridTables = tuple[PyTree, PyTree]
+"""What a function computes once for a grid: with an entry per row of cells, and for all rows."""
 
 
 class FieldFunction(Protocol):
@@ -55,7 +59,7 @@ class FieldFunction(Protocol):
         """Values [B, Q, 3] at arbitrary queries; arguments as of `render.points`."""
         ...
 
-    def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
+    def tables(self, rows: Axis, cols: Axis) -> GridTables:
         """Arrays that are computed once for a grid.
 
         Returns:
@@ -63,7 +67,7 @@ class FieldFunction(Protocol):
         """
         ...
 
-    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+    def grid(self, rows: Axis, cols: Axis, tables: GridTables) -> jax.Array:
         """Values [B, len(rows), len(cols), 3]; the axes cover the whole lattice."""
         ...
 
@@ -95,7 +99,7 @@ class Field:
         """`in_axes` for `jax.vmap`: 0 for each array with a batch axis, None for the others."""
         shared = jax.tree.map(lambda _: None, self.function)
         axes = dict.fromkeys(self.function.spatial_arrays, 0)
-        function: Any = dataclasses.replace(shared, **axes)  # type: ignore[type-var]
+        function: Any = dataclasses.replace(shared, **axes)
         return Field(None if self.image is None else 0, function)  # type: ignore[arg-type]
 
     def cut(self, rows: Axis, cols: Axis, take: Take) -> "Field":
@@ -146,7 +150,8 @@ def take_on_host(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array
         return x
     row, col = int(rows.first), int(cols.first)
     part = np.asarray(x)[:, row : row + size[0], col : col + size[1]]
-    return jax.device_put(part, device, may_alias=True)
+    placed: jax.Array = jax.device_put(part, device, may_alias=True)
+    return placed
 
 
 TOKENS_PER_MLP = 64  # attended tokens that take as much memory per query as an MLP's layers
@@ -171,8 +176,8 @@ def grid_by_points(
     total = n_rows * n_cols
     count = min(total, max(1, _queries_per_chunk() // max(1, attended // TOKENS_PER_MLP)))
 
-    def pairs(r: Any, c: Any) -> jax.Array:
-        pair = jnp.stack([jnp.asarray(r), jnp.asarray(c)], axis=-1)[None]
+    def pairs(r: jax.Array, c: jax.Array) -> jax.Array:
+        pair = jnp.stack([r, c], axis=-1)[None]
         return jnp.broadcast_to(pair, (batch, count, 2))
 
     def chunk(first: jax.Array) -> jax.Array:

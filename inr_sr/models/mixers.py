@@ -11,8 +11,6 @@ in the length. The steps d start small, so h_t changes little from token to toke
 over KERNEL_SIZE tokens makes each depend on its neighbours from the first training step on.
 """
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -87,14 +85,19 @@ class Attention(nn.Module):
         return nn.Dense(width, dtype=self.dtype, name="output")(mixed.reshape(x.shape))
 
 
+Steps = tuple[jax.Array, jax.Array]
+"""Decay and drive of some steps of a recurrence."""
+
+
 def scan(decay: jax.Array, drive: jax.Array, *, reverse: bool = False) -> jax.Array:
     """h_t = decay_t h_{t-1} + drive_t for all t, from h = 0, along axis 1 of [B, T, ...]."""
 
-    def compose(first: Any, second: Any) -> Any:
+    def compose(first: Steps, second: Steps) -> Steps:
         (a, x), (b, y) = first, second
         return a * b, b * x + y
 
-    return jax.lax.associative_scan(compose, (decay, drive), reverse=reverse, axis=1)[1]
+    found: Steps = jax.lax.associative_scan(compose, (decay, drive), reverse=reverse, axis=1)
+    return found[1]
 
 
 class SelectiveScan(nn.Module):
@@ -143,13 +146,15 @@ class SelectiveScan(nn.Module):
         return sum((w[None, None] * s for w, s in zip(kernel, shifted)), bias[None, None])
 
 
-def _initial_steps(key: jax.Array, shape: tuple[int], dtype: Any = jnp.float32) -> jax.Array:
+def _initial_steps(key: jax.Array, shape: tuple[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
     """Biases that softplus maps to INITIAL_STEPS, geometrically spaced."""
     low, high = INITIAL_STEPS
     step = low * (high / low) ** jnp.linspace(0, 1, shape[0], dtype=dtype)
     return jnp.log(jnp.expm1(step))
 
 
-def _initial_decays(key: jax.Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
+def _initial_decays(
+    key: jax.Array, shape: tuple[int, int], dtype: jnp.dtype = jnp.float32
+) -> jax.Array:
     """log(-A) of A = -1, -2, -3 ... for the states of every channel."""
     return jnp.broadcast_to(jnp.log(jnp.arange(1, shape[1] + 1, dtype=dtype))[None], shape)

@@ -2,16 +2,16 @@
 
 import functools
 import re
-from typing import Any
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jax.tree_util import DictKey
 
 from inr_sr.coordinates import grid_axis
 from inr_sr.models.field import SKIP_REACH, Field, FieldFunction, take, with_margin
-from inr_sr.models.parts import group_of
+from inr_sr.models.parts import Labels, Params, group_of
 
 
 @flax.struct.dataclass
@@ -93,7 +93,7 @@ class Model(nn.Module):
         """The only scale that the model can render; None: any scale."""
         return getattr(self.decoder, "scale", None)
 
-    def labels(self, params: Any) -> Any:
+    def labels(self, params: Params) -> Labels:
         """The optimizer group of each parameter, a tree like `params`; see `parts.Groups`.
 
         Raises:
@@ -101,13 +101,14 @@ class Model(nn.Module):
         """
         groups = {"encoder": self.encoder.groups, "decoder": self.decoder.groups}
 
-        def label(path: tuple[Any, ...], _: Any) -> str:
+        def label(path: tuple[DictKey, ...], _: jax.Array) -> str:
             name = "/".join(str(key.key) for key in path)
             return group_of(name, groups[path[0].key])
 
-        return jax.tree_util.tree_map_with_path(label, params)
+        labels: Labels = jax.tree_util.tree_map_with_path(label, params)
+        return labels
 
-    def last_layer(self, params: Any) -> list[jax.Array]:
+    def last_layer(self, params: Params) -> list[jax.Array]:
         """The kernels of the decoder's output in `params`; see `models.decoders`."""
         leaves = jax.tree_util.tree_leaves_with_path(params["decoder"])
         named = {"/".join(key.key for key in path): leaf for path, leaf in leaves}
@@ -135,6 +136,7 @@ def _super_resolution_field(
     return Field(with_margin(image, halo, SKIP_REACH) if skip else None, function)
 
 
-def init(model: Model, key: jax.Array) -> Any:
+def init(model: Model, key: jax.Array) -> Params:
     """Initial parameters, nested dicts of float32 arrays."""
-    return model.init(key, jnp.zeros(model.input_shape, jnp.float32))["params"]
+    params: Params = model.init(key, jnp.zeros(model.input_shape, jnp.float32))["params"]
+    return params

@@ -12,6 +12,9 @@ from inr_sr.errors import InputError
 Params = Mapping[str, Any]
 """Parameters: nested dicts of float32 arrays, by the names of modules."""
 
+Labels = Mapping[str, Any]
+"""The optimizer group of each parameter: nested as they are, with a name of a group for each."""
+
 Groups = tuple[tuple[str, str], ...]
 """Rules (group, regular expression); a parameter's group is that of the first rule that matches."""
 
@@ -62,7 +65,7 @@ class _Operation(NamedTuple):
     args: list[Any]
 
 
-def check_name(field: str, name: Any, allowed: Sequence[Any]) -> None:
+def check_name(field: str, name: object, allowed: Sequence[object]) -> None:
     """Raises InputError unless `name`, the value of `field`, is allowed."""
     if name not in allowed:
         raise InputError(f"unknown {field} {name!r}; there are: {', '.join(map(str, allowed))}")
@@ -81,7 +84,7 @@ def check_max_scale(section: str, scale: float) -> None:
         raise InputError(f"model.{section}.max_scale {scale} must be finite and at least 1")
 
 
-def all_positive(numbers: Sequence[Any]) -> bool:
+def all_positive(numbers: Sequence[object]) -> bool:
     """Whether all are finite numbers above 0."""
     return all(isinstance(n, (int, float)) and 0 < n < math.inf for n in numbers)
 

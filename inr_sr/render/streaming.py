@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
-from inr_sr.coordinates import Axis, aligned
+from inr_sr.coordinates import Axis, Integer, aligned
 from inr_sr.errors import InputError
-from inr_sr.models.field import SKIP_REACH, Field, take, take_on_host
+from inr_sr.models.field import SKIP_REACH, Field, FieldFunction, take, take_on_host
 from inr_sr.render.whole import Tables, rendered, tables
 
 STRIP_BYTES = 3 * 2**20
@@ -22,6 +22,11 @@ ACCELERATOR_STRIP_BYTES = 2**28
 """The same on accelerators, which have no such caches and where a dispatch takes longer."""
 MAX_MERGED = 5
 """An output of up to this many strips is rendered as one: dispatching more would take longer."""
+
+
+Begun = TypeVar("Begun")
+Arguments = tuple[FieldFunction, Tables, Axis, Axis, int, int, int, int]
+"""Those of `render_strip`."""
 
 
 class Strip(NamedTuple):
@@ -64,7 +69,7 @@ def strips(field: Field, rows: Axis, cols: Axis) -> Iterator[Strip]:
         done = outputs.stop
 
 
-def _one_ahead(strips: Iterator[Any]) -> Iterator[Any]:
+def _one_ahead(strips: Iterator[Begun]) -> Iterator[Begun]:
     """Yields each item after the next was dispatched, so that host and device work overlap."""
     last = next(strips)
     for strip in strips:
@@ -73,7 +78,7 @@ def _one_ahead(strips: Iterator[Any]) -> Iterator[Any]:
     yield last
 
 
-def strip_calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, tuple[Any, ...]]]:
+def strip_calls(field: Field, rows: Axis, cols: Axis) -> Iterator[tuple[slice, Arguments]]:
     """The output rows of each strip, and the arguments of `render_strip` for it.
 
     Strips have one height, so the last two may overlap. Rows and columns are padded to lengths that
@@ -111,9 +116,9 @@ def _rows_at_once(field: Field, rows: Axis, cols: Axis) -> int:
     return -(-rows.count // strips)
 
 
-def _device(tree: Any) -> jax.Device:
+def _device(field: Field) -> jax.Device:
     """The one device that holds a field."""
-    devices = jax.tree.leaves(tree)[0].devices()
+    devices = jax.tree.leaves(field)[0].devices()
     if len(devices) > 1:
         raise InputError(f"strips need a field on one device, not on {len(devices)}")
     (device,) = devices
@@ -125,12 +130,12 @@ _tables = jax.jit(tables)
 
 @functools.partial(jax.jit, static_argnames=("count", "length"))
 def render_strip(
-    function: Any,
+    function: FieldFunction,
     whole: Tables,
     rows: Axis,
     cols: Axis,
-    first: Any,
-    begin: Any,
+    first: Integer,
+    begin: Integer,
     count: int,
     length: int,
 ) -> jax.Array:

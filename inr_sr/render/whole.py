@@ -4,13 +4,13 @@ Pure functions, for use inside compiled programs; `streaming` bounds the memory.
 """
 
 import functools
-from typing import Any
 
 import flax.struct
 import jax
 
 from inr_sr.coordinates import Axis, traced_axis, upright_footprint
-from inr_sr.models.field import Field, take
+from inr_sr.devices import PyTree
+from inr_sr.models.field import Field, FieldFunction, take
 from inr_sr.resampling import bicubic
 
 
@@ -62,8 +62,8 @@ class Tables:
     """
 
     wide: jax.Array | None
-    per_row: Any
-    shared: Any
+    per_row: PyTree
+    shared: PyTree
 
 
 def tables(field: Field, rows: Axis, cols: Axis) -> Tables:
@@ -72,9 +72,9 @@ def tables(field: Field, rows: Axis, cols: Axis) -> Tables:
     return Tables(wide, *field.function.tables(rows, cols))
 
 
-def rendered(function: Any, tables: Tables, rows: Axis, cols: Axis) -> jax.Array:
+def rendered(function: FieldFunction, tables: Tables, rows: Axis, cols: Axis) -> jax.Array:
     """Colours [B, len(rows), len(cols), 3] from a field's function and its tables."""
-    values: jax.Array = function.grid(rows, cols, (tables.per_row, tables.shared))
+    values = function.grid(rows, cols, (tables.per_row, tables.shared))
     return values if tables.wide is None else bicubic.resize_rows(tables.wide, rows) + values
 
 

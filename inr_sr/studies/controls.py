@@ -11,7 +11,7 @@ Importing this module adds them to the tables of the library, which knows nothin
 The decoders are modulated ones with model.modulated.frame = picture and nearest = 0.
 """
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import flax.struct
 import jax
@@ -59,7 +59,7 @@ class _Control(ModulatedDecoder):
     """A modulated decoder of frame "picture" that attends to all tokens."""
 
     @classmethod
-    def from_config(cls, model: ConfigDict, dtype: Any, spacing: int) -> Self:
+    def from_config(cls, model: ConfigDict, dtype: jnp.dtype, spacing: int) -> Self:
         """See `models.decoders`."""
         own = model.modulated
         if (own.frame, own.nearest) != ("picture", 0):

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ import optax
 from ml_collections import ConfigDict
 
 from inr_sr.data.loaders import sampling
+from inr_sr.devices import PyTree
 from inr_sr.errors import InputError
 from inr_sr.models.discriminators import (
     DISCRIMINATORS,
@@ -18,6 +18,7 @@ from inr_sr.models.discriminators import (
     Discrimination,
     check_sides,
 )
+from inr_sr.models.parts import Params
 from inr_sr.training.losses.adversarial import (
     GAMES,
     adaptive_weight,
@@ -25,7 +26,10 @@ from inr_sr.training.losses.adversarial import (
     gradient_penalty,
 )
 from inr_sr.training.state import AdversaryState
-from inr_sr.training.task import Metrics, PatchTask
+from inr_sr.training.task import Batch, Constants, Metrics, PatchTask
+
+Vjp = Callable[[PyTree], tuple[PyTree]]
+"""Of `jax.vjp` by one argument: the gradient of the result to that of the argument."""
 
 
 def default_config() -> ConfigDict:
@@ -125,16 +129,21 @@ class Adversary:
         return AdversaryState(params, variables[STATISTICS], self._optimizer.init(params))
 
     def discriminate(
-        self, params: Any, statistics: Any, images: jax.Array, condition: jax.Array
+        self, params: Params, statistics: Params, images: jax.Array, condition: jax.Array
     ) -> Discrimination:
         """Logits and features of images [B, n, m, 3]; `condition`: enlarged LR images, alike."""
         variables = {"params": params, STATISTICS: statistics}
-        found: Any = self._discriminator.apply(variables, images, condition)
+        found = self._discriminator.apply(variables, images, condition)
+        assert isinstance(found, Discrimination)  # flax knows no return types of modules
         return found
 
     def gradients(
-        self, variables: tuple[Any, AdversaryState], batch: Any, keys: jax.Array, constants: Any
-    ) -> tuple[Any, Metrics]:
+        self,
+        variables: tuple[Params, AdversaryState],
+        batch: Batch,
+        keys: jax.Array,
+        constants: Constants,
+    ) -> tuple[tuple[Params, Params], Metrics]:
         """Gradients by (params, discriminator params) for a batch, and metrics.
 
         The generator minimises reconstruction + weight · generator loss + feature_matching ·
@@ -159,7 +168,7 @@ class Adversary:
         logged = {"adversary_weight": weights["adversary_generator"], **values, **own_metrics}
         return (grads, own_grads), {**metrics, **logged, "loss": loss}
 
-    def updated(self, state: AdversaryState, gradients: Any) -> AdversaryState:
+    def updated(self, state: AdversaryState, gradients: Params) -> AdversaryState:
         """The state after a step; updates the spectral statistics by the parameters before it."""
         # Statistics do not depend on the image, so XLA drops the computation of its logits.
         image = jnp.zeros((1, MIN_SIDE, MIN_SIDE, 3), jnp.float32)
@@ -183,7 +192,7 @@ class Adversary:
             values["feature_matching"] = feature_matching(real.features, fake.features)
         return values
 
-    def _weights(self, params_vjp: Callable, out_grad: jax.Array, values_vjp: Callable) -> Metrics:
+    def _weights(self, params_vjp: Vjp, out_grad: jax.Array, values_vjp: Vjp) -> Metrics:
         """Weights of the terms of `_generator_terms`."""
         names = {"adversary_generator": "weight", "feature_matching": "feature_matching"}
         weights = {
@@ -203,8 +212,8 @@ class Adversary:
 
     def _discriminator_loss(
         self,
-        params: Any,
-        statistics: Any,
+        params: Params,
+        statistics: Params,
         truth: jax.Array,
         fakes: jax.Array,
         condition: jax.Array,

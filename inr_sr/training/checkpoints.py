@@ -11,7 +11,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from inr_sr.devices import PyTree
 from inr_sr.errors import InputError
+from inr_sr.models.parts import Params
 from inr_sr.training.state import TrainState
 from inr_sr.training.task import SCORE
 from inr_sr.weights import checksum
@@ -33,13 +35,13 @@ def _score(metrics: Mapping[str, float]) -> float:
     return metrics.get(SCORE, -math.inf)
 
 
-def _checksum(tree: Any) -> str:
+def _checksum(tree: PyTree) -> str:
     """SHA-256 of all leaves and their paths: Orbax does not detect a flipped byte."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return checksum({jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves})
 
 
-def _rest(state: TrainState) -> dict[str, Any]:
+def _rest(state: TrainState) -> dict[str, PyTree]:
     """The parts of a state that only a resumed run needs."""
     rest = {"opt_state": state.opt_state, "rng": state.rng, "adversary": state.adversary}
     return {name: item for name, item in rest.items() if item is not None}
@@ -145,7 +147,7 @@ class Checkpoints:
         )
         return TrainState(step=like.step + step, **found["parameters"], **found["rest"])
 
-    def restore_average(self, like: Any, *, best: bool = False) -> tuple[int, Any]:
+    def restore_average(self, like: Params, *, best: bool = False) -> tuple[int, Params]:
         """Step and averaged parameters of the newest checkpoint, or of the best scored one.
 
         Args:

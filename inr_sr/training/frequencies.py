@@ -1,7 +1,6 @@
 """The frequency matrices of a run: their initial values, and metrics of each step."""
 
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +11,12 @@ from safetensors.numpy import load_file, save
 
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path
-from inr_sr.models.parts import FREQUENCIES
+from inr_sr.models.parts import FREQUENCIES, Labels, Params
 
 RECORD = "first_frequencies.safetensors"
 
 
-def matrices(params: Any, labels: Any) -> dict[str, Any]:
+def matrices(params: Params, labels: Labels) -> dict[str, jax.Array]:
     """The frequency matrices [K, 2] by name, cycles per LR pixel.
 
     Args:
@@ -32,7 +31,7 @@ def matrices(params: Any, labels: Any) -> dict[str, Any]:
     }
 
 
-def statistics(params: Any, labels: Any) -> dict[str, jax.Array]:
+def statistics(params: Params, labels: Labels) -> dict[str, jax.Array]:
     """Mean and maximum of |b|, cycles per LR pixel; {} without frequencies."""
     matrix = matrices(params, labels)
     if not matrix:
@@ -41,13 +40,13 @@ def statistics(params: Any, labels: Any) -> dict[str, jax.Array]:
     return {"frequency_mean": jnp.mean(length), "frequency_max": jnp.max(length)}
 
 
-def gradient_norm(gradients: Any, labels: Any) -> dict[str, jax.Array]:
+def gradient_norm(gradients: Params, labels: Labels) -> dict[str, jax.Array]:
     """Norm of the frequencies' gradients; {} without frequencies."""
     matrix = matrices(gradients, labels)
     return {"frequency_gradient_norm": optax.tree.norm(matrix)} if matrix else {}
 
 
-def record(workdir: Path, params: Any, labels: Any) -> None:
+def record(workdir: Path, params: Params, labels: Labels) -> None:
     """Stores the initial frequencies in a run's work folder."""
     found = {name: np.asarray(matrix) for name, matrix in matrices(params, labels).items()}
     with atomic_path(workdir / RECORD) as temporary:

@@ -148,7 +148,7 @@ def _start_or_resume(
 
 def _next_stop(step: int, train: ConfigDict, stages: Stages) -> int:
     """The step that ends the next dispatch: its longest, or one at which something is due."""
-    due = [step + train.steps_per_dispatch, train.steps, *stages.changes(step)]
+    due: list[int] = [step + train.steps_per_dispatch, train.steps, *stages.changes(step)]
     due += [
         (step // every + 1) * every
         for every in (train.checkpoint_every, train.eval_every, train.log_every)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import optax
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inr_sr.errors import InputError
-from inr_sr.models.parts import FREQUENCIES, KERNELS, UNDECAYED
+from inr_sr.models.parts import FREQUENCIES, KERNELS, UNDECAYED, Labels, Params
 
 
 def default_config() -> ConfigDict:
@@ -80,7 +79,7 @@ def schedules(config: ConfigDict, steps: int) -> tuple[optax.Schedule, optax.Sch
 
 
 def make_optimizer(
-    config: ConfigDict, steps: int, labels: Callable[[Any], Any]
+    config: ConfigDict, steps: int, labels: Callable[[Params], Labels]
 ) -> optax.GradientTransformation:
     """Clips the global gradient norm, then applies Adam by group; only kernels decay.
 
@@ -107,7 +106,7 @@ def make_optimizer(
     return optax.chain(optax.clip_by_global_norm(config.clip), optax.partition(parts, labels))
 
 
-def show_parameters(params: Any, labels: Any, adversary: Any | None) -> None:
+def show_parameters(params: Params, labels: Labels, adversary: Params | None) -> None:
     """Prints shape, count and optimizer group of every parameter to standard error.
 
     An adversary is not part of the network: only its parameter count is printed.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, cast
+from typing import cast
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
+from inr_sr.models.parts import Labels, Params
 from inr_sr.training import adversary as adversaries
 from inr_sr.training import optimizer as optimizers
 from inr_sr.training import state as training_state
@@ -107,10 +108,10 @@ class Setup:
     mesh: Mesh
     stages: Stages
     state: TrainState
-    labels: Any
+    labels: Labels
 
     @classmethod
-    def of(cls, task: Task, config: ConfigDict, initial: Any | None) -> "Setup":
+    def of(cls, task: Task, config: ConfigDict, initial: Params | None) -> "Setup":
         """The parts of a run of `task`.
 
         Args:

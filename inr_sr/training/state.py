@@ -1,11 +1,11 @@
 """The state of a run, which each step replaces."""
 
-from typing import Any
-
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+
+from inr_sr.models.parts import Params
 
 
 @flax.struct.dataclass
@@ -18,9 +18,9 @@ class AdversaryState:
       opt_state: state of its optimizer.
     """
 
-    params: Any
-    statistics: Any
-    opt_state: Any
+    params: Params
+    statistics: Params
+    opt_state: optax.OptState
 
 
 @flax.struct.dataclass
@@ -37,15 +37,15 @@ class TrainState:
     """
 
     step: jax.Array
-    params: Any
-    ema: Any
-    opt_state: Any
+    params: Params
+    ema: Params
+    opt_state: optax.OptState
     rng: jax.Array
     adversary: AdversaryState | None = None
 
 
 def create(
-    params: Any,
+    params: Params,
     optimizer: optax.GradientTransformation,
     seed: int,
     adversary: AdversaryState | None = None,

@@ -6,7 +6,6 @@ the devices. All randomness of step t comes from fold_in(key, t), so a run resum
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +13,21 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from inr_sr.devices import on_cpu, sharded
+from inr_sr.coordinates import Integer
+from inr_sr.data.loaders import Data
+from inr_sr.devices import PyTree, on_cpu, sharded
 from inr_sr.evaluation.metrics import MAX_DB
+from inr_sr.models.parts import Params
 from inr_sr.training import frequencies
 from inr_sr.training.adversary import Adversary
 from inr_sr.training.optimizer import schedules
 from inr_sr.training.state import TrainState
-from inr_sr.training.task import Metrics, Task
+from inr_sr.training.task import Constants, Metrics, Task
 
 # advance(state, data, count) -> (state, metrics of the last of the count steps)
-Advance = Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]
+Advance = Callable[[TrainState, Data, int], tuple[TrainState, Metrics]]
 # gradients(params, key, data, constants) -> (gradients, metrics), means over a batch
-Gradients = Callable[[Any, jax.Array, Any, Any], tuple[Any, Metrics]]
+Gradients = Callable[[PyTree, jax.Array, Data, Constants], tuple[PyTree, Metrics]]
 
 LOSS_KEY = 2**31 - 1
 """Index of a sample's key for the loss; those of the batch come from a split, indices 0 and 1."""
@@ -37,7 +39,7 @@ def make_advance(
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     adversary: Adversary | None = None,
-    constants: Any = (),
+    constants: Constants = (),
 ) -> Advance:
     """The function that runs `count` <= train.steps_per_dispatch training steps on the devices.
 
@@ -71,7 +73,7 @@ class _Step:
     adversary: Adversary | None
 
     def __call__(
-        self, state: TrainState, data: Any, constants: Any, shape: int | None
+        self, state: TrainState, data: Data, constants: Constants, shape: int | None
     ) -> tuple[TrainState, Metrics]:
         """The state after the step, and float32 metrics.
 
@@ -106,8 +108,8 @@ class _Step:
         return random_shape(state.rng, state.step, self.task.shapes)
 
     def _gradients(
-        self, state: TrainState, params: Any, data: Any, constants: Any, shape: int | None
-    ) -> tuple[Any, Metrics]:
+        self, state: TrainState, params: PyTree, data: Data, constants: Constants, shape: int | None
+    ) -> tuple[PyTree, Metrics]:
         by_shape = [
             make_gradients(self.config, self.task, index, self.mesh, self.adversary)
             for index in range(self.task.shapes)
@@ -115,11 +117,11 @@ class _Step:
         arguments = (params, step_key(state.rng, state.step), data, constants)
         if shape is not None:
             return by_shape[shape](*arguments)
-        found: tuple[Any, Metrics] = jax.lax.switch(self.shape(state), by_shape, *arguments)
+        found: tuple[PyTree, Metrics] = jax.lax.switch(self.shape(state), by_shape, *arguments)
         return found
 
     def _step_metrics(
-        self, state: TrainState, params: Any, grads: Any, metrics: Metrics
+        self, state: TrainState, params: Params, grads: Params, metrics: Metrics
     ) -> Metrics:
         """Metrics of every task's steps; replaces "error" in `metrics` by "psnr"."""
         rate, frequency_rate = schedules(self.config.optimizer, self.config.train.steps)
@@ -163,34 +165,38 @@ def make_gradients(
 
     def sliced(x: jax.Array) -> jax.Array:
         x = x.reshape(slices, batch_size // slices, *x.shape[1:])
-        return jax.lax.with_sharding_constraint(x, sharded(mesh))
+        spread: jax.Array = jax.lax.with_sharding_constraint(x, sharded(mesh))
+        return spread
 
-    def gradients(params: Any, key: jax.Array, data: Any, constants: Any) -> tuple[Any, Metrics]:
+    def gradients(
+        params: PyTree, key: jax.Array, data: Data, constants: Constants
+    ) -> tuple[PyTree, Metrics]:
         # One key per sample: results do not depend on how the batch is cut or spread.
         keys = sliced(jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(batch_size)))
 
-        def of_slice(keys: jax.Array, data: Any) -> tuple[Any, Metrics]:
+        def of_slice(keys: jax.Array, data: Data) -> tuple[PyTree, Metrics]:
             batch = task.batch(keys, data, shape)
             loss_keys = jax.vmap(lambda key: jax.random.fold_in(key, LOSS_KEY))(keys)
-            found: tuple[Any, Metrics] = of_batch(params, batch, loss_keys, constants)
+            found: tuple[PyTree, Metrics] = of_batch(params, batch, loss_keys, constants)
             return found
 
         if isinstance(data, jax.Array):
             total = _summed(lambda part: of_slice(*part), (keys, sliced(data)))
         else:
             total = _summed(lambda part: of_slice(part, data), keys)
-        return jax.tree.map(lambda x: x / slices, total)
+        mean: tuple[PyTree, Metrics] = jax.tree.map(lambda x: x / slices, total)
+        return mean
 
     return gradients
 
 
-def _summed(function: Callable[[Any], Any], parts: Any) -> Any:
+def _summed(function: Callable[[PyTree], PyTree], parts: PyTree) -> PyTree:
     """Sum of `function` over the slices: the entries along the first axis of the leaves."""
     count = len(jax.tree.leaves(parts)[0])
     shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], parts))
     zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
-    def add(total: Any, part: Any) -> tuple[Any, None]:
+    def add(total: PyTree, part: PyTree) -> tuple[PyTree, None]:
         return jax.tree.map(jnp.add, total, function(part)), None
 
     if not loops_are_slow():
@@ -226,12 +232,12 @@ def loops_are_slow() -> bool:
     return on_cpu()
 
 
-def _one_by_one(step: _Step, constants: Any, only: int | None) -> Advance:
+def _one_by_one(step: _Step, constants: Constants, only: int | None) -> Advance:
     """One dispatch per step."""
     single = jax.jit(step.__call__, donate_argnums=0, static_argnums=3)
     next_shape = jax.jit(step.shape)
 
-    def advance(state: TrainState, data: Any, count: int) -> tuple[TrainState, Metrics]:
+    def advance(state: TrainState, data: Data, count: int) -> tuple[TrainState, Metrics]:
         for i in range(count):
             shape = int(next_shape(state)) if only is None else only
             state, metrics = single(state, _at(data, i), constants, shape)
@@ -240,23 +246,25 @@ def _one_by_one(step: _Step, constants: Any, only: int | None) -> Advance:
     return advance
 
 
-def _looped(step: _Step, constants: Any, only: int | None) -> Advance:
+def _looped(step: _Step, constants: Constants, only: int | None) -> Advance:
     """All steps in one dispatch."""
 
     def steps(
-        state: TrainState, data: Any, count: jax.Array, constants: Any
+        state: TrainState, data: Data, count: jax.Array, constants: Constants
     ) -> tuple[TrainState, Metrics]:
         def body(i: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
             return step(carry[0], _at(data, i), constants, only)
 
         shapes = jax.eval_shape(lambda s: step(s, _at(data, 0), constants, only)[1], state)
         nothing = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes)
-        return jax.lax.fori_loop(0, count, body, (state, nothing))
+        begun = (state, nothing)
+        ended: tuple[TrainState, Metrics] = jax.lax.fori_loop(0, count, body, begun)
+        return ended
 
     compiled = jax.jit(steps, donate_argnums=0)
     return lambda state, data, count: compiled(state, data, count, constants)
 
 
-def _at(data: Any, i: Any) -> Any:
+def _at(data: Data, i: Integer) -> Data:
     """The data of step `i` of a dispatch."""
     return data[i] if isinstance(data, jax.Array) else data

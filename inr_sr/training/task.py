@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from inr_sr.data.loaders import Loader
+from inr_sr.data.loaders import Data, Loader
+from inr_sr.devices import PyTree
+from inr_sr.models.parts import Labels, Params
 
-Params = Any
-"""Nested dicts of float32 arrays."""
+Batch = PyTree
+"""What a task's loss is of; the task alone knows its form."""
+Constants = PyTree
+"""Arrays that a loss reads and training does not change."""
 Metrics = dict[str, jax.Array]
 """Scalars by name."""
 SCORE = "eval_psnr"
@@ -32,7 +36,7 @@ class Task(Protocol):
     """
 
     @property
-    def constants(self) -> Any: ...
+    def constants(self) -> Constants: ...
 
     @property
     def shapes(self) -> int: ...
@@ -45,7 +49,7 @@ class Task(Protocol):
         """Parameters that a new run starts from instead of those of `init`; None: no others."""
         ...
 
-    def labels(self, params: Params) -> Any:
+    def labels(self, params: Params) -> Labels:
         """The optimizer group of each parameter, a tree like `params`; see `models.parts`."""
         ...
 
@@ -53,7 +57,7 @@ class Task(Protocol):
         """The loader of training data, which continues after `step`."""
         ...
 
-    def batch(self, keys: jax.Array, data: Any, shape: int) -> Any:
+    def batch(self, keys: jax.Array, data: Data, shape: int) -> Batch:
         """A batch of samples; runs inside the compiled step.
 
         Args:
@@ -64,7 +68,7 @@ class Task(Protocol):
         ...
 
     def loss(
-        self, params: Params, batch: Any, keys: jax.Array, constants: Any
+        self, params: Params, batch: Batch, keys: jax.Array, constants: Constants
     ) -> tuple[jax.Array, Metrics]:
         """The loss, a mean over the batch, and metrics; runs inside the compiled step.
 
@@ -114,12 +118,12 @@ class Task(Protocol):
 class PatchTask(Task, Protocol):
     """A task whose batches are image patches, so that an adversary can be added to it."""
 
-    def generate(self, params: Params, batch: Any) -> jax.Array:
+    def generate(self, params: Params, batch: Batch) -> jax.Array:
         """The network's output for a batch."""
         ...
 
     def reconstruction(
-        self, out: jax.Array, batch: Any, constants: Any
+        self, out: jax.Array, batch: Batch, constants: Constants
     ) -> tuple[jax.Array, Metrics]:
         """The loss and metrics of an output of `generate`."""
         ...
@@ -128,11 +132,11 @@ class PatchTask(Task, Protocol):
         """An output of `generate` as images [B, n, n, 3]."""
         ...
 
-    def truth(self, batch: Any) -> jax.Array:
+    def truth(self, batch: Batch) -> jax.Array:
         """The true images [B, n, n, 3] of a batch, in [0, 1]."""
         ...
 
-    def condition(self, batch: Any) -> jax.Array:
+    def condition(self, batch: Batch) -> jax.Array:
         """Images [B, n, n, 3] of the network's input, the discriminator's condition."""
         ...
 

@@ -1,7 +1,6 @@
 """The network of a run: loaded from its checkpoints, and exported as a weights file."""
 
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -22,7 +21,7 @@ WEIGHTS = "model.safetensors"
 STATED = ("layout", "targets", "jitter", "jitter_shape", "other_patches")
 
 
-def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int, Any]:
+def load_average(workdir: Path, *, best: bool = False) -> tuple[ConfigDict, int, models.Params]:
     """Configuration, step and averaged parameters (NumPy) of a run's newest checkpoint.
 
     Args:
@@ -53,7 +52,7 @@ def perceptual_checksum(workdir: Path) -> str:
     return stored_checksum(workdir / PERCEPTUAL) if read_config(workdir).loss.perceptual else ""
 
 
-def _facts(config: ConfigDict, step: int, features: str) -> dict[str, Any]:
+def _facts(config: ConfigDict, step: int, features: str) -> dict[str, object]:
     """The facts of a model card; `features` is the checksum of the perceptual loss's weights."""
     perceptual = zip(config.perceptual.layers, config.perceptual.layer_weights)
     return {

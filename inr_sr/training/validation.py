@@ -2,7 +2,6 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +13,7 @@ from inr_sr.evaluation.evaluate import check_sizes, evaluate, magnified_detail
 from inr_sr.evaluation.metrics import MAX_DB
 from inr_sr.evaluation.protocols import Protocol, make_pair
 from inr_sr.evaluation.report import PANEL_IMAGES, write_report
-from inr_sr.models import Model
+from inr_sr.models import Model, Params
 from inr_sr.reporting.progress import evaluation_bar
 from inr_sr.resampling import resize_uint8
 from inr_sr.sizes import parse_scales
@@ -55,7 +54,7 @@ class Validation:
         check_sizes(source, self._scales, self._protocol, count)
         self._dataset = config.eval.dataset
 
-    def __call__(self, params: Any) -> Validated:
+    def __call__(self, params: Params) -> Validated:
         """PSNR (dB) per scale, their mean as SCORE; one image: bicubic | network | truth."""
         upscaler = NetworkUpscaler(self._model, jax.tree.map(np.asarray, params), name="network")
         results = evaluate(

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
@@ -33,9 +32,10 @@ CHANGEABLE = (
 )
 
 
-def fields(config: ConfigDict) -> dict[str, Any]:
+def fields(config: ConfigDict) -> dict[str, object]:
     """Every field by its dotted name: {"model.edsr.blocks": 16, ...}."""
-    return flatten_dict(config.to_dict(), sep=".")
+    flat: dict[str, object] = flatten_dict(config.to_dict(), sep=".")
+    return flat
 
 
 def read_config(workdir: Path) -> ConfigDict:

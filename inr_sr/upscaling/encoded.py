@@ -37,7 +37,7 @@ _points = jax.jit(render.points)
 def encode_tile(model: Model, params: Params, tile: jax.Array, halo: int) -> Field:
     """The Field of one tile [h + 2 halo, w + 2 halo, 3], over its [h, w] cells."""
     field = model.apply({"params": params}, tile[None], halo)
-    assert isinstance(field, Field)  # flax types the results of any module
+    assert isinstance(field, Field)  # flax knows no return types of modules
     return field
 
 

@@ -6,7 +6,7 @@ this project's bicubic skip and zero last layer.
 """
 
 import dataclasses
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import flax.linen as nn
 import flax.struct
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from inr_sr.coordinates import Axis
-from inr_sr.models.field import Take, grid_by_points, with_margin
+from inr_sr.models.field import GridTables, Take, grid_by_points, with_margin
 from inr_sr.models.parts import KERNELS, LAYERS, UNDECAYED, Shared, check_minimums
 
 
@@ -90,11 +90,11 @@ class LiifFunction:
             total = total + jnp.prod(1 - reach, axis=-1, keepdims=True) * self._mlp(x)
         return total
 
-    def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
+    def tables(self, rows: Axis, cols: Axis) -> GridTables:
         """See `field.FieldFunction.tables`; there are none."""
         return (), ()
 
-    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+    def grid(self, rows: Axis, cols: Axis, tables: GridTables) -> jax.Array:
         """See `field.FieldFunction.grid`; in chunks of bounded memory."""
         return grid_by_points(self.points, self.hidden.shape[0], rows, cols)
 
@@ -121,7 +121,7 @@ class LiifDecoder(nn.Module):
         return ConfigDict({"width": 256, "layers": 4})
 
     @classmethod
-    def from_config(cls, model: ConfigDict, dtype: Any, spacing: int) -> Self:
+    def from_config(cls, model: ConfigDict, dtype: jnp.dtype, spacing: int) -> Self:
         """See `models.decoders`."""
         config = model.liif
         check_minimums("liif", config, {"width": 1, "layers": 1})

@@ -1,6 +1,6 @@
 """EDSR's own upsampler (arXiv 1609.05158, 1707.02921): sub-pixel convolutions, one fixed scale."""
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import flax.linen as nn
 import flax.struct
@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.coordinates import Axis, aligned
 from inr_sr.errors import InputError
-from inr_sr.models.field import Take, with_margin
+from inr_sr.models.field import GridTables, Take, with_margin
 from inr_sr.models.parts import LAYERS, Shared, check_minimums
 
 
@@ -57,11 +57,11 @@ class PixelShuffleFunction:
         index = (at + row * self.scale + col)[..., None]
         return jnp.take_along_axis(self.pixels.reshape(len(self.pixels), -1, 3), index, axis=1)
 
-    def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
+    def tables(self, rows: Axis, cols: Axis) -> GridTables:
         """See `field.FieldFunction.tables`; there are none."""
         return (), ()
 
-    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+    def grid(self, rows: Axis, cols: Axis, tables: GridTables) -> jax.Array:
         """See `field.FieldFunction.grid`.
 
         Raises:
@@ -100,7 +100,7 @@ class PixelShuffleDecoder(nn.Module):
         return ConfigDict({"scale": 4})
 
     @classmethod
-    def from_config(cls, model: ConfigDict, dtype: Any, spacing: int) -> Self:
+    def from_config(cls, model: ConfigDict, dtype: jnp.dtype, spacing: int) -> Self:
         """See `models.decoders`."""
         config = model.pixel_shuffle
         check_minimums("pixel_shuffle", config, {"scale": 1})

@@ -13,7 +13,7 @@ each.
 
 import dataclasses
 import functools
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import flax.linen as nn
 import flax.struct
@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.coordinates import Axis, aligned, upright_footprint
 from inr_sr.errors import InputError
-from inr_sr.models.field import Take, with_margin
+from inr_sr.models.field import GridTables, Take, with_margin
 from inr_sr.models.fourier import HALF_AT_NYQUIST, annulus, attenuation, clamped, gain
 from inr_sr.models.parts import (
     FREQUENCIES,
@@ -40,6 +40,10 @@ MAX_WAVES = 2**12  # some 100 kB of coefficients per LR pixel
 LANES = 8  # matrix products are fastest when their columns are a multiple of this
 MAX_TABLE_BYTES = 2**28
 """Maximum size of the tables of steps: 134 waves at x1000 along both axes, more at lower scales."""
+
+
+Phases = tuple[jax.Array, jax.Array]
+"""Cosines and sines of phases."""
 
 
 @flax.struct.dataclass
@@ -98,7 +102,7 @@ class SpectralFunction:
             "bqck,bqk->bqc", gather(self.sin), a * jnp.sin(phase)
         )
 
-    def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
+    def tables(self, rows: Axis, cols: Axis) -> GridTables:
         """See `field.FieldFunction.tables`.
 
         Returns:
@@ -125,7 +129,7 @@ class SpectralFunction:
             return (), ((), even, odd)
         return _phases(rows, b_row), (_phases(cols, b_col), even, odd)
 
-    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+    def grid(self, rows: Axis, cols: Axis, tables: GridTables) -> jax.Array:
         """See `field.FieldFunction.grid`; matrix products with tables that all cells share.
 
         The output pixels of every cell lie at the same steps from the middle of its slots. Rotating
@@ -168,7 +172,7 @@ def _check_table(waves: int, rows: int, cols: int) -> None:
         )
 
 
-def _phases(axis: Axis, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _phases(axis: Axis, b: jax.Array) -> Phases:
     """Cos and sin [count, K] of the phase from each cell's centre to the middle of its slots."""
     phase = axis.centre[:, None] * b[None]
     # XLA's CPU backend would fuse the cosine into its uses and compute it again for each cell and
@@ -178,7 +182,9 @@ def _phases(axis: Axis, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     return keep(jnp.cos(phase)), keep(jnp.sin(phase))
 
 
-def _rotated(cos: Any, sin: Any, row: Any, col: Any) -> tuple[jax.Array, jax.Array]:
+def _rotated(
+    cos: jax.Array, sin: jax.Array, row: Phases, col: Phases
+) -> tuple[jax.Array, jax.Array]:
     """Coefficients about another point of each cell: (cos - i sin) e^{i phase}, parts apart."""
     (row_cos, row_sin), (col_cos, col_sin) = row, col
     row_cos, row_sin = (x[None, :, None, None] for x in (row_cos, row_sin))
@@ -195,7 +201,7 @@ def _selected(slots: jax.Array, rows: Axis, cols: Axis) -> jax.Array:
     return slots[:, rows.select[:, None], cols.select[None, :]]
 
 
-def _check_bands(counts: tuple[Any, ...], bands: tuple[Any, ...]) -> None:
+def _check_bands(counts: tuple[int, ...], bands: tuple[float, ...]) -> None:
     """Raises InputError unless bands rise and each has a number of waves."""
     whole = all(isinstance(n, int) and n >= 1 for n in counts)
     if whole and sum(counts) > MAX_WAVES:
@@ -254,7 +260,7 @@ class SpectralDecoder(nn.Module):
         return config
 
     @classmethod
-    def from_config(cls, model: ConfigDict, dtype: Any, spacing: int) -> Self:
+    def from_config(cls, model: ConfigDict, dtype: jnp.dtype, spacing: int) -> Self:
         """See `models.decoders`."""
         config = model.spectral
         check_minimums("spectral", config, {"width": 1, "depth": 0, "gain_order": 0})

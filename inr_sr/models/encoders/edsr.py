@@ -1,6 +1,6 @@
 """The EDSR encoder without its upsampler (arXiv 1707.02921), the common baseline."""
 
-from typing import Any, Self
+from typing import Self
 
 import flax.linen as nn
 import jax
@@ -48,7 +48,7 @@ class EDSR(nn.Module):
         return ConfigDict({"features": 64, "blocks": 16})
 
     @classmethod
-    def from_config(cls, model: ConfigDict, dtype: Any, remat: bool) -> Self:
+    def from_config(cls, model: ConfigDict, dtype: jnp.dtype, remat: bool) -> Self:
         """See `models.encoders`."""
         config = model.edsr
         check_minimums("edsr", config, {"features": 1, "blocks": 0})

@@ -5,7 +5,7 @@ at the positions of a regular lattice of its own spacing. Transformer blocks mix
 output is the second.
 """
 
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import flax.linen as nn
 import jax
@@ -68,7 +68,9 @@ class Block(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x: jax.Array, at: Any, others: Any, others_at: Any) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, at: np.ndarray, others: jax.Array | None, others_at: np.ndarray
+    ) -> jax.Array:
         def norm(tokens: jax.Array, name: str) -> jax.Array:
             return _layer_norm(tokens, self.dtype, f"norm_{name}")
 
@@ -76,6 +78,7 @@ class Block(nn.Module):
             return Attention(self.heads, self.spacing, self.dtype, name=name)
 
         if self.cross:
+            assert others is not None
             x = x + attend("look")(norm(x, "look"), norm(others, "others"), at, others_at)
         y = norm(x, "mixer")
         if self.mixer == "state_space":
@@ -144,7 +147,7 @@ class LpTokens(nn.Module):
         return config
 
     @classmethod
-    def from_config(cls, model: ConfigDict, dtype: Any, remat: bool) -> Self:
+    def from_config(cls, model: ConfigDict, dtype: jnp.dtype, remat: bool) -> Self:
         """See `models.encoders`."""
         config = model.lp_tokens
         minimums = {"width": 1, "blocks": 0, "heads": 1, "learned": 1, "states": 1}
@@ -216,7 +219,9 @@ class LpTokens(nn.Module):
         row, col = np.divmod(np.arange(lattice.rows * lattice.cols), lattice.cols)
         return tokens[row % self.learned, col % self.learned]
 
-    def _mixed(self, x: Any, at: np.ndarray, others: Any, others_at: np.ndarray) -> jax.Array:
+    def _mixed(
+        self, x: jax.Array, at: np.ndarray, others: jax.Array | None, others_at: np.ndarray
+    ) -> jax.Array:
         """The tokens after all blocks."""
         block = nn.remat(Block) if self.remat else Block
         for i in range(self.blocks):
@@ -234,14 +239,16 @@ class LpTokens(nn.Module):
 
 def _layer_norm(tokens: jax.Array, dtype: jnp.dtype, name: str) -> jax.Array:
     """Layer normalisation over channels, in float32."""
-    return nn.LayerNorm(dtype=jnp.float32, name=name)(tokens.astype(jnp.float32)).astype(dtype)
+    normed: jax.Array = nn.LayerNorm(dtype=jnp.float32, name=name)(tokens.astype(jnp.float32))
+    return normed.astype(dtype)
 
 
 def _blurred(image: jax.Array) -> jax.Array:
     """The mean over 3 x 3 pixels, border pixels repeated."""
     around = jnp.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     window, step = (1, 3, 3, 1), (1, 1, 1, 1)
-    return jax.lax.reduce_window(around, 0.0, jax.lax.add, window, step, "VALID") / 9
+    total: jax.Array = jax.lax.reduce_window(around, 0.0, jax.lax.add, window, step, "VALID")
+    return total / 9
 
 
 def _mirror_padded(image: jax.Array, side: int) -> jax.Array:

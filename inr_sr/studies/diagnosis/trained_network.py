@@ -96,7 +96,7 @@ class TrainedNetwork:
 def _encoded(model: Model, params: Params, lr: jax.Array) -> Field:
     # As in training, the image ends at its borders.
     field = model.apply({"params": params}, lr[None])
-    assert isinstance(field, Field)  # flax types the results of any module
+    assert isinstance(field, Field)  # flax knows no return types of modules
     return field
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -18,12 +17,13 @@ from inr_sr.config import default
 from inr_sr.data.sources import fingerprint, is_folder
 from inr_sr.errors import InputError
 from inr_sr.files import atomic_path
+from inr_sr.models import Params
 from inr_sr.reporting.machine import describe_hardware
 from inr_sr.studies.experiments.experiment import Experiment
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
 from inr_sr.training.loop import Interrupted, NotFinite, train
 from inr_sr.training.setup import check
-from inr_sr.training.task import Params, Validated
+from inr_sr.training.task import Validated
 from inr_sr.training.tasks.super_resolution import SuperResolution
 from inr_sr.training.workdir import CHANGEABLE, check_same_run, fields
 
@@ -227,7 +227,7 @@ def identity(config: ConfigDict, images: str) -> str:
       images: fingerprint of the images trained on, wherever they are stored.
     """
     usual = fields(default())
-    chosen: Mapping[str, Any] = {
+    chosen: Mapping[str, object] = {
         name: value
         for name, value in fields(config).items()
         if not name.startswith(CHANGEABLE) and (name == "seed" or value != usual[name])

@@ -7,7 +7,6 @@ or fields of its own is a subclass of Loss in a file of its own.
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +60,7 @@ def check(config: ConfigDict, spec: Sampling) -> dict[str, float]:
     return weights
 
 
-def load(config: ConfigDict, weights: Mapping[str, float]) -> dict[str, Any]:
+def load(config: ConfigDict, weights: Mapping[str, float]) -> dict[str, Term]:
     """Terms with weights from files, on the host: callable pytrees by name.
 
     Raises:

@@ -5,7 +5,7 @@ the same order. Losses are means over all logits.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,8 @@ def gradient_penalty(
         return jnp.sum(logits), logits.size
 
     gradient, count = jax.grad(total, has_aux=True)(images)
-    return jnp.sum(jnp.square(gradient)) / (2 * count)
+    penalty: jax.Array = jnp.sum(jnp.square(gradient)) / (2 * count)
+    return penalty
 
 
 def feature_matching(real: Sequence[jax.Array], fake: Sequence[jax.Array]) -> jax.Array:
@@ -86,7 +87,9 @@ def feature_matching(real: Sequence[jax.Array], fake: Sequence[jax.Array]) -> ja
     return jnp.mean(jnp.stack(layers))
 
 
-def adaptive_weight(reconstruction: Any, adversary: Any) -> jax.Array:
+def adaptive_weight(
+    reconstruction: Sequence[jax.Array], adversary: Sequence[jax.Array]
+) -> jax.Array:
     """|grad L_rec| / (|grad L_G| + 1e-4), in [0, 1e4] (VQGAN, arXiv 2012.09841, equation 7).
 
     Args:

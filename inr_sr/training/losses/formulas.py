@@ -7,7 +7,6 @@ them as images of sqrt(Q) pixels a side, row by row (data.layout = square).
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +58,7 @@ class Loss:
                 f"{self.min_side} pixels a side, not {spec.queries}"
             )
 
-    def load(self, config: ConfigDict) -> Any | None:
+    def load(self, config: ConfigDict) -> Term | None:
         """A pytree with weights from a file, called instead of `function`; None without weights."""
         return None
 

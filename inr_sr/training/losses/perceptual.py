@@ -2,13 +2,15 @@
 
 import hashlib
 import math
-from typing import Any
+from collections.abc import Mapping
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
+from inr_sr.coordinates import Array
 from inr_sr.data.samples import Sampling, squares
 from inr_sr.errors import InputError
 from inr_sr.models.features import CONVOLUTIONS, convolutions, features, min_side
@@ -32,7 +34,7 @@ class Perceptual:
       sha256: checksum of the weights file.
     """
 
-    params: Any
+    params: Mapping[str, Mapping[str, Array]]
     layers: tuple[str, ...] = flax.struct.field(pytree_node=False)
     weights: tuple[float, ...] = flax.struct.field(pytree_node=False)
     sha256: str = flax.struct.field(pytree_node=False)
@@ -55,7 +57,7 @@ def _torch_key(convolution: str) -> str:
     return f"features.{2 * list(CONVOLUTIONS).index(convolution) + block - 1}"
 
 
-def _load(path: str, layers: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def _load(path: str, layers: tuple[str, ...]) -> dict[str, dict[str, np.ndarray]]:
     """Parameters from torchvision's layout, where kernels are [out, in, row, col]."""
     expected: dict[str, tuple[int, ...]] = {}
     names = convolutions(layers)

@@ -5,7 +5,7 @@ import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -15,17 +15,20 @@ from ml_collections import ConfigDict
 from inr_sr import models, render
 from inr_sr.coordinates import upright_footprint
 from inr_sr.data.crops import ResidentSet
-from inr_sr.data.loaders import Loader, check_mode, open_loader, samplings, training_source
+from inr_sr.data.loaders import Data, Loader, check_mode, open_loader, samplings, training_source
 from inr_sr.data.samples import Batch, make_batch, squares
 from inr_sr.data.sources import Source, fingerprint, open_source
 from inr_sr.devices import on_cpu
 from inr_sr.errors import InputError
 from inr_sr.evaluation.protocols import get_protocol
-from inr_sr.models.field import SKIP_REACH, with_margin
+from inr_sr.models.field import SKIP_REACH, Field, with_margin
+from inr_sr.models.parts import Labels, Params
 from inr_sr.resampling import bicubic
 from inr_sr.training import losses
 from inr_sr.training.losses import formulas
-from inr_sr.training.task import Metrics, Params, Validated
+from inr_sr.training.losses.formulas import Term
+from inr_sr.training.losses.perceptual import Perceptual
+from inr_sr.training.task import Constants, Metrics, Validated
 from inr_sr.training.trained import export, perceptual_checksum
 from inr_sr.training.validation import Report, Validation
 from inr_sr.training.workdir import (
@@ -95,7 +98,7 @@ class SuperResolution:
         return len(self.specs)
 
     @functools.cached_property
-    def constants(self) -> dict[str, Any]:
+    def constants(self) -> dict[str, Term]:
         """Weights that losses read from files, by the loss's name."""
         return losses.load(self.config, self._weights)
 
@@ -127,7 +130,7 @@ class SuperResolution:
             )
         return weights.params
 
-    def labels(self, params: Params) -> Any:
+    def labels(self, params: Params) -> Labels:
         """See `Task.labels`."""
         return self.model.labels(params)
 
@@ -135,7 +138,7 @@ class SuperResolution:
         """See `Task.loader`."""
         return open_loader(self.config, self.source, self.specs[0], mesh, step)
 
-    def batch(self, keys: jax.Array, data: Any, shape: int) -> Batch:
+    def batch(self, keys: jax.Array, data: Data, shape: int) -> Batch:
         """See `Task.batch`.
 
         Args:
@@ -153,14 +156,15 @@ class SuperResolution:
         return make_batch(sample_keys, data, spec)
 
     def loss(
-        self, params: Params, batch: Batch, keys: jax.Array, constants: Any
+        self, params: Params, batch: Batch, keys: jax.Array, constants: Constants
     ) -> tuple[jax.Array, Metrics]:
         """See `Task.loss`."""
         return self.reconstruction(self.generate(params, batch), batch, constants)
 
     def generate(self, params: Params, batch: Batch) -> jax.Array:
         """The model's colours [B, Q, 3] of the queries."""
-        field: Any = self.model.apply({"params": params}, batch.lr)
+        field = self.model.apply({"params": params}, batch.lr)
+        assert isinstance(field, Field)  # flax knows no return types of modules
         spec = self.specs[0]
         # On a CPU gathering the queried cells is faster than rendering all slots of a patch.
         if spec.layout == "points" or on_cpu():
@@ -171,7 +175,7 @@ class SuperResolution:
         return out.reshape(batch.target.shape)
 
     def reconstruction(
-        self, out: jax.Array, batch: Batch, constants: Any
+        self, out: jax.Array, batch: Batch, constants: Constants
     ) -> tuple[jax.Array, Metrics]:
         """The weighted sum of the losses of colours [B, Q, 3], and the metrics."""
         total, values = losses.terms(self._weights, out, batch.target, constants)
@@ -238,7 +242,8 @@ class SuperResolution:
     @property
     def _features(self) -> str:
         """SHA-256 of the perceptual loss's weights file; "" without that loss."""
-        return self.constants["perceptual"].sha256 if "perceptual" in self.constants else ""
+        term = self.constants.get("perceptual")
+        return term.sha256 if isinstance(term, Perceptual) else ""
 
 
 def cut_square(key: jax.Array, crops: jax.Array, side: int) -> jax.Array:

@@ -2,11 +2,12 @@
 
 import functools
 import math
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.initializers import Initializer
 from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
@@ -103,7 +104,7 @@ class ModulatedDecoder(nn.Module):
         return config
 
     @classmethod
-    def from_config(cls, model: ConfigDict, dtype: Any, spacing: int) -> Self:
+    def from_config(cls, model: ConfigDict, dtype: jnp.dtype, spacing: int) -> Self:
         """See `models.decoders`."""
         config = model.modulated
         minimums = {
@@ -149,13 +150,13 @@ class ModulatedDecoder(nn.Module):
 
         affine = functools.partial(_AffineParameters, dtype=self.dtype)
 
-        def waves(name: str, init: Any) -> FourierLayer:
+        def waves(name: str, init: Initializer) -> FourierLayer:
             frequencies = self.param(f"frequencies_{name}", init, (self.features // 2, 2))
             return FourierLayer(
                 frequencies, affine(self.features, self.hidden, name=f"waves_{name}")()
             )
 
-        def band(number: int, init: Any) -> Band:
+        def band(number: int, init: Initializer) -> Band:
             last = nn.initializers.zeros if self.skip else nn.initializers.lecun_normal()
             shape = (self.hidden, self.hidden)
             p = self.param(f"modulation_kernel_{number}", nn.initializers.lecun_normal(), shape)
@@ -193,7 +194,7 @@ class _AffineParameters(nn.Module):
     inputs: int
     outputs: int
     dtype: jnp.dtype
-    start: Any = nn.initializers.he_normal()
+    start: Initializer = nn.initializers.he_normal()
 
     @nn.compact
     def __call__(self) -> Affine:

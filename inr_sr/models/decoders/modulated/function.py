@@ -20,7 +20,7 @@ in a row are one.
 
 import dataclasses
 import math
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import flax.struct
 import jax
@@ -28,7 +28,7 @@ import jax.numpy as jnp
 
 from inr_sr.coordinates import Axis, cell_centre
 from inr_sr.models.decoders.modulated.layers import Band, FourierLayer, Location
-from inr_sr.models.field import Take, grid_by_points
+from inr_sr.models.field import GridTables, Take, grid_by_points
 from inr_sr.models.fourier import attenuation, clamped
 from inr_sr.models.mixers import distance_bias
 
@@ -76,11 +76,11 @@ class ModulatedFunction:
         projected = [jnp.einsum("bqhe,hed->bqd", m, band.projection) for band in self.bands]
         return self.output_of(hidden, projected)
 
-    def tables(self, rows: Axis, cols: Axis) -> tuple[Any, Any]:
+    def tables(self, rows: Axis, cols: Axis) -> GridTables:
         """See `field.FieldFunction.tables`; there are none."""
         return (), ()
 
-    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+    def grid(self, rows: Axis, cols: Axis, tables: GridTables) -> jax.Array:
         """See `field.FieldFunction.grid`; query by query."""
         attended = len(self.nearest) or math.prod(self.tokens)
         return grid_by_points(self.points, self.keys.shape[0], rows, cols, attended)

@@ -1,15 +1,14 @@
 """The modulated decoder on a grid: computes once per token cell what its output pixels share."""
 
-from typing import Any
-
 import flax.struct
 import jax
 import jax.numpy as jnp
 
-from inr_sr.coordinates import Axis, aligned, cell_centre, upright_footprint
+from inr_sr.coordinates import Axis, Integer, aligned, cell_centre, upright_footprint
 from inr_sr.devices import on_cpu
 from inr_sr.models.decoders.modulated.function import ModulatedFunction
 from inr_sr.models.decoders.modulated.layers import Band, FourierLayer
+from inr_sr.models.field import GridTables
 
 
 @flax.struct.dataclass
@@ -19,7 +18,7 @@ class CellwiseModulatedFunction(ModulatedFunction):
     It does so where it attends to the nearest tokens.
     """
 
-    def grid(self, rows: Axis, cols: Axis, tables: tuple[Any, Any]) -> jax.Array:
+    def grid(self, rows: Axis, cols: Axis, tables: GridTables) -> jax.Array:
         """See `field.FieldFunction.grid`; in blocks of bounded memory."""
         queries_per_cell = self.spacing**2 * rows.slots * cols.slots
         if self.nearest and aligned(rows, cols) and queries_per_cell <= _queries_per_block():
@@ -57,7 +56,7 @@ class _Grid:
             near = [self._taken(x, row, col) for x in (keys, values)]
             return self._block(hidden, *near)
 
-        out = jax.lax.map(block, jnp.arange(self.rows.count * blocks, dtype=jnp.int32))
+        out: jax.Array = jax.lax.map(block, jnp.arange(self.rows.count * blocks, dtype=jnp.int32))
         # [rows * blocks, B, width, row slots, col slots, 3]
         batch, r, c = field.keys.shape[0], self.rows.slots, self.cols.slots
         out = out.reshape(self.rows.count, blocks, batch, self.width, r, c, 3)
@@ -69,7 +68,7 @@ class _Grid:
     def _waves(self) -> list[FourierLayer]:
         return [self.field.query, *(band.waves for band in self.field.bands)]
 
-    def _hidden(self, row: Any, col: Any) -> list[jax.Array]:
+    def _hidden(self, row: Integer, col: Integer) -> list[jax.Array]:
         """Outputs [width or 1, row slots, col slots, d] of the query's layer and of each band's."""
         spacing, frame = self.field.spacing, self.field.frame
         rows = self._along(self.rows.positions(frame, spacing), row, 1)
@@ -79,7 +78,7 @@ class _Grid:
             w.on_grid(rows, cols, fade) for w, fade in zip(self._waves, self.fades, strict=True)
         ]
 
-    def _along(self, x: jax.Array, first: Any, count: int) -> jax.Array:
+    def _along(self, x: jax.Array, first: Integer, count: int) -> jax.Array:
         """`count` entries from `first` on of [cells, slots]; [1, slots] holds for all cells."""
         if len(x) == 1:
             return x
@@ -95,7 +94,7 @@ class _Grid:
         start = (0, self.rows.first, self.cols.first, 0, 0)
         return jax.lax.dynamic_slice(tokens, start, (len(tokens), *size, *tokens.shape[3:]))
 
-    def _taken(self, tokens: jax.Array, row: Any, col: Any) -> jax.Array:
+    def _taken(self, tokens: jax.Array, row: Integer, col: Integer) -> jax.Array:
         """The tokens of one block and `margin` around them."""
         margin = 2 * self.field.margin
         size = (len(tokens), 1 + margin, self.width + margin, *tokens.shape[3:])

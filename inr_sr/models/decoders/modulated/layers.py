@@ -57,7 +57,8 @@ class FourierLayer(NamedTuple):
     def phases(self, position: jax.Array) -> jax.Array:
         """B x, [..., K] in turns; not a matrix product, which a GPU may round to ten bits."""
         row, col = (b.reshape((1,) * (position.ndim - 1) + (-1,)) for b in self.frequencies.T)
-        return position[..., 0, None] * row + position[..., 1, None] * col
+        turns: jax.Array = position[..., 0, None] * row + position[..., 1, None] * col
+        return turns
 
     def of_waves(self, cos: jax.Array, sin: jax.Array, fade: jax.Array) -> jax.Array:
         """The output [..., d] for cosines and sines [..., K]."""
