@@ -126,7 +126,7 @@ def _request(arguments: argparse.Namespace) -> UpscaleRequest:
         arguments.height,
         None if arguments.yes else MAX_OUTPUT_PIXELS,
     )
-    most = sys.maxsize if arguments.yes else imagefile.MAX_PIXELS
+    max_input_pixels = sys.maxsize if arguments.yes else imagefile.MAX_PIXELS
     sizes = smallest = None
     jobs: tuple[Job, ...]
     if source.is_dir():
@@ -136,7 +136,7 @@ def _request(arguments: argparse.Namespace) -> UpscaleRequest:
         check_folder(jobs[0].output.parent)
     else:
         jobs = (image_job(source, output, target.label, format),)
-        sizes = measured(jobs[0], target, most)
+        sizes = measured(jobs[0], target, max_input_pixels)
         imagefile.check_writable(jobs[0].output, size=sizes[1])
     if arguments.json not in (None, "-"):
         check_summary_path(Path(arguments.json), jobs)
@@ -149,7 +149,7 @@ def _request(arguments: argparse.Namespace) -> UpscaleRequest:
         is_network=method not in _RESAMPLERS,
         tile=arguments.tile,
         ensemble=arguments.ensemble,
-        max_input_pixels=most,
+        max_input_pixels=max_input_pixels,
         resume=arguments.resume,
         json=arguments.json,
     )

@@ -82,14 +82,14 @@ def _filtered(lines: np.ndarray, above: np.ndarray, pixel_bytes: int) -> np.ndar
     known[0, pixel_bytes:], known[1:, pixel_bytes:] = above, lines
     left, up, corner = known[1:, :-pixel_bytes], known[:-1, pixel_bytes:], known[:-1, :-pixel_bytes]
     out = np.empty((rows, 1 + count), np.uint8)
-    least = np.full(rows, np.inf)
+    smallest_sum = np.full(rows, np.inf)
     mean = (left & up) + ((left ^ up) >> 1)  # rounded down; the sum would not fit
     for number, prediction in enumerate((left, up, mean, _paeth(left, up, corner)), start=1):
         differences = lines - prediction
         total = np.minimum(differences, -differences).sum(axis=1)
-        better = total < least
+        better = total < smallest_sum
         out[better, 0], out[better, 1:] = number, differences[better]
-        least[better] = total[better]
+        smallest_sum[better] = total[better]
     return out
 
 

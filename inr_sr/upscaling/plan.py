@@ -232,8 +232,8 @@ def row_pixels(shape: Size, size: Size, cols: slice) -> int:
 
 def strip_height(height: int, row_pixels: int) -> int:
     """LR rows of a strip, a divisor of the tile's height: strips are then all of one shape."""
-    most = max(1, HOST_STRIP_BYTES // max(1, row_pixels * 3 * 4))
-    return max(n for n in range(1, height + 1) if height % n == 0 and n <= most)
+    max_rows = max(1, HOST_STRIP_BYTES // max(1, row_pixels * 3 * 4))
+    return max(n for n in range(1, height + 1) if height % n == 0 and n <= max_rows)
 
 
 def device_memory(device: jax.Device) -> int:

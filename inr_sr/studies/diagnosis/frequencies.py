@@ -41,7 +41,7 @@ class FrequencyMatrix:
       beyond_lr: share of waves with |b| above the LR Nyquist frequency.
       beyond_output: share above the Nyquist frequency of the output, s / 2.
       beyond_trained: share above that of the largest scale, of this output or in training.
-      closest: least distance of two frequencies, where b and -b are the same; NaN of one wave.
+      closest: minimum distance of two frequencies, where b and -b are the same; NaN of one wave.
       gap: see `gap`, up to the output's Nyquist frequency.
       effective_rank: see `effective_rank`, at the output pixels of the region.
       most: its maximum: the number of cosines and sines, or of those pixels if there are fewer.
@@ -138,7 +138,7 @@ def moved(first: np.ndarray, now: np.ndarray) -> float:
 
 
 def closest(frequencies: np.ndarray) -> float:
-    """Least distance of two of [K, 2], where b and -b are the same; NaN of fewer than two."""
+    """Minimum distance of two of [K, 2], where b and -b are the same; NaN of fewer than two."""
     if len(frequencies) < 2:
         return math.nan
     apart = _apart(frequencies, frequencies)

@@ -15,17 +15,17 @@ from inr_sr.studies.diagnosis.verdict import Verdict, cause_or_fine
 MIN_TURNS = 0.25
 """Turns of a wave over its region below which it is nearly constant or a straight line."""
 MIN_SHARE = 0.05
-"""Least share of waves beyond LR Nyquist; one in twenty is too few to draw detail with."""
+"""Minimum share of waves beyond LR Nyquist; one in twenty is too few to draw detail with."""
 MIN_MOVED = 0.01
-"""Least |B - B_0| / |B_0| of frequencies that were trained: a hundredth changes nothing visible."""
+"""Minimum |B - B_0| / |B_0| of trained frequencies: a hundredth changes nothing visible."""
 MIN_RANK = 0.25
-"""Least effective rank as a share of its maximum: four equal copies of waves have a quarter."""
+"""Minimum effective rank as a share of its maximum: four equal copies of waves have a quarter."""
 MAX_WASTED = 0.25
 """Largest share of waves beyond the Nyquist frequency of the largest trained scale."""
 RESOLVED = 1.0
 """Turns over the region by which two waves must differ to be distinguishable in it."""
 MIN_RATE = 0.08
-"""Least mean frequency of the modulation, cycles per LR pixel: a turn over 12 LR pixels."""
+"""Minimum mean frequency of the modulation, cycles per LR pixel: a turn over 12 LR pixels."""
 MAX_ENTROPY = 0.95
 """Entropy over log k of the most selective head above which attention is nearly a plain mean."""
 MAX_DISTANCE = 2.0
@@ -53,16 +53,16 @@ def vanishing(measures: Measures) -> Verdict:
     found = measures.frequencies
     if found is None:
         return _no_frequencies(measures)
-    high, least = found.together.length["0.95"], MIN_TURNS / found.region.side
+    high, min_frequency = found.together.length["0.95"], MIN_TURNS / found.region.side
     sentence = (
         f"95 % of the waves are below {high:.3g} cycles per LR pixel: "
         f"{high * found.region.side:.2g} turns over {found.region.name}; they need {MIN_TURNS:g}."
     )
-    if high < least and measures.recipe.initialisation == "inverse_sigma":
+    if high < min_frequency and measures.recipe.initialisation == "inverse_sigma":
         sentence += (
             " They start from inverse_sigma, which divides by sigma where the others multiply."
         )
-    return cause_or_fine(high < least, sentence, _start_higher(measures))
+    return cause_or_fine(high < min_frequency, sentence, _start_higher(measures))
 
 
 def low(measures: Measures) -> Verdict:
@@ -177,13 +177,13 @@ def indifferent(measures: Measures) -> Verdict:
         return _no_modulation(measures)
     if found.attended == 1:
         return Verdict("absent", "A query attends to a single token.")
-    least = float(found.entropy.min())
+    min_entropy = float(found.entropy.min())
     sentence = (
-        f"Over {found.attended} tokens, the entropy of the most selective head is {least:.0%} of "
-        "that of a plain mean."
+        f"Over {found.attended} tokens, the entropy of the most selective head is "
+        f"{min_entropy:.0%} of that of a plain mean."
     )
     remedy = "Attend to fewer tokens, place them closer, or train for longer."
-    return cause_or_fine(least > MAX_ENTROPY, sentence, remedy)
+    return cause_or_fine(min_entropy > MAX_ENTROPY, sentence, remedy)
 
 
 def far(measures: Measures) -> Verdict:
@@ -191,13 +191,13 @@ def far(measures: Measures) -> Verdict:
     found = measures.modulation
     if found is None:
         return _no_modulation(measures)
-    least = float(found.distance.min())
+    min_distance = float(found.distance.min())
     sentence = (
-        f"The nearest head attends to tokens {least:.1f} LR pixels away on average; tokens are "
-        f"{found.spacing} apart."
+        f"The nearest head attends to tokens {min_distance:.1f} LR pixels away on average; tokens "
+        f"are {found.spacing} apart."
     )
     remedy = "Attend to the nearest tokens only: model.modulated.nearest 9."
-    return cause_or_fine(least > MAX_DISTANCE * found.spacing, sentence, remedy)
+    return cause_or_fine(min_distance > MAX_DISTANCE * found.spacing, sentence, remedy)
 
 
 def unused(measures: Measures) -> Verdict:

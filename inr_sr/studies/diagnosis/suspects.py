@@ -17,11 +17,11 @@ MAX_LATE_GAIN = 0.05
 """Gain of the score over the second half of the run above which longer training would gain more,
 dB: more than most remedies in docs/experiments.md."""
 MIN_ENERGY = 1.5
-"""Least energy beyond LR Nyquist, in multiples of bicubic's, which comes from its kernel alone."""
+"""Minimum energy beyond LR Nyquist, as a multiple of bicubic's, which its kernel alone makes."""
 MIN_SLOPE = 0.5
 """Slope of the truth on the detail below which no detail would be nearer to the truth."""
 MIN_SAME_SIZE = 35.0
-"""Least PSNR of the x1 result without a skip, dB: a visible error, of 4.5 of 255 levels."""
+"""Minimum PSNR of the x1 result without a skip, dB: a visible error, of 4.5 of 255 levels."""
 MAX_CONSISTENCY_LOSS = 1.0
 """How far LR consistency may fall below bicubic's, dB: less may be chance."""
 
