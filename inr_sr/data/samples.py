@@ -140,29 +140,24 @@ class Sampling:
         return math.ceil(self.patch * self.max_scale) + 2 * self.border
 
 
+def make_batch(keys: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
+    """Samples from HR crops.
+
+    Args:
+      keys: [B] random keys, one per sample, so that a sample does not depend on its batch.
+      crops: uint8 [B, candidates, crop, crop, 3]; each sample uses one candidate.
+      spec: the kind of samples.
+
+    Returns:
+      A Batch of B samples.
+    """
+    return jax.vmap(lambda key, candidates: _sample(key, candidates, spec))(keys, crops)
+
+
 def squares(values: jax.Array) -> jax.Array:
     """Values [B, Q, n] of the queries of layout "square" as [B, side, side, n]."""
     side = math.isqrt(values.shape[1])
     return values.reshape(len(values), side, side, -1)
-
-
-def _augment(key: jax.Array, crop: jax.Array) -> jax.Array:
-    """One of the 8 flips and rotations of a square crop [c, c, 3]."""
-    flip_rows, flip_cols, transpose = jax.random.bernoulli(key, 0.5, (3,))
-    crop = jnp.where(flip_rows, crop[::-1], crop)
-    crop = jnp.where(flip_cols, crop[:, ::-1], crop)
-    return jnp.where(transpose, crop.transpose(1, 0, 2), crop)
-
-
-def _pixels(key: jax.Array, spec: Sampling, extent: jax.Array) -> jax.Array:
-    """Random queried pixels, int32 [Q, 2], of a patch of `extent` (traced) pixels a side."""
-    side = spec.side
-    if spec.layout == "points":
-        u = jax.random.uniform(key, (spec.queries, 2))
-        return jnp.minimum(jnp.floor(u * extent), extent - 1).astype(jnp.int32)
-    corner = jnp.floor(jax.random.uniform(key, (2,)) * (extent - side + 1)).astype(jnp.int32)
-    square = jnp.stack(jnp.meshgrid(*[jnp.arange(side, dtype=jnp.int32)] * 2, indexing="ij"), -1)
-    return square.reshape(-1, 2) + corner[None]
 
 
 class Scene(NamedTuple):
@@ -252,6 +247,25 @@ def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
     )
 
 
+def _augment(key: jax.Array, crop: jax.Array) -> jax.Array:
+    """One of the 8 flips and rotations of a square crop [c, c, 3]."""
+    flip_rows, flip_cols, transpose = jax.random.bernoulli(key, 0.5, (3,))
+    crop = jnp.where(flip_rows, crop[::-1], crop)
+    crop = jnp.where(flip_cols, crop[:, ::-1], crop)
+    return jnp.where(transpose, crop.transpose(1, 0, 2), crop)
+
+
+def _pixels(key: jax.Array, spec: Sampling, extent: jax.Array) -> jax.Array:
+    """Random queried pixels, int32 [Q, 2], of a patch of `extent` (traced) pixels a side."""
+    side = spec.side
+    if spec.layout == "points":
+        u = jax.random.uniform(key, (spec.queries, 2))
+        return jnp.minimum(jnp.floor(u * extent), extent - 1).astype(jnp.int32)
+    corner = jnp.floor(jax.random.uniform(key, (2,)) * (extent - side + 1)).astype(jnp.int32)
+    square = jnp.stack(jnp.meshgrid(*[jnp.arange(side, dtype=jnp.int32)] * 2, indexing="ij"), -1)
+    return square.reshape(-1, 2) + corner[None]
+
+
 def _jittered(key: jax.Array, centre: jax.Array, density: jax.Array, spec: Sampling) -> jax.Array:
     """Random positions [Q, 2] around pixel centres, LR pixels, clipped to the patch."""
     if spec.jitter_shape == "uniform":
@@ -265,17 +279,3 @@ def _interpolated(image: jax.Array, x: jax.Array) -> jax.Array:
     """Bicubic values [Q, 3] of [1, h + 4, w + 4, 3] at positions [Q, 2] of the [h, w] inside."""
     cell, delta = located(x, xp=jnp)
     return bicubic.sample(image, cell[None], delta[None])[0]
-
-
-def make_batch(keys: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
-    """Samples from HR crops.
-
-    Args:
-      keys: [B] random keys, one per sample, so that a sample does not depend on its batch.
-      crops: uint8 [B, candidates, crop, crop, 3]; each sample uses one candidate.
-      spec: the kind of samples.
-
-    Returns:
-      A Batch of B samples.
-    """
-    return jax.vmap(lambda key, candidates: _sample(key, candidates, spec))(keys, crops)

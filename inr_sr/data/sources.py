@@ -96,19 +96,6 @@ class Source(ABC):
         return self._read(index, window_rows, window_cols, level)
 
 
-def _window(pixels: slice, size: int) -> slice | None:
-    """`pixels` with both ends; None if it has a step, is empty or reaches beyond `size` pixels."""
-    start = 0 if pixels.start is None else operator.index(pixels.start)
-    stop = size if pixels.stop is None else operator.index(pixels.stop)
-    inside = pixels.step in (None, 1) and 0 <= start < stop <= size
-    return slice(start, stop) if inside else None
-
-
-def _text(pixels: slice) -> str:
-    ends = (pixels.start, pixels.stop, pixels.step)
-    return ":".join("" if end is None else str(end) for end in ends).removesuffix(":")
-
-
 class ImageSource(Source):
     """A source of whole images: a window is cut from the decoded image. There is one level."""
 
@@ -302,6 +289,19 @@ def fingerprint(source: Source) -> str:
     for index in range(len(source)):
         digest.update(f"{source.name(index)} {source.size(index)}\n".encode())
     return digest.hexdigest()
+
+
+def _window(pixels: slice, size: int) -> slice | None:
+    """`pixels` with both ends; None if it has a step, is empty or reaches beyond `size` pixels."""
+    start = 0 if pixels.start is None else operator.index(pixels.start)
+    stop = size if pixels.stop is None else operator.index(pixels.stop)
+    inside = pixels.step in (None, 1) and 0 <= start < stop <= size
+    return slice(start, stop) if inside else None
+
+
+def _text(pixels: slice) -> str:
+    ends = (pixels.start, pixels.stop, pixels.step)
+    return ":".join("" if end is None else str(end) for end in ends).removesuffix(":")
 
 
 @contextmanager

@@ -23,30 +23,6 @@ _CANNOT_OPEN = "checkpoints in {} cannot be opened"
 _CANNOT_WRITE = "checkpoints in {} cannot be written"
 
 
-class _ExpectedWarnings(logging.Filter):
-    """Drops Orbax's warnings about saving without a score and about reading only."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = str(record.msg)
-        return "did not provide metrics" not in text and "is read only" not in text
-
-
-def _score(metrics: Mapping[str, float]) -> float:
-    return metrics.get(SCORE, -math.inf)
-
-
-def _checksum(tree: PyTree) -> str:
-    """SHA-256 of all leaves and their paths: Orbax does not detect a flipped byte."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return checksum({jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves})
-
-
-def _rest(state: TrainState) -> dict[str, PyTree]:
-    """The parts of a state that only a resumed run needs."""
-    rest = {"opt_state": state.opt_state, "rng": state.rng, "adversary": state.adversary}
-    return {name: item for name, item in rest.items() if item is not None}
-
-
 def latest_step(folder: Path) -> int | None:
     """Step of the newest complete checkpoint in `folder`; None without one, or without a folder."""
     return max(ocp.utils.checkpoint_steps(folder), default=None) if folder.is_dir() else None
@@ -191,6 +167,30 @@ class Checkpoints:
     def close(self) -> None:
         """Waits as `wait` does, and closes the folder."""
         self._orbax(_CANNOT_WRITE, self._manager.close)
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+    return metrics.get(SCORE, -math.inf)
+
+
+def _checksum(tree: PyTree) -> str:
+    """SHA-256 of all leaves and their paths: Orbax does not detect a flipped byte."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return checksum({jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves})
+
+
+def _rest(state: TrainState) -> dict[str, PyTree]:
+    """The parts of a state that only a resumed run needs."""
+    rest = {"opt_state": state.opt_state, "rng": state.rng, "adversary": state.adversary}
+    return {name: item for name, item in rest.items() if item is not None}
+
+
+class _ExpectedWarnings(logging.Filter):
+    """Drops Orbax's warnings about saving without a score and about reading only."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = str(record.msg)
+        return "did not provide metrics" not in text and "is read only" not in text
 
 
 _EXPECTED_WARNINGS = _ExpectedWarnings()

@@ -180,9 +180,8 @@ class _Loop:
             step += count
             self._unread = (step, metrics)
             last = step == self.train.steps
-            stopping = (
-                not last and stop.on_any_host()
-            )  # the last step is validated and saved anyway
+            # The last step is validated and saved anyway.
+            stopping = not last and stop.on_any_host()
             validating = last or step % self.train.eval_every == 0
             if stopping or validating or step % self.train.checkpoint_every == 0:
                 score = self._validated(state) if validating else None

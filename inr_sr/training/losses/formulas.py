@@ -109,16 +109,6 @@ def gradient(prediction: jax.Array, target: jax.Array) -> jax.Array:
         error = jnp.mean(even, axis=(2, 4))
 
 
-def _blur(side: int) -> np.ndarray:
-    """float32 [side, side]: 1 4 6 4 1 over 16, mirrored at the border pixels' centres."""
-    matrix = np.zeros((side, side), np.float32)
-    for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1)):
-        reflected = np.abs(np.arange(side) + offset)
-        reflected = side - 1 - np.abs(side - 1 - reflected)
-        np.add.at(matrix, (np.arange(side), reflected), weight / 16)
-    return matrix
-
-
 def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """Sum of the L1 of the levels of a Laplacian pyramid (arXiv 1707.05776, equation 2).
 
@@ -141,3 +131,13 @@ def laplacian(prediction: jax.Array, target: jax.Array) -> jax.Array:
         total = total + jnp.mean(jnp.abs(rest - along_axes(more, more, coarse)))
         rest = coarse
     return total + jnp.mean(jnp.abs(rest))
+
+
+def _blur(side: int) -> np.ndarray:
+    """float32 [side, side]: 1 4 6 4 1 over 16, mirrored at the border pixels' centres."""
+    matrix = np.zeros((side, side), np.float32)
+    for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1)):
+        reflected = np.abs(np.arange(side) + offset)
+        reflected = side - 1 - np.abs(side - 1 - reflected)
+        np.add.at(matrix, (np.arange(side), reflected), weight / 16)
+    return matrix
