@@ -78,9 +78,10 @@ class ResidentSet:
         )
 
     def draw(self, keys: jax.Array) -> jax.Array:
-        """Random crops, uint8 [B, crop, crop, 3]; all positions in the set are equally likely.
+        """Random crops, uint8 [B, crop, crop, 3]; without its border a crop lies inside its image.
 
-        A crop without its border lies inside the image.
+        Args:
+          keys: [B] random keys, one per crop.
         """
         return jax.vmap(self._draw)(keys)
 
@@ -100,8 +101,6 @@ class ResidentSet:
 
 def position_counts(sizes: Sequence[tuple[int, int]], side: int) -> np.ndarray:
     """Numbers of positions of a square crop in each image, down and across; 0 if it does not fit.
-
-    Both loaders draw all positions of a set with equal probability.
 
     Args:
       sizes: (rows, cols) of each image.
@@ -138,9 +137,8 @@ def stream_crops(
 ) -> Generator[np.ndarray]:
     """An endless sequence of batches of random crops.
 
-    As in resident mode, all crop positions of the set are equally likely, images too small for a
-    crop are left out, and there are no epochs: crops are independent. Batch t is a function of
-    (source, seed, t) alone, not of threads or cache, so a run resumes bit-identically.
+    There are no epochs: crops are independent. Batch t is a function of (source, seed, t) alone,
+    not of threads or cache, so a run resumes bit-identically.
 
     A source that reads windows reads the window of each crop. An `ImageSource` decodes the whole
     image for each crop whose image is not in the cache: cut large images into pieces of some 500
