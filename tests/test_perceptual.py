@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from inr_sr.devices import make_mesh, place, replicated
 from inr_sr.errors import InputError
-from inr_sr.models import features
+from inr_sr.models import vgg16
 from inr_sr.training import losses
 from inr_sr.training import state as training_state
 from inr_sr.training import step as training_step
@@ -68,7 +68,7 @@ def test_features_are_those_of_torch(root):
     large = {"data__queries": 64, "data__patch": 8}
     perceptual = loaded(config(root, "many.safetensors", **many, **large))
     order = LAYERS[::-1]
-    found = features.features(perceptual.params, jnp.asarray(image()), order)
+    found = vgg16.features(perceptual.params, jnp.asarray(image()), order)
     assert [x.shape[1:3] for x in found] == [(2, 2), (4, 5), (8, 10), (16, 21)]
     with np.load(GOLDEN) as golden:
         for name, x in zip(order, found):
@@ -78,19 +78,19 @@ def test_features_are_those_of_torch(root):
 
 
 def test_layers_and_what_they_need():
-    assert features.convolutions(["relu2_1", "relu1_1"]) == ["conv1_1", "conv1_2", "conv2_1"]
-    assert features.LAYERS[0] == "relu1_1"
-    assert features.LAYERS[-1] == "relu5_3"
-    keys = [int(_torch_key(name).removeprefix("features.")) for name in features.CONVOLUTIONS]
+    assert vgg16.convolutions(["relu2_1", "relu1_1"]) == ["conv1_1", "conv1_2", "conv2_1"]
+    assert vgg16.RELUS[0] == "relu1_1"
+    assert vgg16.RELUS[-1] == "relu5_3"
+    keys = [int(_torch_key(name).removeprefix("features.")) for name in vgg16.CONVOLUTIONS]
     assert keys == [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
-    sides = [features.min_side([name]) for name in ("relu1_2", "relu3_3", "relu5_1")]
+    sides = [vgg16.min_side([name]) for name in ("relu1_2", "relu3_3", "relu5_1")]
     assert sides == [1, 4, 16]
     for layer, side in (("relu3_1", 4), ("relu4_2", 8)):
         shapes = jax.eval_shape(
-            lambda layer=layer, side=side: features.features(
+            lambda layer=layer, side=side: vgg16.features(
                 {
                     name: {"kernel": jnp.zeros((3, 3, *sizes)), "bias": jnp.zeros(sizes[1])}
-                    for name, sizes in features.CONVOLUTIONS.items()
+                    for name, sizes in vgg16.CONVOLUTIONS.items()
                 },
                 jnp.zeros((1, side, side, 3)),
                 [layer],
@@ -98,7 +98,7 @@ def test_layers_and_what_they_need():
         )
         assert shapes[0].shape[1:3] == (1, 1)
     with pytest.raises(InputError, match="unknown layer 'conv1_1' of VGG16; there are: relu1_1, "):
-        features.convolutions(["relu1_1", "conv1_1"])
+        vgg16.convolutions(["relu1_1", "conv1_1"])
 
 
 @pytest.mark.parametrize("name", ["few.pth", "few.safetensors"])

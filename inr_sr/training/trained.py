@@ -52,9 +52,10 @@ def perceptual_checksum(workdir: Path) -> str:
     return stored_checksum(workdir / PERCEPTUAL) if read_config(workdir).loss.perceptual else ""
 
 
-def _facts(config: ConfigDict, step: int, features: str) -> dict[str, object]:
-    """The facts of a model card; `features` is the checksum of the perceptual loss's weights."""
-    perceptual = zip(config.perceptual.layers, config.perceptual.layer_weights)
+def _facts(config: ConfigDict, step: int, vgg16_sha256: str) -> dict[str, object]:
+    """The facts of a model card; `vgg16_sha256` is "" without the perceptual loss."""
+    layers = zip(config.perceptual.layers, config.perceptual.layer_weights)
+    perceptual = {"vgg16 sha256": vgg16_sha256, **dict(layers)}
     return {
         "init": config.init or "random",
         "steps": step,
@@ -67,7 +68,7 @@ def _facts(config: ConfigDict, step: int, features: str) -> dict[str, object]:
         "scales": f"uniform in {config.data.min_scale} to {config.data.max_scale}",
         **{name: config.data[name] for name in STATED if config.data[name] != default().data[name]},
         "loss": {name: weight for name, weight in config.loss.items() if weight},
-        **({"perceptual": {"vgg16 sha256": features, **dict(perceptual)}} if features else {}),
+        **({"perceptual": perceptual} if vgg16_sha256 else {}),
         **({"adversarial": config.adversarial.to_dict()} if config.adversarial.weight else {}),
         "hardware": describe_hardware(),
         "jax": jax.__version__,

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from inr_sr.coordinates import Array
 from inr_sr.data.samples import Sampling, squares
 from inr_sr.errors import InputError
-from inr_sr.models.features import CONVOLUTIONS, convolutions, features, min_side
+from inr_sr.models.vgg16 import CONVOLUTIONS, convolutions, features, min_side
 from inr_sr.tensor_file import read_tensors
 from inr_sr.training.losses.formulas import Loss
 
@@ -21,14 +21,14 @@ WEIGHTS_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 
 
 @flax.struct.dataclass
-class Perceptual:
+class VggDistance:
     """Sum over layers of weight times the L1 of features.
 
     The paper squares the difference. Features reach tens, so a few strong edges would dominate a
     batch; L1 scales with the error as the L1 of pixels beside it does.
 
     Attributes:
-      params: of VGG16, see `models.features`; never trained.
+      params: of VGG16, see `models.vgg16`; never trained.
       layers: names of the layers.
       weights: one per layer.
       sha256: checksum of the weights file.
@@ -119,7 +119,7 @@ class PerceptualLoss(Loss):
                 f"as {WEIGHTS_URL}"
             )
 
-    def load(self, config: ConfigDict) -> Perceptual:
+    def load(self, config: ConfigDict) -> VggDistance:
         """The term with its weights, on the host.
 
         Raises:
@@ -135,7 +135,7 @@ class PerceptualLoss(Loss):
             ) from None
         with open(wanted.weights, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Perceptual(params, layers, tuple(wanted.layer_weights), sha256)
+        return VggDistance(params, layers, tuple(wanted.layer_weights), sha256)
 
 
 def _not_loaded(prediction: jax.Array, target: jax.Array) -> jax.Array:

@@ -219,15 +219,15 @@ class SuperResolution:
         """See `Task.check_inputs`."""
         before, now = read_config(workdir), self.config
         if not moved_only or before.perceptual.weights != now.perceptual.weights:
-            _check_perceptual(workdir, self._features)
+            _check_perceptual(workdir, self._vgg16_sha256)
         if not moved_only or before.data.folder != now.data.folder:
             _check_images(workdir, now, self.source)
 
     def record_inputs(self, workdir: Path) -> None:
         """See `Task.record_inputs`."""
         store_checksum(workdir / IMAGES, fingerprint(self.source))
-        if self._features:
-            store_checksum(workdir / PERCEPTUAL, self._features)
+        if self._vgg16_sha256:
+            store_checksum(workdir / PERCEPTUAL, self._vgg16_sha256)
 
     def finished(self, workdir: Path) -> bool:
         """See `Task.finished`."""
@@ -240,7 +240,7 @@ class SuperResolution:
             self._report.write(workdir)
 
     @property
-    def _features(self) -> str:
+    def _vgg16_sha256(self) -> str:
         """SHA-256 of the perceptual loss's weights file; "" without that loss."""
         term = self.constants.get("perceptual")
         return term.sha256 if isinstance(term, Perceptual) else ""

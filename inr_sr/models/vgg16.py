@@ -17,7 +17,7 @@ CONVOLUTIONS = {
     for block, (before, widths) in enumerate(zip(((3,), *BLOCKS), BLOCKS), 1)
     for i, width in enumerate(widths, 1)
 }
-LAYERS = tuple(name.replace("conv", "relu") for name in CONVOLUTIONS)
+RELUS = tuple(name.replace("conv", "relu") for name in CONVOLUTIONS)
 
 # Of RGB on ImageNet, as the weights of torchvision expect them.
 MEAN = (0.485, 0.456, 0.406)
@@ -30,12 +30,12 @@ def convolutions(layers: Sequence[str]) -> list[str]:
     Raises:
       InputError: no layer, or one that does not exist.
     """
-    unknown = [repr(layer) for layer in layers if layer not in LAYERS]
+    unknown = [repr(layer) for layer in layers if layer not in RELUS]
     if unknown or not layers:
         raise InputError(
-            f"unknown layer {', '.join(unknown) or 'none'} of VGG16; there are: {', '.join(LAYERS)}"
+            f"unknown layer {', '.join(unknown) or 'none'} of VGG16; there are: {', '.join(RELUS)}"
         )
-    return list(CONVOLUTIONS)[: max(map(LAYERS.index, layers)) + 1]
+    return list(CONVOLUTIONS)[: max(map(RELUS.index, layers)) + 1]
 
 
 def min_side(layers: Sequence[str]) -> int:
