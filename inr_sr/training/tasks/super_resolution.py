@@ -27,7 +27,7 @@ from inr_sr.resampling import bicubic
 from inr_sr.training import losses
 from inr_sr.training.losses import formulas
 from inr_sr.training.losses.formulas import Term
-from inr_sr.training.losses.perceptual import Perceptual
+from inr_sr.training.losses.perceptual import VggDistance
 from inr_sr.training.task import Constants, Metrics, Validated
 from inr_sr.training.trained import export, perceptual_checksum
 from inr_sr.training.validation import Report, Validation
@@ -243,7 +243,7 @@ class SuperResolution:
     def _vgg16_sha256(self) -> str:
         """SHA-256 of the perceptual loss's weights file; "" without that loss."""
         term = self.constants.get("perceptual")
-        return term.sha256 if isinstance(term, Perceptual) else ""
+        return term.sha256 if isinstance(term, VggDistance) else ""
 
 
 def cut_square(key: jax.Array, crops: jax.Array, side: int) -> jax.Array:
