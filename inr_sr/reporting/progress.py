@@ -1,6 +1,7 @@
-"""Progress of an evaluation and of a training run, on standard error.
+"""On standard error: the parameters of a network, progress of an evaluation and a training run.
 
-A bar where that is a terminal; a training run prints a line now and then where it is not.
+Progress is a bar where that is a terminal; a training run prints a line now and then where it is
+not.
 """
 
 import time
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 import jax
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from inr_sr.devices import PyTree
 
 LINE_EVERY = 30.0  # seconds between lines where no bar can be drawn
 
@@ -87,3 +91,25 @@ class TrainingProgress:
     def close(self) -> None:
         """Stops the bar and releases the terminal."""
         self._bar.stop()
+
+
+def show_parameters(params: PyTree, labels: PyTree, discriminator: PyTree | None) -> None:
+    """Prints shape, count and optimizer group of every parameter.
+
+    Args:
+      params: nested dicts of arrays.
+      labels: the optimizer group of each, a tree like `params`.
+      discriminator: parameters of an adversary, None without one. It is not part of the network:
+        only its parameter count is printed.
+    """
+    table = Table("parameter", "shape", "count", "optimizer group", box=None)
+    rows = jax.tree_util.tree_leaves_with_path(params)
+    for (path, value), group in zip(rows, jax.tree.leaves(labels), strict=True):
+        name = "/".join(key.key for key in path)
+        table.add_row(name, "x".join(map(str, value.shape)), f"{value.size:,}", group)
+    table.add_section()
+    table.add_row("all", "", f"{sum(value.size for _, value in rows):,}", "")
+    if discriminator is not None:
+        size = sum(value.size for value in jax.tree.leaves(discriminator))
+        table.add_row("adversary, while training only", "", f"{size:,}", "adversarial")
+    Console(stderr=True).print(table)

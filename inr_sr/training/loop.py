@@ -19,11 +19,10 @@ from inr_sr.data.loaders import Loader
 from inr_sr.devices import any_host, explain_out_of_memory
 from inr_sr.errors import InputError, InUse
 from inr_sr.files import locked
-from inr_sr.reporting.progress import TrainingProgress
+from inr_sr.reporting.progress import TrainingProgress, show_parameters
 from inr_sr.training import frequencies
 from inr_sr.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from inr_sr.training.metric_writer import MetricWriter
-from inr_sr.training.optimizer import show_parameters
 from inr_sr.training.setup import Setup, Stages, check
 from inr_sr.training.state import TrainState
 from inr_sr.training.task import SCORE, Metrics, Task

@@ -3,12 +3,9 @@
 import math
 from collections.abc import Callable
 
-import jax
 import optax
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
-from rich.console import Console
-from rich.table import Table
 
 from inr_sr.errors import InputError
 from inr_sr.models.parts import FREQUENCIES, KERNELS, UNDECAYED, Labels, Params
@@ -104,21 +101,3 @@ def make_optimizer(
     }
 
     return optax.chain(optax.clip_by_global_norm(config.clip), optax.partition(parts, labels))
-
-
-def show_parameters(params: Params, labels: Labels, adversary: Params | None) -> None:
-    """Prints shape, count and optimizer group of every parameter to standard error.
-
-    An adversary is not part of the network: only its parameter count is printed.
-    """
-    table = Table("parameter", "shape", "count", "optimizer group", box=None)
-    rows = jax.tree_util.tree_leaves_with_path(params)
-    for (path, value), group in zip(rows, jax.tree.leaves(labels), strict=True):
-        name = "/".join(key.key for key in path)
-        table.add_row(name, "x".join(map(str, value.shape)), f"{value.size:,}", group)
-    table.add_section()
-    table.add_row("all", "", f"{sum(value.size for _, value in rows):,}", "")
-    if adversary is not None:
-        size = sum(value.size for value in jax.tree.leaves(adversary))
-        table.add_row("adversary, while training only", "", f"{size:,}", "adversarial")
-    Console(stderr=True).print(table)
