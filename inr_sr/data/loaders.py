@@ -26,7 +26,15 @@ class Loader(Protocol):
     """Delivers the data of training steps."""
 
     def take(self, count: int) -> Data:
-        """The data of the next `count` steps, see `step.make_advance`."""
+        """The data of the next `count` steps.
+
+        Args:
+          count: 1 to train.steps_per_dispatch.
+
+        Returns:
+          A pytree that all steps and samples share, or an array [max_count, batch, ...], the first
+          `count` valid; see `step.make_advance`.
+        """
         ...
 
     def close(self) -> None:
@@ -90,7 +98,11 @@ def check_mode(config: ConfigDict) -> None:
 
 
 def training_source(config: ConfigDict) -> Source:
-    """The images to train on."""
+    """The images to train on: those of data.folder, or of data.dataset without one.
+
+    Raises:
+      InputError: no such folder, data set or split, or no image in it.
+    """
     return open_source(config.data.folder or config.data.dataset, config.data.split)
 
 
@@ -98,6 +110,16 @@ class ResidentLoader:
     """All images on every device; steps cut their own crops."""
 
     def __init__(self, source: Source, spec: Sampling, mesh: Mesh):
+        """Decodes all images and places them.
+
+        Args:
+          source: the images.
+          spec: the largest of the `samplings`, which says how large crops are.
+          mesh: the devices.
+
+        Raises:
+          InputError: an image cannot be read, none is large enough, or all have too many pixels.
+        """
         images = (source[i] for i in range(len(source)))
         packed = ResidentSet.from_images(images, crop=spec.crop, border=spec.border)
         self._set: ResidentSet = place(packed, replicated(mesh))
@@ -118,6 +140,19 @@ class StreamingLoader:
     """
 
     def __init__(self, config: ConfigDict, source: Source, spec: Sampling, mesh: Mesh, step: int):
+        """Starts to read at the crops of the step after `step`.
+
+        Args:
+          config: a full configuration: seed, data.threads, data.cache_mib, train.batch_size and
+            train.steps_per_dispatch.
+          source: the images.
+          spec: the largest of the `samplings`, which says how large and how many crops are.
+          mesh: the devices, over which a batch is spread.
+          step: number of steps already done.
+
+        Raises:
+          InputError: see `stream_crops`.
+        """
         self._crops = stream_crops(
             source,
             batch_size=config.train.batch_size * spec.candidates,
@@ -147,7 +182,18 @@ class StreamingLoader:
 def open_loader(
     config: ConfigDict, source: Source, spec: Sampling, mesh: Mesh, step: int
 ) -> ResidentLoader | StreamingLoader:
-    """The loader of a configuration, which continues after `step`."""
+    """The loader of a configuration's `data.mode`.
+
+    Args:
+      config: a full configuration.
+      source: the images.
+      spec: the largest of the `samplings`.
+      mesh: the devices.
+      step: number of steps already done; the loader continues after it.
+
+    Raises:
+      InputError: see the loaders.
+    """
     if config.data.mode == "streaming":
         return StreamingLoader(config, source, spec, mesh, step)
     return ResidentLoader(source, spec, mesh)

@@ -36,9 +36,15 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False):
-        """Opens `folder` on all hosts together; `read_only` on this host alone.
+        """Opens a folder.
 
-        Reading only changes nothing, so it is safe while a run writes there.
+        Args:
+          folder: of the checkpoints; it is made if it does not exist, unless `read_only`.
+          read_only: opens it on this host alone, otherwise on all hosts together. Reading only
+            changes nothing, so it is safe while a run writes there.
+
+        Raises:
+          InputError: it cannot be opened.
         """
         logging.getLogger("absl").addFilter(_EXPECTED_WARNINGS)
         # max_to_keep with best_fn would delete the newest step, from which a run resumes.
@@ -84,7 +90,7 @@ class Checkpoints:
             logger.setLevel(level)
 
     def steps(self) -> list[int]:
-        """Steps of all checkpoints, ascending."""
+        """Steps of all checkpoints, ascending; [] without any."""
         return sorted(self._manager.all_steps())
 
     def save(self, state: TrainState, step: int, score: float | None) -> None:
@@ -165,7 +171,11 @@ class Checkpoints:
         self._orbax(_CANNOT_WRITE, self._manager.wait_until_finished)
 
     def close(self) -> None:
-        """Waits as `wait` does, and closes the folder."""
+        """Waits as `wait` does, and closes the folder.
+
+        Raises:
+          InputError: a checkpoint cannot be written.
+        """
         self._orbax(_CANNOT_WRITE, self._manager.close)
 
 

@@ -41,13 +41,27 @@ def statistics(params: Params, labels: Labels) -> dict[str, jax.Array]:
 
 
 def gradient_norm(gradients: Params, labels: Labels) -> dict[str, jax.Array]:
-    """Norm of the frequencies' gradients; {} without frequencies."""
+    """Norm of the gradients of all frequencies together, a scalar; {} without frequencies.
+
+    Args:
+      gradients: a tree like the parameters.
+      labels: the optimizer group of each.
+    """
     matrix = matrices(gradients, labels)
     return {"frequency_gradient_norm": optax.tree.norm(matrix)} if matrix else {}
 
 
 def record(workdir: Path, params: Params, labels: Labels) -> None:
-    """Stores the initial frequencies in a run's work folder."""
+    """Stores the initial frequencies in a run's work folder, in an atomic write.
+
+    Args:
+      workdir: the work folder, which exists.
+      params: the initial parameters.
+      labels: the optimizer group of each.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
     found = {name: np.asarray(matrix) for name, matrix in matrices(params, labels).items()}
     with atomic_path(workdir / RECORD) as temporary:
         temporary.write_bytes(save(found))

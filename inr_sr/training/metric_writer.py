@@ -31,7 +31,15 @@ class MetricWriter:
     """Writes a row of numbers per step; without any time, so that equal runs write equal files."""
 
     def __init__(self, workdir: Path, step: int):
-        """Opens the files to continue after `step`; removes later rows and invalid lines."""
+        """Opens the files to continue after `step`; removes later rows and invalid lines.
+
+        Args:
+          workdir: the run's work folder, which exists.
+          step: number of steps already done; 0: a new run.
+
+        Raises:
+          OSError: a file cannot be written.
+        """
         path = workdir / METRICS
         kept = [row for row in rows(path) if row["step"] <= step]
         with atomic_path(path) as temporary:

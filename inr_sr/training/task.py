@@ -119,7 +119,15 @@ class PatchTask(Task, Protocol):
     """A task whose batches are image patches, so that an adversary can be added to it."""
 
     def generate(self, params: Params, batch: Batch) -> jax.Array:
-        """The network's output for a batch."""
+        """The network's output for a batch; runs inside the compiled step.
+
+        Args:
+          params: the parameters.
+          batch: B samples, see `Task.batch`.
+
+        Returns:
+          An array [B, ...], which `reconstruction` and `images` read.
+        """
         ...
 
     def reconstruction(

@@ -78,14 +78,32 @@ def _facts(config: ConfigDict, step: int, vgg16_sha256: str) -> dict[str, object
 def load_network(
     workdir: Path, *, name: str | None = None, best: bool = False, ensemble: bool = False
 ) -> NetworkUpscaler:
-    """The network of a run, from its newest or best checkpoint; by default named after workdir."""
+    """The network of a run, from its newest or best checkpoint.
+
+    Args:
+      workdir: the run's work folder.
+      name: its name in tables and messages; None: the folder's name.
+      best: the checkpoint with the best score instead of the newest, see `load_average`.
+      ensemble: whether it upscales as the mean of 8 flips and rotations.
+
+    Raises:
+      InputError: see `load_average`.
+    """
     config, _, params = load_average(workdir, best=best)
     name = workdir.resolve().name if name is None else name
     return NetworkUpscaler(models.build(config.model), params, name, ensemble=ensemble)
 
 
 def export(workdir: Path) -> None:
-    """Writes the averaged parameters of the newest checkpoint as one weights file."""
+    """Writes the averaged parameters of the newest checkpoint to the work folder's WEIGHTS.
+
+    Args:
+      workdir: the run's work folder; the network is named after it.
+
+    Raises:
+      InputError: see `load_average` and `perceptual_checksum`.
+      OSError: the file cannot be written.
+    """
     config, step, params = load_average(workdir)
     name = workdir.resolve().name
     facts = _facts(config, step, perceptual_checksum(workdir))
