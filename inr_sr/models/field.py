@@ -132,7 +132,16 @@ def with_margin(x: jax.Array, halo: int, margin: int) -> jax.Array:
 
 
 def take(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array:
-    """Cuts the cells of the axes and `margin` around them out of x [B, h + 2 margin, ...]."""
+    """Cuts the cells of two axes, and `margin` cells around them, out of an array.
+
+    Args:
+      rows, cols: axes on the array's lattice of h x w cells.
+      x: [B, h + 2 margin, w + 2 margin, ...].
+      margin: cells around the lattice, and around what is cut out.
+
+    Returns:
+      [B, rows.count + 2 margin, cols.count + 2 margin, ...].
+    """
     size = (rows.count + 2 * margin, cols.count + 2 * margin)
     if x.shape[1:3] == size:
         return x
@@ -141,7 +150,15 @@ def take(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array:
 
 
 def take_on_host(rows: Axis, cols: Axis, x: jax.Array, margin: int) -> jax.Array:
-    """`take` outside a program; on a CPU without a copy where rows are whole."""
+    """`take` outside a program; on a CPU without a copy where rows are whole.
+
+    Args:
+      rows, cols, margin: see `take`; not traced.
+      x: see `take`; on one device.
+
+    Returns:
+      As `take`, on the device of x.
+    """
     (device,) = x.devices()
     if device.platform != "cpu":
         return take(rows, cols, x, margin)

@@ -90,7 +90,15 @@ Steps = tuple[jax.Array, jax.Array]
 
 
 def scan(decay: jax.Array, drive: jax.Array, *, reverse: bool = False) -> jax.Array:
-    """h_t = decay_t h_{t-1} + drive_t for all t, from h = 0, along axis 1 of [B, T, ...]."""
+    """h_t = decay_t h_{t-1} + drive_t for all t, from h = 0.
+
+    Args:
+      decay, drive: [B, T, ...], of one shape; T are the steps.
+      reverse: whether to run from the last step to the first.
+
+    Returns:
+      h of all steps, [B, T, ...].
+    """
 
     def compose(first: Steps, second: Steps) -> Steps:
         (a, x), (b, y) = first, second

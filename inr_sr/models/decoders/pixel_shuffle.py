@@ -15,7 +15,10 @@ from inr_sr.models.parts import LAYERS, Shared, check_minimums
 
 
 def shuffle(x: jax.Array, factor: int) -> jax.Array:
-    """[B, h, w, C * factor^2] to [B, h * factor, w * factor, C]."""
+    """[B, h, w, factor^2 * C] to [B, h * factor, w * factor, C].
+
+    Channel (row * factor + col) * C + c becomes channel c of the pixel (row, col) in its cell.
+    """
     batch, h, w, channels = x.shape
     x = x.reshape(batch, h, w, factor, factor, channels // factor**2)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, h * factor, w * factor, -1)
