@@ -160,8 +160,8 @@ def squares(values: jax.Array) -> jax.Array:
     return values.reshape(len(values), side, side, -1)
 
 
-class Scene(NamedTuple):
-    """One sample, from which its target colours are computed.
+class QueriedSample(NamedTuple):
+    """A sample before its target colours are known.
 
     Attributes:
       hr: [crop, crop, 3] the HR crop in [0, 1], its border included.
@@ -185,33 +185,33 @@ class Target(NamedTuple):
     """A kind of target.
 
     Attributes:
-      colours: from a Scene to the colours [Q, 3] of its queries.
+      colours: from a sample to the colours [Q, 3] of its queries.
       of_lr: whether queries are pixels of the LR image instead of the HR image.
       needs_jitter: whether jitter must be above 0: without it the target would be "hr".
     """
 
-    colours: Callable[[Scene], jax.Array]
+    colours: Callable[[QueriedSample], jax.Array]
     of_lr: bool = False
     needs_jitter: bool = False
 
 
-def pixel_colours(scene: Scene) -> jax.Array:
+def pixel_colours(sample: QueriedSample) -> jax.Array:
     """The colours of the queried HR pixels, jitter ignored."""
-    row, col = jnp.moveaxis(scene.pixel + scene.spec.border, -1, 0)
-    return scene.hr[row, col]
+    row, col = jnp.moveaxis(sample.pixel + sample.spec.border, -1, 0)
+    return sample.hr[row, col]
 
 
-def hr_colours(scene: Scene) -> jax.Array:
+def hr_colours(sample: QueriedSample) -> jax.Array:
     """The HR image at the queries' positions, bicubic between pixels."""
-    if not scene.spec.jitter:
-        return pixel_colours(scene)
-    position = scene.position * scene.scale + (scene.spec.border - SKIP_REACH)
-    return _interpolated(scene.hr[None], position)
+    if not sample.spec.jitter:
+        return pixel_colours(sample)
+    position = sample.position * sample.scale + (sample.spec.border - SKIP_REACH)
+    return _interpolated(sample.hr[None], position)
 
 
-def lr_colours(scene: Scene) -> jax.Array:
+def lr_colours(sample: QueriedSample) -> jax.Array:
     """The LR image's bicubic enlargement at the queries' positions."""
-    return _interpolated(with_margin(scene.lr[None], 0, SKIP_REACH), scene.position)
+    return _interpolated(with_margin(sample.lr[None], 0, SKIP_REACH), sample.position)
 
 
 TARGETS: dict[str, Target] = {
@@ -243,7 +243,7 @@ def _sample(key: jax.Array, crops: jax.Array, spec: Sampling) -> Batch:
         cell=cell,
         delta=delta,
         size=jnp.full((2,), 1 / density),
-        target=target.colours(Scene(hr, lr, scale, pixel, x, spec)),
+        target=target.colours(QueriedSample(hr, lr, scale, pixel, x, spec)),
     )
 
 

@@ -21,7 +21,7 @@ class Taps(NamedTuple):
     weight: jax.Array
 
 
-def taps(cell: jax.Array, delta: jax.Array) -> Taps:
+def taps_at(cell: jax.Array, delta: jax.Array) -> Taps:
     """Taps along one axis of an image with its margin.
 
     Args:
@@ -38,7 +38,7 @@ def taps(cell: jax.Array, delta: jax.Array) -> Taps:
 def sample(image: jax.Array, cell: jax.Array, delta: jax.Array) -> jax.Array:
     """Values [B, Q, C] of `image` at queries, whose `cell` and `delta` are [B, Q, 2]."""
     batch, _, width, channels = image.shape
-    index, weight = taps(cell, delta)  # [B, Q, 2, 4]
+    index, weight = taps_at(cell, delta)  # [B, Q, 2, 4]
     flat = (index[:, :, 0, :, None] * width + index[:, :, 1, None, :]).reshape(batch, -1, 1)
     near = jnp.take_along_axis(image.reshape(batch, -1, channels), flat, axis=1)
     near = near.reshape(batch, -1, 4, 4, channels)
@@ -47,13 +47,13 @@ def sample(image: jax.Array, cell: jax.Array, delta: jax.Array) -> jax.Array:
 
 def resize_columns(image: jax.Array, cols: Axis) -> jax.Array:
     """`image` with the columns of `cols`: [B, h + 4, len(cols), C]."""
-    index, weight = taps(jnp.asarray(cols.cell), jnp.asarray(cols.delta))
+    index, weight = taps_at(jnp.asarray(cols.cell), jnp.asarray(cols.delta))
     parts = (image[:, :, index[:, t]] * weight[None, None, :, t, None] for t in range(4))
     return functools.reduce(jnp.add, parts)
 
 
 def resize_rows(image: jax.Array, rows: Axis) -> jax.Array:
     """The result of `resize_columns` with the rows of `rows`: [B, len(rows), len(cols), C]."""
-    index, weight = taps(jnp.asarray(rows.cell), jnp.asarray(rows.delta))
+    index, weight = taps_at(jnp.asarray(rows.cell), jnp.asarray(rows.delta))
     parts = (image[:, index[:, t]] * weight[None, :, t, None, None] for t in range(4))
     return functools.reduce(jnp.add, parts)

@@ -143,7 +143,7 @@ def filtered(atlas: jax.Array, at: Samples, reach: jax.Array) -> jax.Array:
     places = jnp.asarray(at.cell), jnp.asarray(at.delta)
 
     def value(cell: jax.Array, delta: jax.Array) -> jax.Array:
-        index, weight = bicubic.taps(cell, delta)
+        index, weight = bicubic.taps_at(cell, delta)
         row = at.start[:, None] + index[:, 0] * at.width[:, None]
         total = jnp.zeros((len(cell), atlas.shape[1]), jnp.float32)
         for i in range(4):
