@@ -195,12 +195,12 @@ def test_bfloat16_computes_near_float32(decoder, changes, worst):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder": "vgg"}, "unknown encoder 'vgg'; there are: edsr, lp_tokens"),
+        ({"encoder": "vgg"}, r"model\.encoder 'vgg' must be one of edsr, lp_tokens"),
         (
             {"decoder": "mlp"},
-            "unknown decoder 'mlp'; there are: .*liif, modulated, pixel_shuffle, .*spectral",
+            r"model\.decoder 'mlp' must be one of .*liif, modulated, pixel_shuffle, .*spectral",
         ),
-        ({"dtype": "float16"}, "unknown dtype 'float16'; there are: bfloat16, float32"),
+        ({"dtype": "float16"}, r"model\.dtype 'float16' must be one of bfloat16, float32"),
         ({"spectral": {"bands": (1.0, 2.0)}}, "must rise and be as many as"),
         ({"spectral": {"bands": (1.0, 0.5, 2.0)}}, "must rise and be as many as"),
         ({"spectral": {"frequencies": (4.5, 8, 20)}}, "must be whole numbers"),

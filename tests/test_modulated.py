@@ -328,9 +328,9 @@ def test_larger_images_are_seen_in_tiles_of_the_trained_size():
     [
         (
             {"initialisation": "normal"},
-            "unknown model.modulated.initialisation 'normal'; there are",
+            "model.modulated.initialisation 'normal' must be one of annulus, gaussian, ",
         ),
-        ({"frame": "token"}, "unknown model.modulated.frame 'token'; there are: cell, picture"),
+        ({"frame": "token"}, "model.modulated.frame 'token' must be one of cell, picture"),
         ({"bands": (2.0, 1.0)}, "must be numbers above 0 that rise"),
         ({"alpha": 60.0}, "alpha 60.0 must be from 0 to 4"),
         ({"alpha": float("nan")}, "alpha nan must be from 0 to 4"),
@@ -357,9 +357,15 @@ def test_controls_are_of_positions_in_the_image_and_all_tokens():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lp_tokens": {"mixer": "mamba"}}, "'mamba'; there are: attention, state_space"),
-        ({"lp_tokens": {"layout": "mixed"}}, "'mixed'; there are: cross, interleaved"),
-        ({"lp_tokens": {"patch": 3}}, "patch 3; there are: 2, 4, 8, 16"),
+        (
+            {"lp_tokens": {"mixer": "mamba"}},
+            "model.lp_tokens.mixer 'mamba' must be one of attention, state_space",
+        ),
+        (
+            {"lp_tokens": {"layout": "mixed"}},
+            "model.lp_tokens.layout 'mixed' must be one of cross, interleaved",
+        ),
+        ({"lp_tokens": {"patch": 3}}, "model.lp_tokens.patch 3 must be one of 2, 4, 8, 16"),
         ({"lp_tokens": {"heads": 3}}, "heads 3 must divide model.lp_tokens.width 8"),
         ({"decoder": "spectral"}, "'spectral' needs features of every LR pixel"),
     ],

@@ -10,7 +10,7 @@ from inr_sr.errors import InputError
 from inr_sr.models.decoders import DECODERS
 from inr_sr.models.encoders import ENCODERS
 from inr_sr.models.model import Model
-from inr_sr.models.parts import Shared, check_name
+from inr_sr.models.parts import Shared, check_choice
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 MIN_TRAINED_SIZE = 8
@@ -89,9 +89,9 @@ def build(config: ConfigDict, *, remat: bool = False) -> Model:
         raise InputError(
             f"model.trained_size {config.trained_size} must be at least {MIN_TRAINED_SIZE}"
         )
-    check_name("dtype", config.dtype, sorted(DTYPES))
-    check_name("encoder", config.encoder, sorted(ENCODERS))
-    check_name("decoder", config.decoder, sorted(DECODERS))
+    check_choice("model.dtype", config.dtype, sorted(DTYPES))
+    check_choice("model.encoder", config.encoder, sorted(ENCODERS))
+    check_choice("model.decoder", config.decoder, sorted(DECODERS))
     dtype = DTYPES[config.dtype]
     encoder = ENCODERS[config.encoder].from_config(config, dtype, remat)
     decoder = DECODERS[config.decoder].from_config(config, dtype, encoder.spacing)

@@ -65,10 +65,10 @@ class _Operation(NamedTuple):
     args: list[Any]
 
 
-def check_name(field: str, name: object, allowed: Sequence[object]) -> None:
-    """Raises InputError unless `name`, the value of `field`, is allowed."""
-    if name not in allowed:
-        raise InputError(f"unknown {field} {name!r}; there are: {', '.join(map(str, allowed))}")
+def check_choice(field: str, value: object, allowed: Sequence[object]) -> None:
+    """Raises InputError unless `value`, that of `field`, is one of the allowed ones."""
+    if value not in allowed:
+        raise InputError(f"{field} {value!r} must be one of {', '.join(map(str, allowed))}")
 
 
 def check_minimums(section: str, config: ConfigDict, minimums: Mapping[str, int]) -> None:

@@ -17,7 +17,7 @@ from inr_sr.coordinates import cell_centre
 from inr_sr.errors import InputError
 from inr_sr.models.fourier import position_features
 from inr_sr.models.mixers import Attention, SelectiveScan
-from inr_sr.models.parts import LAYERS, UNDECAYED, check_minimums, check_name
+from inr_sr.models.parts import LAYERS, UNDECAYED, check_choice, check_minimums
 
 PATCHES = (2, 4, 8, 16)
 LAYOUTS = ("cross", "interleaved")
@@ -152,10 +152,10 @@ class LpTokens(nn.Module):
         config = model.lp_tokens
         minimums = {"width": 1, "blocks": 0, "heads": 1, "learned": 1, "states": 1}
         check_minimums("lp_tokens", config, minimums)
-        check_name("model.lp_tokens.patch", config.patch, PATCHES)
-        check_name("model.lp_tokens.spacing", config.spacing, PATCHES)
-        check_name("model.lp_tokens.layout", config.layout, LAYOUTS)
-        check_name("model.lp_tokens.mixer", config.mixer, MIXERS)
+        check_choice("model.lp_tokens.patch", config.patch, PATCHES)
+        check_choice("model.lp_tokens.spacing", config.spacing, PATCHES)
+        check_choice("model.lp_tokens.layout", config.layout, LAYOUTS)
+        check_choice("model.lp_tokens.mixer", config.mixer, MIXERS)
         if config.width % config.heads:
             raise InputError(
                 f"model.lp_tokens.heads {config.heads} must divide model.lp_tokens.width "

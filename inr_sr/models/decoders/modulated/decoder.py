@@ -30,9 +30,9 @@ from inr_sr.models.parts import (
     Shared,
     all_positive,
     bands_of,
+    check_choice,
     check_max_scale,
     check_minimums,
-    check_name,
 )
 
 FRAMES = ("cell", "picture")
@@ -112,8 +112,8 @@ class ModulatedDecoder(nn.Module):
         }  # fmt: skip
         check_minimums("modulated", config, minimums)
         check_max_scale("modulated", config.max_scale)
-        check_name("model.modulated.initialisation", config.initialisation, INITIALISATIONS)
-        check_name("model.modulated.frame", config.frame, FRAMES)
+        check_choice("model.modulated.initialisation", config.initialisation, INITIALISATIONS)
+        check_choice("model.modulated.frame", config.frame, FRAMES)
         _check_bands(config)
         if config.features % 2 or config.hidden % config.heads:
             raise InputError(
