@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from inr_sr.models.field import with_margin
-from inr_sr.models.parts import KERNELS, LAYERS, UNDECAYED
+from inr_sr.models.parts import KERNELS, LAYER_GROUPS, UNDECAYED
 
 
 @flax.struct.dataclass
@@ -39,7 +39,7 @@ class Pass(nn.Module):
 
     receptive_field = 0
     takes_tokens = False
-    groups = LAYERS
+    groups = LAYER_GROUPS
 
     def __call__(self, features: jax.Array, halo: int) -> Passed:
         """The first three features as a field."""

@@ -27,7 +27,7 @@ from inr_sr.evaluation.results import write_json
 from inr_sr.models.decoders import DECODERS
 from inr_sr.models.encoders import ENCODERS
 from inr_sr.models.field import grid_by_points, with_margin
-from inr_sr.models.parts import KERNELS, LAYERS, check_minimums
+from inr_sr.models.parts import KERNELS, LAYER_GROUPS, check_minimums
 from inr_sr.sizes import parse_scales
 from inr_sr.training import loop
 from inr_sr.training.checkpoints import CHECKPOINTS, latest_step
@@ -85,7 +85,7 @@ class FlatDecoder(nn.Module):
     receptive_field = 0
     takes_tokens = False
     last_layer = "colour/kernel"
-    groups = LAYERS
+    groups = LAYER_GROUPS
     section = "flat"
 
     @staticmethod
@@ -112,7 +112,7 @@ class OneLayer(nn.Module):
     spacing = 1
     receptive_field = 1
     init_shape = (8, 8, 3)
-    groups = LAYERS
+    groups = LAYER_GROUPS
     section = "one_layer"
 
     @staticmethod

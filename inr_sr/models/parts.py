@@ -21,7 +21,7 @@ Groups = tuple[tuple[str, str], ...]
 FREQUENCIES, UNDECAYED, KERNELS = "frequencies", "undecayed", "kernels"
 """The groups: frequency matrices, parameters without weight decay, kernels with weight decay."""
 
-LAYERS: Groups = ((UNDECAYED, r"(bias|scale)$"), (KERNELS, r"kernel$"))
+LAYER_GROUPS: Groups = ((UNDECAYED, r"(bias|scale)$"), (KERNELS, r"kernel$"))
 """Rules for the parameters of flax's layers; modules add rules for parameters of their own."""
 
 

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from inr_sr.coordinates import Axis
 from inr_sr.models.field import GridTables, Take, grid_by_points, with_margin
-from inr_sr.models.parts import KERNELS, LAYERS, UNDECAYED, Shared, check_minimums
+from inr_sr.models.parts import KERNELS, LAYER_GROUPS, UNDECAYED, Shared, check_minimums
 
 
 @flax.struct.dataclass
@@ -113,7 +113,7 @@ class LiifDecoder(nn.Module):
     receptive_field = 2  # 3x3 unfold around the corner one pixel away
     section = "liif"
     takes_tokens = False
-    groups = ((UNDECAYED, r"bias_\d+$"), (KERNELS, r"(kernel_\d+|coordinate)$"), *LAYERS)
+    groups = ((UNDECAYED, r"bias_\d+$"), (KERNELS, r"(kernel_\d+|coordinate)$"), *LAYER_GROUPS)
 
     @staticmethod
     def default_config(shared: Shared) -> ConfigDict:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from inr_sr.coordinates import Axis, aligned
 from inr_sr.errors import InputError
 from inr_sr.models.field import GridTables, Take, with_margin
-from inr_sr.models.parts import LAYERS, Shared, check_minimums
+from inr_sr.models.parts import LAYER_GROUPS, Shared, check_minimums
 
 
 def shuffle(x: jax.Array, factor: int) -> jax.Array:
@@ -95,7 +95,7 @@ class PixelShuffleDecoder(nn.Module):
     last_layer = r"last/kernel"
     section = "pixel_shuffle"
     takes_tokens = False
-    groups = LAYERS
+    groups = LAYER_GROUPS
 
     @staticmethod
     def default_config(shared: Shared) -> ConfigDict:

@@ -27,7 +27,7 @@ from inr_sr.models.field import GridTables, Take, with_margin
 from inr_sr.models.fourier import HALF_AT_NYQUIST, annulus, attenuation, clamped, gain
 from inr_sr.models.parts import (
     FREQUENCIES,
-    LAYERS,
+    LAYER_GROUPS,
     UNDECAYED,
     Shared,
     all_positive,
@@ -245,7 +245,7 @@ class SpectralDecoder(nn.Module):
     last_layer = r"(cos|sin)/kernel"
     section = "spectral"
     takes_tokens = False
-    groups = ((FREQUENCIES, r"frequencies_\d+$"), (UNDECAYED, r"(gains|log_kappa)$"), *LAYERS)
+    groups = ((FREQUENCIES, r"frequencies_\d+$"), (UNDECAYED, r"(gains|log_kappa)$"), *LAYER_GROUPS)
 
     @staticmethod
     def default_config(shared: Shared) -> ConfigDict:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from inr_sr.models.parts import LAYERS, check_minimums
+from inr_sr.models.parts import LAYER_GROUPS, check_minimums
 
 
 class ResidualBlock(nn.Module):
@@ -40,7 +40,7 @@ class EDSR(nn.Module):
     spacing = 1  # LR pixels between features
     init_shape = (8, 8, 3)
     section = "edsr"
-    groups = LAYERS
+    groups = LAYER_GROUPS
 
     @staticmethod
     def default_config() -> ConfigDict:

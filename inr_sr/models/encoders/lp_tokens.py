@@ -17,7 +17,7 @@ from inr_sr.coordinates import cell_centre
 from inr_sr.errors import InputError
 from inr_sr.models.fourier import position_features
 from inr_sr.models.mixers import Attention, SelectiveScan
-from inr_sr.models.parts import LAYERS, UNDECAYED, check_choice, check_minimums
+from inr_sr.models.parts import LAYER_GROUPS, UNDECAYED, check_choice, check_minimums
 
 PATCHES = (2, 4, 8, 16)
 LAYOUTS = ("cross", "interleaved")
@@ -128,7 +128,7 @@ class LpTokens(nn.Module):
     receptive_field = None  # any token may attend to the whole image
     init_shape = (8, 8, 3)
     section = "lp_tokens"
-    groups = ((UNDECAYED, r"(tokens|log_\w+|through_\w+)$"), *LAYERS)
+    groups = ((UNDECAYED, r"(tokens|log_\w+|through_\w+)$"), *LAYER_GROUPS)
 
     @staticmethod
     def default_config() -> ConfigDict:

@@ -25,7 +25,7 @@ from inr_sr.models.mixers import initial_widths
 from inr_sr.models.parts import (
     FREQUENCIES,
     KERNELS,
-    LAYERS,
+    LAYER_GROUPS,
     UNDECAYED,
     Shared,
     all_positive,
@@ -82,7 +82,7 @@ class ModulatedDecoder(nn.Module):
         (FREQUENCIES, r"frequencies_(\d+|query)$"),
         (UNDECAYED, r"(log_tau|log_kappa)$"),
         (KERNELS, r"modulation_kernel_\d+$"),
-        *LAYERS,
+        *LAYER_GROUPS,
     )
 
     @staticmethod
