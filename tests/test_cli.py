@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 import inr_sr
 from inr_sr import files, imagefile, upscaling, weights
 from inr_sr.cli import main, upscale
+from inr_sr.cli.request import RESAMPLERS
 from inr_sr.resampling import METHODS
 from tests.networks import random_model, small_config
 
@@ -470,4 +471,4 @@ def _environment(**changes):
 
 
 def test_all_resampling_methods_are_offered():
-    assert sorted(upscale._RESAMPLERS) == sorted(METHODS)
+    assert sorted(RESAMPLERS) == sorted(METHODS)

@@ -9,13 +9,17 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from inr_sr import imagefile
+from inr_sr import imagefile, weights
 from inr_sr.errors import InputError
+from inr_sr.files import check_file, check_folder
 from inr_sr.sizes import Size, TooManyPixels, scale_label, target_size
+
+RESAMPLERS = ("bicubic", "lanczos", "nearest", "box")
+"""`resampling.METHODS`, kept here because that module imports JAX."""
 
 
 @dataclass(frozen=True)
-class Target:
+class OutputSize:
     """The output size, given in one of four ways; the others are None.
 
     Attributes:
@@ -47,7 +51,7 @@ class Target:
 
     @property
     def label(self) -> str:
-        """What a result's name says about the target: x3.7, 1920x1080, w1920 or h1080."""
+        """What a result's name says about its size: x3.7, 1920x1080, w1920 or h1080."""
         if self.scale is not None:
             return f"x{scale_label(*self.scale)}"
         if self.size is not None:
@@ -77,7 +81,7 @@ class UpscaleRequest:
       jobs: the images; of a folder in the order of paths.
       sizes: of the one image, (rows, cols) of it and of its result; None for a folder, whose
         images are measured when their turn comes.
-      target: the output size.
+      output_size: how large results become.
       smallest: of a folder and a scale: (rows, cols) that an image of one pixel becomes; else None.
       method: name of a resampling method, or name or path of weights.
       is_network: whether `method` is that of weights.
@@ -89,7 +93,7 @@ class UpscaleRequest:
 
     jobs: tuple[Job, ...]
     sizes: tuple[Size, Size] | None
-    target: Target
+    output_size: OutputSize
     smallest: Size | None
     method: str
     is_network: bool
@@ -108,25 +112,102 @@ class UpscaleRequest:
         """(rows, cols) of an image and of its result; InputError where the latter is too large."""
         if self.sizes is not None:
             return self.sizes
-        return measured(job, self.target, self.max_input_pixels)
+        return _measured(job, self.output_size, self.max_input_pixels)
 
 
-def measured(job: Job, target: Target, max_pixels: int) -> tuple[Size, Size]:
+def make_request(
+    source: Path,
+    output: Path | None,
+    output_size: OutputSize,
+    *,
+    method: str | None,
+    weights_name: str | None,
+    tile: int | str,
+    ensemble: bool,
+    format: str | None,
+    recursive: bool,
+    max_input_pixels: int,
+    resume: bool,
+    json: str | None,
+) -> UpscaleRequest:
+    """Checks what the command line asks for.
+
+    Args:
+      source, output: IN and OUT, each an image or a folder; OUT may be None.
+      output_size: how large results become.
+      method: a name of RESAMPLERS, or of weights of the package; None: see weights_name.
+      weights_name: name or path of weights; None: the default, unless there is a method.
+      format: extension of results whose names are not given; None: that of IN, or .png.
+      recursive: whether images of subfolders are meant, too.
+      tile, ensemble, max_input_pixels, resume, json: see `UpscaleRequest`.
+
+    Raises:
+      InputError: the request cannot be met.
+    """
+    if not source.exists():
+        raise InputError(f"there is no file or folder {source}")
+    method = _method(method, weights_name, ensemble)
+    label = output_size.label
+    sizes = smallest = None
+    jobs: tuple[Job, ...]
+    if source.is_dir():
+        jobs = _folder_jobs(source, output, label, format, recursive)
+        if output_size.scale or output_size.size:
+            smallest = output_size.size_for((1, 1))
+        check_folder(jobs[0].output.parent)
+    else:
+        jobs = (_image_job(source, output, label, format),)
+        sizes = _measured(jobs[0], output_size, max_input_pixels)
+        imagefile.check_writable(jobs[0].output, size=sizes[1])
+    if json is not None and json != "-":
+        _check_summary_path(Path(json), jobs)
+    return UpscaleRequest(
+        jobs=jobs,
+        sizes=sizes,
+        output_size=output_size,
+        smallest=smallest if output_size.scale else None,
+        method=method,
+        is_network=method not in RESAMPLERS,
+        tile=tile,
+        ensemble=ensemble,
+        max_input_pixels=max_input_pixels,
+        resume=resume,
+        json=json,
+    )
+
+
+def _method(method: str | None, weights_name: str | None, ensemble: bool) -> str:
+    """The name of a resampling method, or the name or file of weights."""
+    if method is not None and weights_name is not None:
+        raise InputError(f"--method {method} and --weights {weights_name} exclude each other")
+    if method in RESAMPLERS:
+        if ensemble:
+            raise InputError(f"--ensemble is for networks, not for --method {method}")
+        return method
+    if method is not None and method not in weights.names():
+        known = ", ".join((*RESAMPLERS, *weights.names()))
+        raise InputError(f"unknown method {method!r}; there are: {known}")
+    name = next(name for name in (method, weights_name, weights.DEFAULT) if name is not None)
+    weights.find(name)
+    return name
+
+
+def _measured(job: Job, output_size: OutputSize, max_pixels: int) -> tuple[Size, Size]:
     """Reads (rows, cols) of an image, and works out those of its result."""
     size_in = imagefile.read_size(job.input, max_pixels=max_pixels)
     try:
-        return size_in, target.size_for(size_in)
+        return size_in, output_size.size_for(size_in)
     except InputError as error:
         raise InputError(f"{job.input}: {error}") from error
 
 
-def image_job(source: Path, target: Path | None, label: str, format: str | None) -> Job:
+def _image_job(source: Path, target: Path | None, label: str, format: str | None) -> Job:
     """The job of a request for one image.
 
     Args:
       source: IN.
       target: OUT, an image or a folder; None: beside IN.
-      label: see `Target.label`.
+      label: see `OutputSize.label`.
       format: extension of a result whose name is not given; None: that of IN, or .png.
 
     Raises:
@@ -144,13 +225,13 @@ def image_job(source: Path, target: Path | None, label: str, format: str | None)
     return Job(source, target)
 
 
-def folder_jobs(
+def _folder_jobs(
     source: Path, target: Path | None, label: str, format: str | None, recursive: bool
 ) -> tuple[Job, ...]:
     """The jobs of a request for a folder, in the order of paths.
 
     Args:
-      source, target, label, format: see `image_job`.
+      source, target, label, format: see `_image_job`.
       recursive: whether images of subfolders are meant, too.
 
     Raises:
@@ -205,6 +286,16 @@ def _check_distinct(jobs: tuple[Job, ...]) -> None:
     for job in jobs:
         if os.path.realpath(job.output) in inputs:
             raise InputError(f"the output {job.output} is one of the inputs; name another folder")
+
+
+def _check_summary_path(path: Path, jobs: tuple[Job, ...]) -> None:
+    """Raises InputError unless a summary can be written there without touching an image."""
+    check_file(path)
+    taken = {
+        os.path.realpath(p) for job in jobs for p in (job.input, job.output, job.output.parent)
+    }
+    if os.path.realpath(path) in taken:
+        raise InputError(f"the summary {path} is one of the images or folders; name another file")
 
 
 def _suffix(source: Path, format: str | None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from inr_sr.cli.request import Job
 from inr_sr.errors import InputError
-from inr_sr.files import atomic_path, check_file
+from inr_sr.files import atomic_path
 from inr_sr.sizes import Size, scale_label
 
 
@@ -86,16 +86,6 @@ def progress(jobs: Sequence[Job]) -> Iterator[Callable[[int, float], None]]:
             bar.update(task, completed=number + done, description=f"{name}{count}")
 
         yield show
-
-
-def check_summary_path(path: Path, jobs: Sequence[Job]) -> None:
-    """Raises InputError unless a summary can be written there without touching an image."""
-    check_file(path)
-    taken = {
-        os.path.realpath(p) for job in jobs for p in (job.input, job.output, job.output.parent)
-    }
-    if os.path.realpath(path) in taken:
-        raise InputError(f"the summary {path} is one of the images or folders; name another file")
 
 
 def write_summary(path: str, outcomes: Sequence[Outcome], method: str, seconds: float) -> None:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 from inr_sr import imagefile, weights
 from inr_sr.cli import arguments as types
-from inr_sr.cli.request import Job, Target, UpscaleRequest, folder_jobs, image_job, measured
-from inr_sr.cli.summary import Outcome, check_summary_path, progress, show_path, write_summary
+from inr_sr.cli.request import RESAMPLERS, Job, OutputSize, UpscaleRequest, make_request
+from inr_sr.cli.summary import Outcome, progress, show_path, write_summary
 from inr_sr.errors import FAILED, InputError, Parser, say
-from inr_sr.files import check_folder
 from inr_sr.sizes import MAX_OUTPUT_PIXELS, Size
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ An axis that shrinks is antialiased bicubic resampling of the network's x1 resul
 resampled (bicubic, or as --method says). Compiled programs are kept in JAX_COMPILATION_CACHE_DIR,
 by default a folder inr_sr in the user's cache folder.
 """
-_RESAMPLERS = ("bicubic", "lanczos", "nearest", "box")
 
 
 def add_command(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -65,7 +63,7 @@ def add_command(commands: "argparse._SubParsersAction[Parser]") -> None:
         metavar="NAME|FILE",
         help=f"weights of the package, or a {weights.SUFFIX} file (default: {weights.DEFAULT})",
     )
-    add("--method", metavar="NAME", help=f"{', '.join(_RESAMPLERS)}, or a name of weights")
+    add("--method", metavar="NAME", help=f"{', '.join(RESAMPLERS)}, or a name of weights")
     add("--ensemble", action="store_true", help="mean of 8 flips and rotations: 8 times as long")
     add(
         "--tile",
@@ -114,62 +112,26 @@ def _upscale(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> UpscaleRequest:
-    """The request that the arguments make; InputError where it cannot be met."""
-    source, output, format = arguments.input, arguments.output, arguments.format
-    if not source.exists():
-        raise InputError(f"there is no file or folder {source}")
-    method = _method(arguments)
-    target = Target(
-        arguments.scale,
-        arguments.size,
-        arguments.width,
-        arguments.height,
-        None if arguments.yes else MAX_OUTPUT_PIXELS,
-    )
-    max_input_pixels = sys.maxsize if arguments.yes else imagefile.MAX_PIXELS
-    sizes = smallest = None
-    jobs: tuple[Job, ...]
-    if source.is_dir():
-        jobs = folder_jobs(source, output, target.label, format, arguments.recursive)
-        if target.scale or target.size:
-            smallest = target.size_for((1, 1))
-        check_folder(jobs[0].output.parent)
-    else:
-        jobs = (image_job(source, output, target.label, format),)
-        sizes = measured(jobs[0], target, max_input_pixels)
-        imagefile.check_writable(jobs[0].output, size=sizes[1])
-    if arguments.json not in (None, "-"):
-        check_summary_path(Path(arguments.json), jobs)
-    return UpscaleRequest(
-        jobs=jobs,
-        sizes=sizes,
-        target=target,
-        smallest=smallest if target.scale else None,
-        method=method,
-        is_network=method not in _RESAMPLERS,
+    return make_request(
+        arguments.input,
+        arguments.output,
+        OutputSize(
+            arguments.scale,
+            arguments.size,
+            arguments.width,
+            arguments.height,
+            None if arguments.yes else MAX_OUTPUT_PIXELS,
+        ),
+        method=arguments.method,
+        weights_name=arguments.weights,
         tile=arguments.tile,
         ensemble=arguments.ensemble,
-        max_input_pixels=max_input_pixels,
+        format=arguments.format,
+        recursive=arguments.recursive,
+        max_input_pixels=sys.maxsize if arguments.yes else imagefile.MAX_PIXELS,
         resume=arguments.resume,
         json=arguments.json,
     )
-
-
-def _method(arguments: argparse.Namespace) -> str:
-    """The name of a resampling method, or the name or file of weights."""
-    method, chosen = arguments.method, arguments.weights
-    if method is not None and chosen is not None:
-        raise InputError(f"--method {method} and --weights {chosen} exclude each other")
-    if method in _RESAMPLERS:
-        if arguments.ensemble:
-            raise InputError(f"--ensemble is for networks, not for --method {method}")
-        return str(method)
-    if method is not None and method not in weights.names():
-        known = ", ".join((*_RESAMPLERS, *weights.names()))
-        raise InputError(f"unknown method {method!r}; there are: {known}")
-    name = next(name for name in (method, chosen, weights.DEFAULT) if name is not None)
-    weights.find(name)
-    return name
 
 
 def _upscaler(request: UpscaleRequest) -> "StripUpscaler":
