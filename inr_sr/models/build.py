@@ -41,7 +41,8 @@ def default_config(shared: Shared | None = None) -> ConfigDict:
 
 def unused_sections(encoder: str, decoder: str) -> set[str]:
     """Names of the sections that a model of this encoder and decoder does not read."""
-    known = {part.section for part in (*ENCODERS.values(), *DECODERS.values())}
+    known = {part.section for part in ENCODERS.values()}
+    known |= {part.section for part in DECODERS.values()}
     used = {part.section for part in (ENCODERS.get(encoder), DECODERS.get(decoder)) if part}
     return known - used
 

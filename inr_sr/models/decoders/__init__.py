@@ -16,14 +16,34 @@ A decoder is a flax module in a file of its own and a line in DECODERS. It is ca
   pixels per LR pixel are too many.
 """
 
-from typing import Any
+from typing import Protocol
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from inr_sr.models.decoders.liif import LiifDecoder
 from inr_sr.models.decoders.modulated import ModulatedDecoder
 from inr_sr.models.decoders.pixel_shuffle import PixelShuffleDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
+from inr_sr.models.parts import Shared
 
-DECODERS: dict[str, Any] = {
+
+class DecoderType(Protocol):
+    """What a configuration needs of a decoder's class; its modules have the rest."""
+
+    @property
+    def section(self) -> str: ...
+
+    @property
+    def takes_tokens(self) -> bool: ...
+
+    def default_config(self, shared: Shared) -> ConfigDict: ...
+
+    def from_config(self, model: ConfigDict, dtype: jnp.dtype, spacing: int) -> nn.Module: ...
+
+
+DECODERS: dict[str, DecoderType] = {
     "spectral": SpectralDecoder,
     "modulated": ModulatedDecoder,
     "liif": LiifDecoder,

@@ -13,12 +13,28 @@ An encoder is a flax module in a file of its own and a line in ENCODERS. It has
 - `check_size(height, width)`, if it cannot take every image: raises InputError.
 """
 
-from typing import Any
+from typing import Protocol
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from inr_sr.models.encoders.edsr import EDSR
 from inr_sr.models.encoders.lp_tokens import LpTokens
 
-ENCODERS: dict[str, Any] = {
+
+class EncoderType(Protocol):
+    """What a configuration needs of an encoder's class; its modules have the rest."""
+
+    @property
+    def section(self) -> str: ...
+
+    def default_config(self) -> ConfigDict: ...
+
+    def from_config(self, model: ConfigDict, dtype: jnp.dtype, remat: bool) -> nn.Module: ...
+
+
+ENCODERS: dict[str, EncoderType] = {
     "edsr": EDSR,
     "lp_tokens": LpTokens,
 }
