@@ -57,6 +57,15 @@ def test_rows_are_means_of_their_images():
     assert bicubic.peak_mib is None or bicubic.peak_mib > 1
 
 
+def test_a_mean_is_infinite_as_soon_as_one_image_is():
+    truth = smooth_image()
+    oracle = Constant(truth / np.float32(255), "oracle")
+    (row,) = run([oracle], Images(same=truth, inverse=255 - truth)).rows
+    same, inverse = (image.scores["psnr_y"] for image in row.images)
+    assert (same, row.scores["psnr_y"]) == (np.inf, np.inf)
+    assert np.isfinite(inverse)
+
+
 def test_what_compiled_is_timed_again():
     plain, compiled = Kernel(name="plain"), Compiled(name="compiled")
     results = run(

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from inr_sr.evaluation import metrics
-from inr_sr.evaluation.metrics import MeanState, lr_consistency, luma, psnr, ssim
+from inr_sr.evaluation.metrics import lr_consistency, luma, psnr, ssim
 from inr_sr.evaluation.protocols import make_pair
 from inr_sr.resampling import resize
 from inr_sr.sizes import parse_scales
@@ -119,16 +119,3 @@ def test_lr_consistency_of_a_shift_in_brightness():
     lr = np.full((6, 6, 3), 100, np.uint8)
     brighter = np.full((12, 12, 3), 110, np.uint8)
     assert lr_consistency(brighter, lr) == pytest.approx(20 * math.log10(25.5))
-
-
-def test_means_merge():
-    values = [31.25, 28.5, 40.125, 33.0]
-    parts = MeanState.from_values(values[:1]).merge(MeanState.from_values(values[1:]))
-    assert parts == MeanState.from_values(values)
-    assert parts.compute() == np.mean(values)
-    assert MeanState().merge(parts) == parts
-
-
-def test_means_of_infinity_and_of_nothing():
-    assert MeanState.from_values([30.0, math.inf]).compute() == math.inf
-    assert math.isnan(MeanState().compute())

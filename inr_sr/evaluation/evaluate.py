@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from inr_sr.errors import InputError
-from inr_sr.evaluation.metrics import METRICS, EvaluatedImage, MeanState, luma
+from inr_sr.evaluation.metrics import METRICS, EvaluatedImage, luma
 from inr_sr.evaluation.protocols import Protocol, check_size, make_pair
 from inr_sr.evaluation.results import ImageScore, Results, Row
 from inr_sr.reporting.machine import peak_memory, reset_peak_memory
@@ -238,7 +238,7 @@ def _row(dataset: str, scale: Scale, upscaler: Upscaler, images: list[ImageScore
         scale=scale.label,
         method=upscaler.name,
         scores={
-            name: MeanState.from_values(image.scores[name] for image in images).compute()
+            name: statistics.fmean(image.scores[name] for image in images)
             for name in images[0].scores
         },
         seconds=statistics.median(image.seconds for image in images),

@@ -8,7 +8,7 @@ matrix precision. Images are uint8, or floating in [0, 1]; a metric of either is
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -185,23 +185,3 @@ METRICS: dict[str, Metric] = {
     ),
 }
 """Every metric by the name it has in JSON, in the order of its keys."""
-
-
-@dataclass(frozen=True)
-class MeanState:
-    """A mean that can be collected in parts, exact to rounding."""
-
-    total: float = 0.0
-    count: int = 0
-
-    @classmethod
-    def from_values(cls, values: Iterable[float]) -> "MeanState":
-        values = list(values)
-        return cls(math.fsum(values), len(values))
-
-    def merge(self, other: "MeanState") -> "MeanState":
-        return MeanState(self.total + other.total, self.count + other.count)
-
-    def compute(self) -> float:
-        """The mean; infinite as soon as one value was, NaN of nothing."""
-        return self.total / self.count if self.count else math.nan
