@@ -12,8 +12,9 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import __main__
-from inr_sr.config import default, renamed
+from inr_sr.config import MOVED, RENAMED, default, renamed
 from inr_sr.errors import EXPECTED, MISTAKE, InputError, explain
+from inr_sr.studies import controls  # noqa: F401 - runs of before may be controls
 
 REPORT_TIMEOUT = 24 * 3600  # seconds that other hosts wait while the first one evaluates
 
@@ -88,6 +89,9 @@ def _parse(argv: list[str]) -> None:
         reason = error.strerror or "no such file"
         raise InputError(f"--config: cannot read {path!r}: {reason}") from error
     except Exception as error:  # a configuration is a program, and may fail in any way
+        unknown = re.search(r'Key "(\w+)" does not exist', str(error))
+        if unknown:
+            _refuse_renamed_key(unknown[1])
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise InputError(f"--config: {reason.strip()}") from error
     if rest:
@@ -101,6 +105,13 @@ def _refuse_renamed(argv: list[str], field: str) -> None:
         current = renamed(name)
         if current is not None and name.split(".")[-1] == field:
             raise InputError(f"config field {name!r} is gone; set {current}")
+
+
+def _refuse_renamed_key(key: str) -> None:
+    """The same for a configuration file, of whose unknown field only the last part is known."""
+    for name in (*RENAMED, *MOVED):
+        if name.split(".")[-1] == key:
+            raise InputError(f"config field {name!r} is gone; set {renamed(name)}")
 
 
 def _siblings(argv: list[str], field: str) -> str:

@@ -69,7 +69,9 @@ def complete(stored: Mapping[str, Any]) -> ConfigDict:
     Raises:
       AttributeError, KeyError, TypeError, ValueError: fields or types this version does not know.
     """
-    config, model = default_config().lock(), migrated(stored)
+    # Copied, so that numbers that are one in a full configuration do not overwrite each other.
+    config = default_config().copy_and_resolve_references().lock()
+    model = migrated(stored)
     unused = unused_sections(model["encoder"], model["decoder"])
     config.update({name: value for name, value in model.items() if name not in unused})
     return config

@@ -1,6 +1,8 @@
 """Controls that are wrong on purpose, for experiments that show what each mistake costs.
 
-Importing this module adds them to the tables of the library, which knows nothing of them:
+Importing this module adds them to the tables of the library, which knows nothing of them. The
+programs and the diagnosis do so; to load the weights of a control, `import inr_sr.studies.controls`
+first.
 
     data.targets = pseudo_hr            the LR image enlarged by bicubic: teaches only bicubic
     data.targets = raw_hr               jittered queries keep their pixel's colour: teaches a blur

@@ -68,7 +68,7 @@ def train(
     setup = Setup.of(task, config, None if step else task.initial())
     if step:  # before the first checkpoint another configuration may take the folder over
         check_same_run(workdir, config)
-        task.check_inputs(workdir)
+        task.check_inputs(workdir, moved_only=step >= config.train.steps)
     if step >= config.train.steps:
         with closing(Checkpoints(workdir / CHECKPOINTS, read_only=True)) as checkpoints:
             return checkpoints.restore(setup.state)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -267,4 +268,4 @@ def _looped(step: _Step, constants: Constants, only: int | None) -> Advance:
 
 def _at(data: Data, i: Integer) -> Data:
     """The data of step `i` of a dispatch."""
-    return data[i] if isinstance(data, jax.Array) else data
+    return data[i] if isinstance(data, jax.Array | np.ndarray) else data

@@ -83,6 +83,12 @@ class Validation:
         return np.concatenate([p[window] for p in (bicubic, network, truth)], axis=1)
 
 
+def report_written(workdir: Path) -> bool:
+    """Whether the report of a run and its weights exist."""
+    # The report alone is not enough: eval.py may have written one of an unfinished run.
+    return (workdir / WEIGHTS).is_file() and (workdir / REPORT).is_dir()
+
+
 class Report:
     """The report at the end: the network and classical methods on all images, at `eval.scales`.
 
@@ -97,11 +103,6 @@ class Report:
         self._config, self._source, self._protocol = config, source, protocol
         self._fixed = model.fixed_scale
         self._scales = parse_scales(str(self._fixed) if self._fixed else config.eval.scales)
-
-    def written(self, workdir: Path) -> bool:
-        """Whether the report and its weights exist."""
-        # The report alone is not enough: eval.py may have written one of an unfinished run.
-        return (workdir / WEIGHTS).is_file() and (workdir / REPORT).is_dir()
 
     def check(self, workdir: Path) -> None:
         """Checks before training that the report can be made.

@@ -20,6 +20,7 @@ from inr_sr.models import Model, Params
 from inr_sr.models.decoders.modulated import ModulatedDecoder
 from inr_sr.models.decoders.spectral import SpectralDecoder
 from inr_sr.models.field import Field
+from inr_sr.studies import controls  # noqa: F401 - a network may be a control
 from inr_sr.studies.diagnosis.frequencies import Region
 from inr_sr.training import frequencies, metric_writer
 from inr_sr.training.task import SCORE

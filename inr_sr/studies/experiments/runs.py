@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -215,23 +215,35 @@ def configured(config: ConfigDict, seed: int, train_on: str) -> ConfigDict:
     return config
 
 
+FOLLOWING_LATER = ("model.modulated.lr_size",)
+"""Fields that had their default in earlier runs, and follow the data today."""
+
+
 def identity(config: ConfigDict, images: str) -> str:
     """Name of the folder of a run: a hash, so that equal runs of several experiments share it.
 
     It covers all fields except those that may change on resuming. Only values that differ from the
     defaults are part of it, so that a new field of the configuration leaves the names of earlier
-    runs as they are; `workdir.agree` finds a default that changed.
+    runs as they are, and fields have the names they had then; `workdir.check_same_run` finds a
+    default that changed.
 
     Args:
       config: complete.
       images: fingerprint of the images trained on, wherever they are stored.
     """
     usual = fields(default())
-    chosen: Mapping[str, object] = {
+    chosen: dict[str, object] = {
         name: value
         for name, value in fields(config).items()
-        if not name.startswith(CHANGEABLE) and (name == "seed" or value != usual[name])
+        if not name.startswith((*CHANGEABLE, *FOLLOWING_LATER))
+        and (name == "seed" or value != usual[name])
     }
+    if chosen.get("data.targets") == "raw_hr":
+        del chosen["data.targets"]
+        chosen["data.raw_targets"] = True
+    decoder = chosen.get("model.decoder")
+    if decoder in ("end_points", "raster_distance"):
+        chosen |= {"model.decoder": "modulated", "model.modulated.control": decoder}
     # "pictures": the key is part of the hash, and so of the names of folders that exist.
     named = {"pictures": images, "folder": bool(config.data.folder), **chosen}
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]

@@ -30,7 +30,7 @@ from inr_sr.training.losses.formulas import Term
 from inr_sr.training.losses.perceptual import VggDistance
 from inr_sr.training.task import Constants, Metrics, Validated
 from inr_sr.training.trained import export, perceptual_checksum
-from inr_sr.training.validation import Report, Validation
+from inr_sr.training.validation import Report, Validation, report_written
 from inr_sr.training.workdir import (
     IMAGES,
     PERCEPTUAL,
@@ -73,6 +73,7 @@ class SuperResolution:
         for spec in self.specs:
             self._weights = losses.check(config, spec)
         self._validate, self._report = validate, report
+        self._reports = report is not None
         _check_model(config, self.model)
 
     @classmethod
@@ -84,12 +85,14 @@ class SuperResolution:
             `workdir` that is a baseline's.
         """
         task = cls(config)
+        task._reports = True
+        if report_written(workdir):  # a finished run needs its evaluation images no more
+            return task
         test = open_source(config.eval.dataset, config.eval.split)
         protocol = get_protocol(config.eval.protocol)
         task._validate = Validation(config, task.model, test, protocol)
         task._report = Report(config, task.model, test, protocol)
-        if not task.finished(workdir):
-            task._report.check(workdir)
+        task._report.check(workdir)
         return task
 
     @property
@@ -231,7 +234,7 @@ class SuperResolution:
 
     def finished(self, workdir: Path) -> bool:
         """See `Task.finished`."""
-        return self._report is not None and self._report.written(workdir)
+        return self._reports and report_written(workdir)
 
     def finish(self, workdir: Path) -> None:
         """Exports the weights and writes the report."""
