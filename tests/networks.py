@@ -3,6 +3,8 @@
 Fresh models are bicubic and would hide mistakes.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +39,7 @@ def small_config(decoder="spectral", **changes):
 def random_model(decoder="spectral", seed=0, **changes):
     """A model and its parameters, large enough that fields differ visibly from bicubic."""
     model = models.build(small_config(decoder, **changes))
-    params = models.init(model, jax.random.key(seed))
+    params = jax.jit(functools.partial(models.init, model))(jax.random.key(seed))
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
     noisy = [p + 0.2 * jax.random.normal(k, p.shape, p.dtype) for p, k in zip(leaves, keys)]

@@ -180,6 +180,7 @@ def assert_same_steps(result: tuple, expected: tuple) -> None:
     jax.tree.map(close, compared(result), compared(expected))
 
 
+@pytest.mark.slow
 def test_a_step_moves_both_and_the_average_of_one(alone):
     before, after, numbers = alone
     gone = jax.tree.map(
@@ -205,6 +206,7 @@ def test_all_devices_give_the_step_of_one(folder, alone):
     assert_same_steps(steps(folder, make_mesh()), alone)
 
 
+@pytest.mark.slow
 def test_slices_and_loops_give_the_same_step(folder, alone, monkeypatch):
     monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
     assert_same_steps(steps(folder, one_device(), train__accumulate=2), alone)
@@ -243,6 +245,7 @@ class Judged(SuperResolution):
         return value, {"loss": value}
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_losses(folder):
     """With the adaptive weight, by differentiating the terms one by one; of a small generator."""
     config = tiny(folder, **{**ALL, "adversarial__adaptive": True})
@@ -306,6 +309,7 @@ def test_gradients_are_those_of_the_losses(folder):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DISCRIMINATORS)
 @pytest.mark.parametrize("loss", GAMES)
 def test_an_adversary_is_the_configured_one(folder, kind, loss):
@@ -327,6 +331,7 @@ def test_an_adversary_is_the_configured_one(folder, kind, loss):
         assert metrics[f"adversary_{name}"] == pytest.approx(float(value(*logits)), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", GAMES)
 def test_a_discriminator_learns_to_distinguish_bicubic_from_truth(folder, loss):
     changes = {"adversarial__loss": loss, "adversarial__learning_rate": 1e-2}
@@ -368,6 +373,7 @@ def straight(tmp_path_factory, folder) -> tuple[Path, Any]:
     return workdir, train(tiny(folder, **SHORT), workdir, score)
 
 
+@pytest.mark.slow
 def test_a_run_resumes_bit_identically(tmp_path, folder, straight):
     calls = []
 
@@ -385,6 +391,7 @@ def test_a_run_resumes_bit_identically(tmp_path, folder, straight):
     assert (tmp_path / "run" / METRICS).read_bytes() == (straight[0] / METRICS).read_bytes()
 
 
+@pytest.mark.slow
 def test_before_it_joins_there_is_no_adversary(folder, straight, tmp_path):
     found = rows(straight[0] / METRICS)
     assert ["adversary_discriminator" in row for row in found] == [False, True, True, True]
@@ -397,6 +404,7 @@ def test_before_it_joins_there_is_no_adversary(folder, straight, tmp_path):
     assert "adversary_weight" not in plain[-1]
 
 
+@pytest.mark.slow
 def test_exported_weights_hold_the_generator_alone(straight):
     workdir, state = straight
     export(workdir)
@@ -405,6 +413,7 @@ def test_exported_weights_hold_the_generator_alone(straight):
     assert weights.facts["adversarial"]["start"] == 1
 
 
+@pytest.mark.slow
 def test_an_adversary_that_is_not_finite_ends_the_run(tmp_path, folder, monkeypatch):
     make = training_step.make_advance
 

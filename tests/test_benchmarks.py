@@ -42,6 +42,7 @@ def result(monkeypatch):
     return render.measure()
 
 
+@pytest.mark.slow
 def test_one_row_for_each_method_scale_and_k(result, tmp_path):
     result = json.loads(json.dumps(result))
     rows = result["results"]
@@ -70,6 +71,7 @@ def test_benchmarks_say_how_they_are_run(name):
         assert f"python -m benchmarks.{name} " in module.__doc__
 
 
+@pytest.mark.slow
 def test_ways_to_render_tokens_agree(monkeypatch):
     config = tokens.configuration("small")
     config.modulated.hidden = 16
@@ -94,6 +96,7 @@ def test_ways_to_render_tokens_agree(monkeypatch):
     assert tokens.table(result).count("| plain | ") == 3
 
 
+@pytest.mark.slow
 def test_work_is_counted_as_by_hand():
     model, params = random_model()
     cells, image = 40 * 30, jnp.zeros((1, 40, 30, 3))
@@ -106,6 +109,7 @@ def test_work_is_counted_as_by_hand():
         assert grown["large"] > 2**25 > grown["none"]
 
 
+@pytest.mark.slow
 def test_whole_pictures_are_compared(monkeypatch):
     monkeypatch.setattr(end_to_end, "ROUNDS", 1)
     monkeypatch.setattr(end_to_end, "LR", 8)
@@ -148,6 +152,7 @@ def test_a_head_asked_once_or_at_every_output_is_the_same():
     np.testing.assert_allclose(every[: len(once)], once, atol=5e-5)
 
 
+@pytest.mark.slow
 def test_published_liif_is_ours():
     """Nothing once per LR pixel, and the same function."""
     features = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))

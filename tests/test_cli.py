@@ -337,6 +337,7 @@ def test_two_images_never_become_one(folder, capsys):
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_output(folder, network):
     """5 and 38 megapixels of a network: the larger alone would be 108 MiB in eight bits."""
     Image.effect_noise((96, 96), 50).convert("RGB").save("small.png")
@@ -424,6 +425,7 @@ def test_mistakes_are_answered_before_jax_is_imported(folder):
     subprocess.run([sys.executable, "-c", code], check=True, env=_environment())
 
 
+@pytest.mark.slow
 def test_the_program_with_a_cache_that_is_kept_or_not_writable(folder, network):
     (folder / "file").write_text("")
     command = [sys.executable, "-m", "inr_sr.cli", "upscale", "photos/a.png", "o.png"]
@@ -437,6 +439,7 @@ def test_the_program_with_a_cache_that_is_kept_or_not_writable(folder, network):
     assert list((folder / "cache" / "inr_sr" / "jax").glob("jit_encode_tile-*"))
 
 
+@pytest.mark.slow
 def test_the_second_run_compiles_nothing(folder, network):
     request = ["upscale", "photos/a.png", "--scale=2.5", f"--weights={network}"]
     code = (

@@ -59,6 +59,7 @@ def place(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_command_prints_verdicts_and_writes_a_page_that_is_whole_and_alone(place, capsys):
     run = place / "run"
     before = content(run)
@@ -139,6 +140,7 @@ def assert_tables_hold(measures: dict, shown: dict) -> None:
         assert [float(x) for x in row.values()] == pytest.approx(found, abs=6e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -185,6 +187,7 @@ def test_bad_requests_are_answered_in_a_line_and_write_nothing(
     assert content(run) == before
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_reported_in_a_line(place, monkeypatch, capsys):
     def full(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
@@ -198,6 +201,7 @@ def test_too_little_memory_is_reported_in_a_line(place, monkeypatch, capsys):
     assert content(place / "run") == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["spectral", "liif", "pixel_shuffle"])
 def test_what_a_decoder_lacks_is_reported_and_the_rest_is_measured(place, tmp_path, decoder):
     config = tiny(model__decoder=decoder, model__liif__width=8, model__liif__layers=2)

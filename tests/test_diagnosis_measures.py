@@ -157,6 +157,7 @@ def test_jacobian_of_two_tokens_is_that_of_the_logistic_function():
     assert steep["smallest"]["0.95"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nearest", "frame"), [(9, "cell"), (0, "picture")])
 def test_jacobian_is_that_of_finite_differences(nearest, frame):
     field = modulated(nearest, frame)
@@ -233,6 +234,7 @@ def function_of(decoder):
     return modulated()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["modulated", "spectral", "liif", "pixel_shuffle"])
 def test_shuffling_permutes_places_and_frames_them_again(decoder):
     function = function_of(decoder)
@@ -314,6 +316,7 @@ def test_right_invented_and_bicubic_outputs_differ_in_their_measures():
     assert wrong.same_size < 20
 
 
+@pytest.mark.slow
 def test_ablations_measure_what_is_lost():
     found, bicubic = noise_crops()
     truth = [to_float32(crop.truth) for crop in found]

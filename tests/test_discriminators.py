@@ -63,6 +63,7 @@ def test_sizes_that_cannot_be_halved_are_refused(name):
             discriminator.apply(variables, x, x)
 
 
+@pytest.mark.slow
 @BOTH
 def test_kernels_are_divided_by_their_largest_singular_value(name):
     discriminator, variables = made(name)

@@ -54,6 +54,7 @@ def test_the_crop_with_most_edges_is_chosen():
     np.testing.assert_array_equal(chosen(crops, 0, jnp.float32(BLOCK)), crops[0])
 
 
+@pytest.mark.slow
 def test_samples_are_made_of_the_chosen_crop():
     spec = dataclasses.replace(SPEC, min_scale=4, max_scale=4, queries=9, candidates=3)
     assert spec.crop == 48

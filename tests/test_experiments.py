@@ -89,6 +89,7 @@ def cells(text: str, arm: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
+@pytest.mark.slow
 def test_runs_shares_reports_and_keeps_what_is_written_by_hand(clone, capsys):
     arms = '"fast": arm(optimizer__learning_rate=3e-3), "again": arm()'
     write_experiment("e1_rate", arms, '{"again": (0,)}', against='{"again": "fast"}')
@@ -208,6 +209,7 @@ def test_embedded_images_are_the_same_however_they_are_named(clone):
     assert [run.folder for run in own] == [run.folder for run in named]
 
 
+@pytest.mark.slow
 def test_one_experiment_that_cannot_resume_leaves_the_list_of_the_others(clone, capsys):
     write_experiment("e1_odd", '"odd": arm(train__ema=2.0)')
     write_experiment("e2_good", "")
@@ -222,6 +224,7 @@ def text_of(document: str) -> str:
     return document.rstrip("\n") + "\n\n"
 
 
+@pytest.mark.slow
 def test_a_run_of_another_process_is_left_to_it(clone, capsys):
     write_experiment("e1_alone", "", steps=6)
     runs = plan(load(["e1_alone"])["e1_alone"], Path("work"), "sharp")
@@ -235,6 +238,7 @@ def test_a_run_of_another_process_is_left_to_it(clone, capsys):
     assert "Not complete" not in Path("docs", "experiments.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_limit_stops_between_and_within_runs(clone, capsys):
     write_experiment("e1_alone", "")
     assert run("e1_alone", "--limit-minutes=0.00001") == 0
@@ -274,6 +278,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_an_interrupted_and_killed_run_resumes_bit_identically(clone):
     write_experiment("e1_alone", "", steps=30)
 

@@ -155,6 +155,7 @@ def trained_evaluated_and_used(folder: Path, workdir: Path, **changes: Any) -> A
     return final.params
 
 
+@pytest.mark.slow
 def test_a_decoder_is_a_class_and_a_line(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(DECODERS, "flat", FlatDecoder)
     assert tiny(data__max_scale=3.0).model.flat.max_scale == 3.0
@@ -167,6 +168,7 @@ def test_a_decoder_is_a_class_and_a_line(folder, tmp_path, monkeypatch):
         train(tiny(folder, train__steps=2, model__decoder="flat"), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_an_encoder_is_a_class_and_a_line(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(ENCODERS, "one_layer", OneLayer)
     with pytest.raises(InputError, match=r"model\.one_layer.features 0 must be at least 1"):
@@ -205,6 +207,7 @@ class Powered(Loss):
         return jax.tree_util.Partial(power, exponent=np.float32(config.powered.exponent))
 
 
+@pytest.mark.slow
 def test_a_loss_with_a_section_is_a_class_and_a_line(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(LOSSES, "powered", Powered(power))
     assert (tiny().loss.powered, tiny().powered.exponent) == (0.0, 4.0)

@@ -53,6 +53,7 @@ def newest(workdir: Path) -> Any:
     return state.params, state.ema
 
 
+@pytest.mark.slow
 def test_all_hosts_are_refused_where_another_job_trains(tmp_path):
     folder, workdir = tiny_images(tmp_path / "images", 1), tmp_path / "run"
     with locked(workdir), hosts(workdir, folder) as pair:
@@ -62,6 +63,7 @@ def test_all_hosts_are_refused_where_another_job_trains(tmp_path):
             assert f"error: {workdir} is in use by another process" in message
 
 
+@pytest.mark.slow
 def test_two_hosts_train_as_one(tmp_path):
     folder, two, one = tiny_images(tmp_path / "images", 1), tmp_path / "two", tmp_path / "one"
     # Asking one of them to stop stops both, at the same step.

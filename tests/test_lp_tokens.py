@@ -50,6 +50,7 @@ def test_attention_is_the_formula():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patch", [2, 4, 8, 16])
 def test_images_of_any_size_are_mirrored_to_whole_patches(patch):
     image = random_images(19, 9)
@@ -89,6 +90,7 @@ def test_tokens_and_patches_know_their_positions():
     assert spread(1, "patch_position").min() > 10 * spread(1).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["interleaved", "cross"])
 @pytest.mark.parametrize("mixer", ["attention", "state_space"])
 def test_each_token_depends_on_the_whole_image(layout, mixer):
@@ -113,6 +115,7 @@ def test_sizes_are_the_configured_ones():
     assert params["block_2"]["scan"]["log_decay_forth"].shape == (8, 5)
 
 
+@pytest.mark.slow
 def test_layouts_and_mixers_differ():
     image = random_images(12, 12)
     found = [
@@ -160,6 +163,7 @@ def test_tokens_are_read_after_the_patches_of_their_cell():
     assert reading_order(patches, tokens).tolist() == [0, 1, 4, 5, 8, 2, 3, 6, 7, 9]
 
 
+@pytest.mark.slow
 def test_attention_reads_positions_of_patches_and_tokens():
     seen = []
 
@@ -207,6 +211,7 @@ def test_detail_is_what_the_local_mean_leaves():
     np.testing.assert_allclose(seen[0][..., 3:], 32 * (np.asarray(image) - mean), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_gives_the_same_gradients():
     image = random_images(8, 8)
 

@@ -35,6 +35,7 @@ def test_liif_has_the_published_size():
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes["decoder"])) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["spectral", "modulated", "liif", "pixel_shuffle"])
 def test_receptive_field_is_true(decoder):
     """A pixel just outside changes nothing; one just inside does."""
@@ -123,6 +124,7 @@ class FromVector(nn.Module):
         )
 
 
+@pytest.mark.slow
 def test_a_latent_may_be_a_vector_without_a_lattice():
     """The field has a lattice of its own, no image is added to it, and it renders at any size."""
     model = Model(ToVector(), FromVector(), skip=True, trained_size=8)
@@ -144,6 +146,7 @@ def test_a_latent_may_be_a_vector_without_a_lattice():
     np.testing.assert_allclose(render.patches(field, *pairs, size, slots=9), whole, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_gives_the_same_gradients():
     config, image = small_config(), random_images(9, 9)
     params = models.init(models.build(config), jax.random.key(0))
@@ -166,6 +169,7 @@ def test_gradient_checkpointing_gives_the_same_gradients():
     assert recomputed.count(convolution) > kept.count(convolution)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decoder", "changes", "worst"),
     [

@@ -72,6 +72,7 @@ def formula(field, cell, delta, size):
     return np.stack([query(c, d) for c, d in zip(np.asarray(cell), np.asarray(delta, np.float64))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -101,6 +102,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model_changes", "changes"), KINDS)
 def test_grids_windows_and_strips_are_points(model_changes, changes, monkeypatch):
     field = field_of(model_changes=model_changes, batch=2, **changes)
@@ -120,6 +122,7 @@ def test_grids_windows_and_strips_are_points(model_changes, changes, monkeypatch
         np.testing.assert_allclose(np.concatenate(strips, axis=1), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"nearest": 0}])
 def test_memory_does_not_grow_with_the_output(changes):
     """Beyond the output itself, which may be there twice."""
@@ -134,6 +137,7 @@ def test_memory_does_not_grow_with_the_output(changes):
     assert needed(48) - needed(24) < 3 * (outputs[1] - outputs[0])
 
 
+@pytest.mark.slow
 def test_cells_too_large_for_a_block_are_rendered_by_points(monkeypatch):
     field = field_of()
     rows, cols = axes(SIZE, (18, 28))
@@ -220,6 +224,7 @@ def test_nearest_offsets_are_those_of_the_nearest_cells():
         nearest_offsets(4)
 
 
+@pytest.mark.slow
 def test_all_tokens_near_are_all_tokens():
     """Of three by three tokens, those in the middle see all by seeing the nearest nine."""
     model, params = random_model("modulated", **TOKENS, modulated={"nearest": 0})
@@ -249,6 +254,7 @@ def test_waves_fade_where_output_pixels_are_large():
     assert float(jnp.abs(small[0] - large[0]).max()) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("control", ["end_points", "raster_distance"])
 def test_controls_are_the_wrong_conventions_they_say(control):
     size, out = (8, 12), (22, 31)
@@ -270,6 +276,7 @@ def test_controls_are_the_wrong_conventions_they_say(control):
         np.testing.assert_allclose(np.diff(first), 4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spacing", [2, 4, 8])
 @pytest.mark.parametrize("changes", [{}, IMAGE_FRAME])
 def test_a_halo_is_read_but_not_covered(spacing, changes):

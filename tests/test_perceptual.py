@@ -63,6 +63,7 @@ def loaded(configuration):
     return SuperResolution(configuration).constants["perceptual"]
 
 
+@pytest.mark.slow
 def test_features_are_those_of_torch(root):
     many = {"perceptual__layers": LAYERS, "perceptual__layer_weights": (1.0,) * 4}
     large = {"data__queries": 64, "data__patch": 8}
@@ -101,6 +102,7 @@ def test_layers_and_what_they_need():
         vgg16.convolutions(["relu1_1", "conv1_1"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["few.pth", "few.safetensors"])
 def test_the_term_is_its_formula_and_moves_the_image_alone(root, name):
     perceptual = loaded(config(root, name))
@@ -160,6 +162,7 @@ def step(configuration):
     return state, advanced
 
 
+@pytest.mark.slow
 @pytest.mark.devices
 def test_a_step_of_it_alone_moves_parameters(root):
     before, advanced = step(config(root, loss__l1=0.0, optimizer__warmup=0))
@@ -175,6 +178,7 @@ class Lowered(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", [True, False])
 def test_the_network_is_an_argument_of_the_program(root, monkeypatch, slow):
     """As constants, a program for it would hold all its numbers."""
@@ -204,6 +208,7 @@ def finished(root, tmp_path_factory) -> Path:
     return workdir
 
 
+@pytest.mark.slow
 def test_the_file_is_remembered(root, finished, tmp_path, capsys):
     sha256 = hashlib.sha256((root / "few.pth").read_bytes()).hexdigest()
     assert json.loads((finished / PERCEPTUAL).read_text()) == {"sha256": sha256}

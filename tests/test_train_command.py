@@ -114,6 +114,7 @@ def test_help_names_the_flags(place):
     assert "--coordinator_address" in stdout
 
 
+@pytest.mark.slow
 def test_interrupted_resumed_finished_and_left_alone(place, tmp_path, here):
     workdir, images = tmp_path / "run", place / "images"
     process = start_command(workdir, images, **LONGER)

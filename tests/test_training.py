@@ -110,11 +110,13 @@ def test_the_average_is_short_at_first():
     assert decay == pytest.approx([0.1, 0.5, 0.99])
 
 
+@pytest.mark.slow
 @pytest.mark.devices
 def test_slices_give_the_same_step(folder, plain):
     assert_same_steps(steps(folder, one_device(), train__accumulate=2), plain)
 
 
+@pytest.mark.slow
 @pytest.mark.devices
 def test_loops_in_the_program_give_the_same_steps(folder, plain, plain_crops, monkeypatch):
     monkeypatch.setattr(training_step, "loops_are_slow", lambda: False)
@@ -122,6 +124,7 @@ def test_loops_in_the_program_give_the_same_steps(folder, plain, plain_crops, mo
     assert_same_steps(steps(folder, one_device(), crops=True), plain_crops)
 
 
+@pytest.mark.slow
 def test_each_step_draws_one_patch_size(folder, plain, monkeypatch):
     """Each as often as any other; some of the steps here have the smaller one, in both loops."""
     rng = plain[0].rng
@@ -159,6 +162,7 @@ TOKENS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.devices
 def test_all_parameters_of_the_token_system_are_trained(folder):
     """All of its parameters move, alike on all devices; so do those of scans."""
@@ -175,6 +179,7 @@ def test_all_parameters_of_the_token_system_are_trained(folder):
         assert_same_steps(steps(folder, make_mesh(), **TOKENS, **changes), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.devices
 def test_dense_patches_give_the_steps_of_points(folder, monkeypatch):
     square = {"data__layout": "square", "data__queries": 36}
@@ -381,6 +386,7 @@ def test_mistakes_leave_nothing_behind(tmp_path, folder, change, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.devices
 @pytest.mark.parametrize("mode", ["resident", "streaming"])
 def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, folder, finished, mode):

@@ -63,6 +63,7 @@ def close(a, b):
     np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.devices
 @pytest.mark.parametrize(("decoder", "shape", "size"), CASES)
 def test_tiles_padding_and_buckets_do_not_show(decoder, shape, size):
@@ -74,6 +75,7 @@ def test_tiles_padding_and_buckets_do_not_show(decoder, shape, size):
         close(network(decoder, tile=tile).upscale(image, size), np.clip(expected, 0, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("decoder", "shape", "size"), [CASES[0], CASES[1], CASES[5], CASES[7]])
 def test_ensemble_is_the_mean_over_flips_and_rotations_of_the_whole(decoder, shape, size):
     image, plain = noise_image(*shape), network(decoder)

@@ -206,6 +206,7 @@ CHECKERBOARD = (0.5 + 0.4 * (-1) ** np.add(*np.mgrid[:N, :N]))[:, :, None]
 ZONES = (0.5 + 0.4 * np.cos(np.pi * (ROW**2 + COL**2) / N))[:, :, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scale", "along"), [((0.7, 0.7), 30), ((0.4, 0.4), 10), ((0.25, 1), 30), ((0.1, 0.6), 70)]
 )
@@ -222,6 +223,7 @@ def test_where_the_map_minifies_nothing_aliases(scale, along):
         assert np.sqrt(np.mean(found**2)) < 0.35 * np.sqrt(np.mean(raw**2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (1, 0.3), (4, 1), (8, 0.5)])
 @pytest.mark.parametrize("size", [1, 2**0.5, 2, 4])
 def test_no_step_where_filtering_sets_in_or_levels_change(shape, size):
@@ -244,6 +246,7 @@ def test_a_vanishing_image_is_its_mean_and_needs_no_network(monkeypatch):
 # Whole images
 
 
+@pytest.mark.slow
 def test_thin_images_take_little_memory():
     image = noise_image(1, 4096)
     tracemalloc.start()
