@@ -124,6 +124,7 @@ def test_feature_matching_and_the_adaptive_weight_are_their_formulas():
     assert adaptive_weight(nothing, real) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["spectral", "modulated", "liif", "pixel_shuffle"])
 def test_the_last_layer_is_what_starts_at_zero(decoder):
     model = models.build(small_config(decoder))

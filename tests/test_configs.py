@@ -101,6 +101,7 @@ def test_presets_are_what_they_say():
         )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(jax.device_count() > 1, reason="batches are of any number of devices")
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiments_can_be_run(name, monkeypatch):

@@ -141,6 +141,7 @@ def test_shares_of_waves_leave_out_the_query():
     assert found.matrices["frequencies_query"].beyond_trained == 1
 
 
+@pytest.mark.slow
 def test_jacobian_of_two_tokens_is_that_of_the_logistic_function():
     tau, queries = 2.5, scattered(4, 4.0, 50)
     field = two_tokens(tau)

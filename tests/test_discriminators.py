@@ -54,6 +54,7 @@ def test_there_is_a_logit_for_each_place(name, size):
     assert {"unet": 9, "patch": 4}[name] == len(found.features)
 
 
+@pytest.mark.slow
 @BOTH
 def test_sizes_that_cannot_be_halved_are_refused(name):
     discriminator, variables = made(name)

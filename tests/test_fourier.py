@@ -72,6 +72,7 @@ def test_attenuation_halves_at_nyquist_and_fades_per_axis():
     np.testing.assert_allclose(a, [0.5, 0.5**0.25, 1.0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_gains_are_those_of_the_footprint_along_each_wave():
     b = jnp.array([[1.5, 0.0], [0.0, 0.7], [0.3, -0.3], [0.0, 0.0]])
     coefficients = jax.random.normal(jax.random.key(0), (4, 3))

@@ -104,6 +104,7 @@ def test_the_fourier_term_sees_no_shift():
     assert formulas.fourier(jnp.asarray(prediction), jnp.asarray(shifted)) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LOSSES.keys() - {"perceptual"}))
 def test_gradients_are_finite_without_an_error(name):
     for target in (pair()[1], np.zeros((3, SIDE**2, 3), np.float32)):

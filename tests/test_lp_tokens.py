@@ -132,6 +132,7 @@ def normed(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixer", ["attention", "state_space"])
 @pytest.mark.parametrize("cross", [False, True])
 def test_a_block_is_pre_norm_with_residuals(mixer, cross):

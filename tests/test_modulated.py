@@ -147,6 +147,7 @@ def test_cells_too_large_for_a_block_are_rendered_by_points(monkeypatch):
     np.testing.assert_allclose(jax.jit(render.grid)(field, rows, cols), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_untrained_model_is_bicubic():
     config = small_config("modulated", **TOKENS)
     model = models.build(config)
@@ -187,6 +188,7 @@ def test_the_large_preset_has_its_width_layers_and_features():
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -292,6 +294,7 @@ def test_a_halo_is_read_but_not_covered(spacing, changes):
     assert inside.lattice == (18, 18)
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_whole_images_turns_with_the_image():
     model, params = random_model("modulated", **TOKENS, trained_size=16)
     upscaler = NetworkUpscaler(model, params, "tokens", ensemble=True)
@@ -305,6 +308,7 @@ def test_an_ensemble_of_whole_images_turns_with_the_image():
     assert 1e-3 < np.abs(plain - found).mean() < 0.1
 
 
+@pytest.mark.slow
 def test_larger_images_are_seen_in_tiles_of_the_trained_size():
     model, params = random_model("modulated", **TOKENS, trained_size=16)
     mild = jax.tree.map(lambda p: p * jnp.asarray(0.5, p.dtype), params)

@@ -71,6 +71,7 @@ def hr_pixels(batch: Batch, spec: Sampling = SPEC) -> np.ndarray:
     return np.round(exact).astype(int) + spec.border
 
 
+@pytest.mark.slow
 def test_lr_patches_and_targets_are_those_of_the_crop():
     crops = noise()
     batch = samples(crops)

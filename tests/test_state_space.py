@@ -22,6 +22,7 @@ def silu(x):
     return x / (1 + np.exp(-x))
 
 
+@pytest.mark.slow
 def test_selective_scan_is_the_papers_recurrence():
     """Both ways, one token after the other, in float64."""
     layer, x = SelectiveScan(states=3), jax.random.normal(jax.random.key(0), (1, 9, 4))

@@ -46,6 +46,7 @@ def test_crops_of_a_photo_are_no_photos_of_their_own():
     assert paired_bootstrap(fourfold, PHOTOS) == together
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "by_seed", "least", "most"),
     [(10, 0.05, 0.88, 0.98), (3, 0.02, 0.86, 0.97), (3, 0.05, 0.78, 0.92)],

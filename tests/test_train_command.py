@@ -100,6 +100,7 @@ def test_a_mistake_is_one_line_and_touches_nothing(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [["--config.data.folder=none"], ["--workdir=file"]])
 def test_a_mistake_ends_the_process(place, flags):
     code, stdout, stderr = run_command(Path("run"), Path("images"), *flags, cwd=place)

@@ -144,6 +144,7 @@ def test_strips_are_rows_of_tiles_in_order():
     np.testing.assert_array_equal(np.concatenate(strips), upscaler.upscale(image, (100, 60)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", [pytest.param("spectral", marks=pytest.mark.devices), "liif"])
 def test_a_window_is_the_crop_of_the_whole(decoder):
     image, rng = noise_image(40, 33), np.random.default_rng(0)
@@ -188,6 +189,7 @@ def test_tiles_one_below_the_other_are_spread_over_devices(monkeypatch):
     assert rendered[0] == count  # all of them have work before one is waited for
 
 
+@pytest.mark.slow
 @pytest.mark.devices
 def test_tile_rows_that_do_not_fit_are_made_in_strips(monkeypatch):
     """Large outputs: the fields of a row of tiles are kept, and their output made bit by bit."""

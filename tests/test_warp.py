@@ -281,6 +281,7 @@ def test_sizes_of_blocks_and_tiles_compile_next_to_nothing():
     assert len(compiled) < 3  # numbers of queries are rounded up to a few
 
 
+@pytest.mark.slow
 @pytest.mark.devices
 def test_blocks_and_tiles_do_not_show(monkeypatch):
     """From fourfold to a tenth, the horizon included, and in any multiple of the matrix."""
