@@ -209,7 +209,7 @@ def test_what_a_decoder_lacks_is_reported_and_the_rest_is_measured(place, tmp_pa
     model = models.build(config.model)
     params = jax.jit(lambda key: models.init(model, key))(jax.random.key(0))
     params = jax.tree.map(lambda p: p + 0.05, params)
-    now = {name: np.asarray(b) for name, b in matrices(params).items()}
+    now = {name: np.asarray(b) for name, b in matrices(params, model.labels(params)).items()}
     network = TrainedNetwork(config, 7, model, params, now, now, [])
     scale = Scale(2.0, 2.0, "2")
     crops = edge_crops(FolderSource(place / "photos"), scale, config.data.patch, "photos")
