@@ -5,12 +5,17 @@ The constants at the head are the thresholds, each with its reason.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
 from inr_sr.evaluation.spectra import LR_NYQUIST
-from inr_sr.studies.diagnosis.frequencies import pixels_along
+from inr_sr.studies.diagnosis.frequencies import Frequencies, pixels_along
 from inr_sr.studies.diagnosis.measures import Measures
+from inr_sr.studies.diagnosis.modulation import Modulation
 from inr_sr.studies.diagnosis.verdict import Verdict, cause_or_fine
+
+Suspect = Callable[[Measures], Verdict]
 
 MIN_TURNS = 0.25
 """Turns of a wave over its region below which it is nearly constant or a straight line."""
@@ -35,8 +40,30 @@ MIN_CHANGE = 1 / 255
 """Root mean square change of the output, one level of 8 bits: less is invisible."""
 
 
-def _no_frequencies(measures: Measures) -> Verdict:
-    return Verdict("absent", f"The decoder {measures.recipe.decoder} has no frequencies.")
+def _with_frequencies(judge: Callable[[Measures, Frequencies], Verdict]) -> Suspect:
+    """The suspect for every decoder; `judge` sees those that have frequencies."""
+
+    @functools.wraps(judge)
+    def suspect(measures: Measures) -> Verdict:
+        if measures.frequencies is None:
+            decoder = measures.recipe.decoder
+            return Verdict("absent", f"The decoder {decoder} has no frequencies.")
+        return judge(measures, measures.frequencies)
+
+    return suspect
+
+
+def _with_modulation(judge: Callable[[Measures, Modulation], Verdict]) -> Suspect:
+    """The suspect for every decoder; `judge` sees those with modulation by attention."""
+
+    @functools.wraps(judge)
+    def suspect(measures: Measures) -> Verdict:
+        if measures.modulation is None:
+            decoder = measures.recipe.decoder
+            return Verdict("absent", f"The decoder {decoder} has no modulation by attention.")
+        return judge(measures, measures.modulation)
+
+    return suspect
 
 
 def _start_higher(measures: Measures) -> str:
@@ -48,11 +75,9 @@ def _start_higher(measures: Measures) -> str:
     )
 
 
-def vanishing(measures: Measures) -> Verdict:
+@_with_frequencies
+def vanishing(measures: Measures, found: Frequencies) -> Verdict:
     """Whether waves turn at all over the region in which they are evaluated."""
-    found = measures.frequencies
-    if found is None:
-        return _no_frequencies(measures)
     high, min_frequency = found.together.length["0.95"], MIN_TURNS / found.region.side
     sentence = (
         f"95 % of the waves are below {high:.3g} cycles per LR pixel: "
@@ -65,11 +90,9 @@ def vanishing(measures: Measures) -> Verdict:
     return cause_or_fine(high < min_frequency, sentence, _start_higher(measures))
 
 
-def low(measures: Measures) -> Verdict:
+@_with_frequencies
+def low(measures: Measures, found: Frequencies) -> Verdict:
     """Whether any wave can draw what the LR image does not hold."""
-    found = measures.frequencies
-    if found is None:
-        return _no_frequencies(measures)
     share, highest = found.together.beyond_lr, found.together.length["max"]
     sentence = (
         f"{share:.0%} of the waves are beyond the LR Nyquist frequency of {LR_NYQUIST:g} cycles "
@@ -78,11 +101,9 @@ def low(measures: Measures) -> Verdict:
     return cause_or_fine(share < MIN_SHARE, sentence, _start_higher(measures))
 
 
-def unmoved(measures: Measures) -> Verdict:
+@_with_frequencies
+def unmoved(measures: Measures, found: Frequencies) -> Verdict:
     """Whether frequencies that started too low stayed there."""
-    found = measures.frequencies
-    if found is None:
-        return _no_frequencies(measures)
     moved = found.together.moved
     if math.isnan(moved):
         sentence = "The frequencies started at 0, so there is nothing to compare with."
@@ -96,11 +117,9 @@ def unmoved(measures: Measures) -> Verdict:
     return Verdict("cause", f"{sentence}, and started where no detail is.", remedy)
 
 
-def alike(measures: Measures) -> Verdict:
+@_with_frequencies
+def alike(measures: Measures, found: Frequencies) -> Verdict:
     """Whether many waves span only few functions."""
-    found = measures.frequencies
-    if found is None:
-        return _no_frequencies(measures)
     rank, most = found.together.effective_rank, found.together.most
     pixels = pixels_along(found.region, measures.scale) ** 2
     sentence = (
@@ -111,11 +130,9 @@ def alike(measures: Measures) -> Verdict:
     return cause_or_fine(rank < MIN_RANK * most, sentence, remedy)
 
 
-def too_few(measures: Measures) -> Verdict:
+@_with_frequencies
+def too_few(measures: Measures, found: Frequencies) -> Verdict:
     """Whether some frequencies of the output are far from every wave."""
-    found = measures.frequencies
-    if found is None:
-        return _no_frequencies(measures)
     gap, apart = found.together.gap, RESOLVED / found.region.side
     sentence = (
         f"95 % of the frequencies that ×{measures.scale:g} can show are within {gap:.2g} cycles "
@@ -129,11 +146,9 @@ def too_few(measures: Measures) -> Verdict:
     return cause_or_fine(gap > apart, sentence, remedy)
 
 
-def wasted(measures: Measures) -> Verdict:
+@_with_frequencies
+def wasted(measures: Measures, found: Frequencies) -> Verdict:
     """Whether waves lie beyond the Nyquist frequency of every output."""
-    found = measures.frequencies
-    if found is None:
-        return _no_frequencies(measures)
     share = found.together.beyond_trained
     scale = max(measures.scale, measures.recipe.scales[1])
     sentence = (
@@ -145,16 +160,11 @@ def wasted(measures: Measures) -> Verdict:
     )
 
 
-def _no_modulation(measures: Measures) -> Verdict:
-    decoder = measures.recipe.decoder
-    return Verdict("absent", f"The decoder {decoder} has no modulation by attention.")
-
-
-def smooth_modulation(measures: Measures) -> Verdict:
+@_with_modulation
+def smooth_modulation(measures: Measures, found: Modulation) -> Verdict:
     """Whether the modulation varies too slowly, and the waves that it modulates as well."""
-    found, waves = measures.modulation, measures.frequencies
-    if found is None or waves is None:
-        return _no_modulation(measures)
+    waves = measures.frequencies
+    assert waves is not None  # what is modulated are waves
     if math.isnan(found.rate):
         sentence = "The modulation is the same everywhere."
         return Verdict("cause", sentence, "Check whether its tokens are used.")
@@ -170,11 +180,9 @@ def smooth_modulation(measures: Measures) -> Verdict:
     return Verdict("cause", f"{sentence}: smooth, and so are the waves that it modulates.", remedy)
 
 
-def indifferent(measures: Measures) -> Verdict:
+@_with_modulation
+def indifferent(measures: Measures, found: Modulation) -> Verdict:
     """Whether all heads take a plain mean of their tokens."""
-    found = measures.modulation
-    if found is None:
-        return _no_modulation(measures)
     if found.attended == 1:
         return Verdict("absent", "A query attends to a single token.")
     min_entropy = float(found.entropy.min())
@@ -186,11 +194,9 @@ def indifferent(measures: Measures) -> Verdict:
     return cause_or_fine(min_entropy > MAX_ENTROPY, sentence, remedy)
 
 
-def far(measures: Measures) -> Verdict:
+@_with_modulation
+def far(measures: Measures, found: Modulation) -> Verdict:
     """Whether no head attends to near tokens."""
-    found = measures.modulation
-    if found is None:
-        return _no_modulation(measures)
     min_distance = float(found.distance.min())
     sentence = (
         f"The nearest head attends to tokens {min_distance:.1f} LR pixels away on average; tokens "

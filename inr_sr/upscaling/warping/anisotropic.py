@@ -87,7 +87,7 @@ def ellipses(jacobian: np.ndarray) -> Ellipses:
     area = np.abs(jacobian[:, 0, 0] * jacobian[:, 1, 1] - jacobian[:, 0, 1] * jacobian[:, 1, 0])
     extent = np.stack([longer, area / longer], axis=1)
     extent[(extent > 1) & (extent < 1 + 1e-6)] = 1  # rotations
-    # Of a round ellipse the direction of the rows, not what rounding makes of it.
+    # The small term gives a round ellipse the direction of the rows, whatever the rounding.
     angle = np.arctan2(2 * mixed, rows - cols + 1e-6 * (rows + cols)) / 2
     cos, sin = np.cos(angle), np.sin(angle)
     axes = np.stack([cos, sin, -sin, cos], axis=1).reshape(-1, 2, 2)
